@@ -44,5 +44,7 @@ bool gtv_str_copy(char *dst, size_t cap, struct gtv_str s) GTV_WARN_UNUSED;
 
 // True for well-formed UTF-8 (RFC 3629: no surrogates, no over-long forms).
 bool gtv_utf8_valid(struct gtv_str s);
+// Length (1 to 4) of the well-formed character that s begins with, or 0 when there is none.
+size_t gtv_utf8_next(struct gtv_str s);
 
 #endif
