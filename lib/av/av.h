@@ -6,11 +6,17 @@
 
 #include <libavformat/avformat.h>
 
-// Routes libav's log through ours (redacted; its info goes to debug). Once, at start.
+// Routes libav's log through ours (redacted). Once, at start; log is copied, its strings must live on. Only its fatal lines keep their
+// rank, all others go to debug: who calls libav gets the error as a code and reports it once, with its cause, while libav would repeat it
+// at each retry.
 void gtv_av_init(const struct gtv_log *log);
 
-// The cause of a failure to open or read a source, for the user: "refused", "unauthorised (wrong user or password)", "not found", "timed out",
-// "name does not resolve", "TLS failed", ... Static string, English; state word for machines in gtv_av_cause_code ("refused", "unauthorised"...).
+// The cause of a failure to open or read a source, for the user: "refused", "unauthorised: wrong user or password", "not found",
+// "timed out", "name does not resolve", ... Static string, English; gtv_av_cause_code is the same as one word for machines ("refused",
+// "unauthorised", "not_found", "timed_out", ...). What libav gives no code of its own for (names, TLS) comes as GTV_AVERROR_NAME and
+// GTV_AVERROR_TLS from those who can tell. Any thread.
+#define GTV_AVERROR_NAME FFERRTAG('G', 'n', 'a', 'm')
+#define GTV_AVERROR_TLS  FFERRTAG('G', 't', 'l', 's')
 const char *gtv_av_cause(int averror);
 const char *gtv_av_cause_code(int averror);
 
