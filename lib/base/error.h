@@ -25,7 +25,10 @@
     X(GTV_E_UPSTREAM_TIMEOUT, "upstream_timeout", 504, "The service behind this one did not answer in time") \
     X(GTV_E_CANCELLED, "cancelled", 499, "Cancelled")                                                        \
     X(GTV_E_IO, "io", 500, "Input or output failed")                                                         \
-    X(GTV_E_LIMIT, "limit", 503, "A limit was reached")
+    X(GTV_E_LIMIT, "limit", 503, "A limit was reached")                                                      \
+    X(GTV_E_TARGET_TOO_LONG, "target_too_long", 414, "The request target is too long")                       \
+    X(GTV_E_EXPECTATION, "expectation_failed", 417, "This expectation cannot be met")                        \
+    X(GTV_E_HTTP_VERSION, "http_version", 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here")
 
 enum gtv_code {
 #define X(name, code, status, text) name,
