@@ -1,0 +1,237 @@
+#include "lib/json/json.h"
+
+#include "lib/base/buf.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_DEPTH = 64 };
+
+static const struct gtv_str replacement = {"\xEF\xBF\xBD", 3}; // U+FFFD
+
+// yyjson reads any depth without recursion, but what walks a document may recurse.
+static bool shallow(struct gtv_str text)
+{
+    bool in_string = false;
+    int depth = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > MAX_DEPTH)
+                return false;
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+yyjson_doc *gtv_json_parse(struct gtv_str text, struct gtv_error *err)
+{
+    if (text.n == 0) {
+        gtv_error_set(err, GTV_E_INVALID, NULL, "Not JSON: empty");
+        return NULL;
+    }
+    if (!shallow(text)) {
+        gtv_error_set(err, GTV_E_INVALID, NULL, "Not accepted: JSON nested deeper than %d levels", MAX_DEPTH);
+        return NULL;
+    }
+    yyjson_read_err why;
+    // Without the in-situ flag the text is only read, in spite of the parameter's type.
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, NULL, &why);
+    if (!doc)
+        gtv_error_set(err, GTV_E_INVALID, NULL, "Not JSON: %s at byte %zu", why.msg, why.pos);
+    return doc;
+}
+
+// The value of a field. NULL with *ok true: optional and absent. NULL with *ok false: *err is set.
+static yyjson_val *field(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *ok,
+                         struct gtv_error *err)
+{
+    *ok = false;
+    if (!yyjson_is_obj(obj)) {
+        gtv_error_set(err, GTV_E_INVALID, name, "A JSON object is expected");
+        return NULL;
+    }
+    yyjson_val *v = yyjson_obj_get(obj, name);
+    if (v && !yyjson_is_null(v))
+        return v;
+    if (need == GTV_JSON_REQUIRED)
+        gtv_error_set(err, GTV_E_INVALID, name, "%s is required", name);
+    else
+        *ok = true;
+    return NULL;
+}
+
+bool gtv_json_get_str(yyjson_val *obj, const char *name, enum gtv_json_need need, struct gtv_str *out,
+                      struct gtv_error *err)
+{
+    bool ok;
+    yyjson_val *v = field(obj, name, need, &ok, err);
+    if (!v)
+        return ok;
+    struct gtv_str s = {yyjson_get_str(v), yyjson_get_len(v)};
+    if (!yyjson_is_str(v)) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be a string", name);
+        return false;
+    }
+    if (gtv_str_find(s, '\0') >= 0) { // would end the text early in everything that is C
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must not hold a NUL character", name);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+bool gtv_json_get_int(yyjson_val *obj, const char *name, enum gtv_json_need need, int64_t min, int64_t max,
+                      int64_t *out, struct gtv_error *err)
+{
+    bool ok;
+    yyjson_val *v = field(obj, name, need, &ok, err);
+    if (!v)
+        return ok;
+    int64_t n = 0;
+    bool whole = true;
+    if (yyjson_is_sint(v)) {
+        n = yyjson_get_sint(v);
+    } else if (yyjson_is_uint(v)) {
+        uint64_t u = yyjson_get_uint(v);
+        whole = u <= INT64_MAX;
+        n = whole ? (int64_t)u : 0;
+    } else if (yyjson_is_real(v)) {
+        // JavaScript's 1.0 and 1e3 are whole numbers too; beyond 2^53 a double no longer tells.
+        double d = yyjson_get_real(v);
+        whole = d >= -9007199254740992.0 && d <= 9007199254740992.0 && d == floor(d);
+        n = whole ? (int64_t)d : 0;
+    } else {
+        whole = false;
+    }
+    if (!whole) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be a whole number", name);
+        return false;
+    }
+    if (n < min || n > max) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be between %lld and %lld", name, (long long)min,
+                      (long long)max);
+        return false;
+    }
+    *out = n;
+    return true;
+}
+
+bool gtv_json_get_double(yyjson_val *obj, const char *name, enum gtv_json_need need, double min, double max,
+                         double *out, struct gtv_error *err)
+{
+    bool ok;
+    yyjson_val *v = field(obj, name, need, &ok, err);
+    if (!v)
+        return ok;
+    if (!yyjson_is_num(v)) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be a number", name);
+        return false;
+    }
+    double d = yyjson_get_num(v);
+    if (!(d >= min && d <= max)) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be between %g and %g", name, min, max);
+        return false;
+    }
+    *out = d;
+    return true;
+}
+
+bool gtv_json_get_bool(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *out,
+                       struct gtv_error *err)
+{
+    bool ok;
+    yyjson_val *v = field(obj, name, need, &ok, err);
+    if (!v)
+        return ok;
+    if (!yyjson_is_bool(v)) {
+        gtv_error_set(err, GTV_E_INVALID, name, "%s must be true or false", name);
+        return false;
+    }
+    *out = yyjson_get_bool(v);
+    return true;
+}
+
+static struct gtv_bytes *with_valid_utf8(struct gtv_str s)
+{
+    struct gtv_buf out = {0};
+    while (s.n) {
+        size_t n = gtv_utf8_next(s);
+        gtv_buf_append(&out, n ? s.p : replacement.p, n ? n : replacement.n);
+        s.p += n ? n : 1;
+        s.n -= n ? n : 1;
+    }
+    return gtv_buf_take(&out);
+}
+
+struct gtv_bytes *gtv_json_write(yyjson_mut_doc *doc)
+{
+    yyjson_write_err why;
+    size_t len;
+    bool valid = true;
+    char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL, &len, &why);
+    if (!text && why.code == YYJSON_WRITE_ERROR_INVALID_STRING) {
+        valid = false;
+        text = yyjson_mut_write_opts(
+            doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL | YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL, &len, &why);
+    }
+    yyjson_mut_doc_free(doc);
+    if (!text)
+        return NULL;
+    struct gtv_bytes *bytes;
+    if (valid) {
+        bytes = gtv_bytes_wrap(text, len, free, text);
+        if (!bytes)
+            free(text);
+    } else {
+        bytes = with_valid_utf8((struct gtv_str){text, len});
+        free(text);
+    }
+    return bytes;
+}
+
+static const char *short_escape(unsigned char c)
+{
+    switch (c) {
+    case '"':
+        return "\\\"";
+    case '\\':
+        return "\\\\";
+    case '\n':
+        return "\\n";
+    case '\r':
+        return "\\r";
+    case '\t':
+        return "\\t";
+    default:
+        return NULL;
+    }
+}
+
+void gtv_json_quote(struct gtv_buf *out, struct gtv_str s)
+{
+    gtv_buf_puts(out, "\"");
+    while (s.n) {
+        unsigned char c = (unsigned char)s.p[0];
+        size_t n = gtv_utf8_next(s);
+        if (short_escape(c))
+            gtv_buf_puts(out, short_escape(c));
+        else if (c < 0x20)
+            gtv_buf_printf(out, "\\u%04x", c);
+        else
+            gtv_buf_append(out, n ? s.p : replacement.p, n ? n : replacement.n);
+        s.p += n ? n : 1;
+        s.n -= n ? n : 1;
+    }
+    gtv_buf_puts(out, "\"");
+}
