@@ -1,0 +1,79 @@
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/url.h"
+#include "lib/contract/contract.h"
+
+// Root object with the envelope's keys; *data is the empty "data" object. NULL without memory.
+static yyjson_mut_doc *envelope(const char *type, const char *stream, int64_t wall_ms, yyjson_mut_val **data)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc)
+        return NULL;
+    char when[GTV_ISO8601_CAP];
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_obj_add_int(doc, o, "v", GTV_EVENT_VERSION);
+    yyjson_mut_obj_add_strcpy(doc, o, "type", type);
+    yyjson_mut_obj_add_strcpy(doc, o, "stream", stream);
+    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", gtv_iso8601_utc(wall_ms, when));
+    yyjson_mut_obj_add_sint(doc, o, "wall_ms", wall_ms);
+    *data = yyjson_mut_obj(doc);
+    yyjson_mut_obj_add_val(doc, o, "data", *data);
+    return doc;
+}
+
+// Three decimals are more than any detector means, and keep the event short.
+static double rounded(double v)
+{
+    if (!(v >= -1e12 && v <= 1e12))
+        return 0;
+    return (double)(int64_t)(v * 1000 + (v < 0 ? -0.5 : 0.5)) / 1000;
+}
+
+struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e)
+{
+    char path[GTV_CAMERA_PATH_CAP];
+    yyjson_mut_val *data;
+    yyjson_mut_doc *doc = envelope("detection", gtv_camera_path(e->camera_id, path), e->wall_ms, &data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_sint(doc, data, "camera_id", e->camera_id);
+    yyjson_mut_val *frame = yyjson_mut_obj_add_obj(doc, data, "frame");
+    yyjson_mut_obj_add_int(doc, frame, "width", e->width);
+    yyjson_mut_obj_add_int(doc, frame, "height", e->height);
+    yyjson_mut_obj_add_strcpy(doc, data, "model", e->model ? e->model : "");
+    yyjson_mut_obj_add_real(doc, data, "latency_ms", rounded(e->latency_ms));
+    yyjson_mut_val *objects = yyjson_mut_obj_add_arr(doc, data, "objects");
+    for (size_t i = 0; i < e->count && i < GTV_MAX_OBJECTS; i++) {
+        const struct gtv_detected *d = &e->objects[i];
+        yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, objects);
+        yyjson_mut_obj_add_strcpy(doc, o, "object_type", d->object_type);
+        yyjson_mut_obj_add_real(doc, o, "confidence", rounded(d->confidence));
+        yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, "bbox");
+        yyjson_mut_obj_add_int(doc, box, "x", d->x);
+        yyjson_mut_obj_add_int(doc, box, "y", d->y);
+        yyjson_mut_obj_add_int(doc, box, "w", d->w);
+        yyjson_mut_obj_add_int(doc, box, "h", d->h);
+        yyjson_mut_obj_add_null(doc, o, "plate_number");
+    }
+    return gtv_json_write(doc);
+}
+
+struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state,
+                                   const char *cause, int64_t wall_ms)
+{
+    yyjson_mut_val *data;
+    yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_sint(doc, data, "camera_id", camera_id);
+    yyjson_mut_obj_add_strcpy(doc, data, "state", state);
+    if (cause) {
+        char clean[512];
+        size_t n = gtv_redact(gtv_str_of(cause), clean, sizeof clean);
+        yyjson_mut_obj_add_strncpy(doc, data, "cause", clean, n);
+    } else {
+        yyjson_mut_obj_add_null(doc, data, "cause");
+    }
+    return gtv_json_write(doc);
+}

@@ -1,0 +1,206 @@
+#include "lib/ws/codec.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+enum { STOP = 1, PROTOCOL_ERROR = 1002, NOT_UTF8 = 1007, TOO_BIG = 1009 };
+
+void gtv_ws_decoder_init(struct gtv_ws_decoder *d, size_t max_message,
+                         const struct gtv_ws_decoder_events *events, void *arg)
+{
+    memset(d, 0, sizeof *d);
+    d->events = *events;
+    d->arg = arg;
+    d->max_message = max_message;
+    d->head_need = 2;
+    gtv_buf_init(&d->message, max_message);
+}
+
+void gtv_ws_decoder_finish(struct gtv_ws_decoder *d)
+{
+    gtv_buf_finish(&d->message);
+}
+
+static bool is_control(uint8_t opcode)
+{
+    return opcode >= GTV_WS_CLOSE;
+}
+
+// The first two bytes tell how long the head is and whether the frame is allowed at this point (RFC 6455, 5.2
+// to 5.5).
+static uint16_t head_begins(struct gtv_ws_decoder *d)
+{
+    uint8_t b0 = d->head[0], b1 = d->head[1], len = b1 & 0x7f;
+    d->fin = b0 & 0x80;
+    d->opcode = b0 & 0x0f;
+    if ((b0 & 0x70) || !(b1 & 0x80)) // no extension was agreed on; clients always mask
+        return PROTOCOL_ERROR;
+    if (is_control(d->opcode)) {
+        if (d->opcode > GTV_WS_PONG || !d->fin || len > 125)
+            return PROTOCOL_ERROR;
+    } else {
+        bool continues = d->opcode == GTV_WS_CONTINUATION;
+        if (d->opcode > GTV_WS_BINARY || continues != (d->message_opcode != 0))
+            return PROTOCOL_ERROR;
+    }
+    d->head_need = (uint8_t)(2 + (len == 126 ? 2 : len == 127 ? 8 : 0) + 4);
+    return 0;
+}
+
+static uint16_t head_ends(struct gtv_ws_decoder *d)
+{
+    uint8_t len = d->head[1] & 0x7f;
+    unsigned ext = len == 126 ? 2 : len == 127 ? 8 : 0;
+    uint64_t n = len;
+    if (ext) {
+        n = 0;
+        for (unsigned i = 0; i < ext; i++)
+            n = n << 8 | d->head[2 + i];
+        // The shortest form is a must, and the topmost bit a must not.
+        if (n < 126 || (ext == 8 && (n <= 0xffff || n >> 63)))
+            return PROTOCOL_ERROR;
+    }
+    memcpy(d->mask, d->head + 2 + ext, 4);
+    d->left = n;
+    d->at = 0;
+    if (is_control(d->opcode)) {
+        d->control_len = 0;
+        return 0;
+    }
+    if (d->opcode != GTV_WS_CONTINUATION)
+        d->message_opcode = d->opcode;
+    return n > d->max_message - d->message.len ? TOO_BIG : 0;
+}
+
+static bool close_code_allowed(uint16_t code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+static uint16_t control_ends(struct gtv_ws_decoder *d)
+{
+    struct gtv_str payload = {(const char *)d->control, d->control_len};
+    if (d->opcode == GTV_WS_PING)
+        return d->events.on_ping(d->arg, payload) ? 0 : STOP;
+    if (d->opcode == GTV_WS_PONG)
+        return d->events.on_pong(d->arg, payload) ? 0 : STOP;
+    uint16_t code = 1005;
+    if (payload.n == 1)
+        return PROTOCOL_ERROR;
+    if (payload.n >= 2) {
+        code = (uint16_t)(d->control[0] << 8 | d->control[1]);
+        payload = (struct gtv_str){payload.p + 2, payload.n - 2};
+        if (!close_code_allowed(code))
+            return PROTOCOL_ERROR;
+        if (!gtv_utf8_valid(payload))
+            return NOT_UTF8;
+    }
+    (void)d->events.on_close(d->arg, code, payload);
+    return STOP;
+}
+
+static uint16_t frame_ends(struct gtv_ws_decoder *d)
+{
+    d->head_len = 0;
+    d->head_need = 2;
+    if (is_control(d->opcode))
+        return control_ends(d);
+    if (!d->fin)
+        return 0;
+    struct gtv_str message = gtv_buf_str(&d->message);
+    enum gtv_ws_opcode kind = d->message_opcode;
+    if (kind == GTV_WS_TEXT && !gtv_utf8_valid(message))
+        return NOT_UTF8;
+    d->message_opcode = 0;
+    bool go_on = d->events.on_message(d->arg, kind, message);
+    // An idle connection holds no buffer.
+    if (go_on) {
+        gtv_buf_finish(&d->message);
+        gtv_buf_init(&d->message, d->max_message);
+    }
+    return go_on ? 0 : STOP;
+}
+
+static uint16_t take_payload(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
+{
+    uint8_t clear[512];
+    while (n) {
+        size_t part = n < sizeof clear ? n : sizeof clear;
+        for (size_t i = 0; i < part; i++)
+            clear[i] = data[i] ^ d->mask[(d->at + i) & 3];
+        if (is_control(d->opcode)) {
+            memcpy(d->control + d->control_len, clear, part);
+            d->control_len = (uint8_t)(d->control_len + part);
+        } else if (!gtv_buf_append(&d->message, clear, part)) {
+            return TOO_BIG;
+        }
+        d->at += part;
+        data += part;
+        n -= part;
+    }
+    return 0;
+}
+
+uint16_t gtv_ws_decoder_feed(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
+{
+    uint16_t rc = 0;
+    while (rc == 0 && n) {
+        if (d->head_len < d->head_need) {
+            d->head[d->head_len++] = *data++;
+            n--;
+            if (d->head_len == 2)
+                rc = head_begins(d);
+            if (rc == 0 && d->head_len == d->head_need) {
+                rc = head_ends(d);
+                if (rc == 0 && d->left == 0)
+                    rc = frame_ends(d);
+            }
+            continue;
+        }
+        size_t part = n < d->left ? n : (size_t)d->left;
+        rc = take_payload(d, data, part);
+        d->left -= part;
+        data += part;
+        n -= part;
+        if (rc == 0 && d->left == 0)
+            rc = frame_ends(d);
+    }
+    return rc;
+}
+
+struct gtv_bytes *gtv_ws_encode(enum gtv_ws_opcode opcode, const void *data, size_t n)
+{
+    struct gtv_bytes *b = gtv_bytes_create(n + 10);
+    if (!b)
+        return NULL;
+    uint8_t *p = b->data;
+    *p++ = (uint8_t)(0x80u | (unsigned)opcode);
+    unsigned ext = n < 126 ? 0 : n <= 0xffff ? 2 : 8;
+    *p++ = (uint8_t)(ext == 0 ? n : ext == 2 ? 126 : 127);
+    for (unsigned i = ext; i > 0; i--)
+        *p++ = (uint8_t)((uint64_t)n >> (8 * (i - 1)));
+    if (n)
+        memcpy(p, data, n);
+    b->len = (size_t)(p - b->data) + n;
+    return b;
+}
+
+bool gtv_ws_accept_key(struct gtv_str key, char out[29])
+{
+    static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    // Base64 of 16 bytes: 22 characters and two signs of padding.
+    if (key.n != 24 || key.p[22] != '=' || key.p[23] != '=')
+        return false;
+    unsigned char raw[24];
+    if (EVP_DecodeBlock(raw, (const unsigned char *)key.p, 24) != 18)
+        return false;
+    char text[24 + sizeof magic];
+    memcpy(text, key.p, 24);
+    memcpy(text + 24, magic, sizeof magic);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (!EVP_Digest(text, 24 + sizeof magic - 1, digest, &len, EVP_sha1(), NULL) || len != 20)
+        return false;
+    EVP_EncodeBlock((unsigned char *)out, digest, 20);
+    return true;
+}
