@@ -1,0 +1,191 @@
+// Live events: WebSockets that come back by themselves, and the looks of a camera's detector kept by time.
+
+import { iou } from "./overlay.js";
+
+const KEEP_MS = 60000;
+const MAX_LOOKS = 3000; // 60 s at 50 looks a second: a clock gone wrong cannot fill the memory
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 15000;
+const PING_EVERY_MS = 20000;
+const SILENCE_MAX_MS = 50000;
+const NEW_WITHIN_MS = 2000;
+const NEW_IOU = 0.3;
+const MAX_SEEN = 200;
+
+// The looks of one camera, sorted by the camera's clock.
+export class Track {
+  #looks = [];
+
+  get count() {
+    return this.#looks.length;
+  }
+
+  // Typical time between looks: the median of the newest few.
+  get intervalMs() {
+    const gaps = [];
+    for (let i = this.#looks.length - 1; i > 0 && gaps.length < 9; i--)
+      gaps.push(this.#looks[i].wallMs - this.#looks[i - 1].wallMs);
+    gaps.sort((a, b) => a - b);
+    return gaps.length ? gaps[gaps.length >> 1] : 500;
+  }
+
+  add(look) {
+    const looks = this.#looks;
+    // A camera whose clock was set back starts a new track: old looks would hide the new ones.
+    if (looks.length && look.wallMs < looks.at(-1).wallMs - KEEP_MS) looks.length = 0;
+    const i = this.#firstAfter(look.wallMs);
+    if (i > 0 && looks[i - 1].wallMs === look.wallMs) looks[i - 1] = look;
+    else looks.splice(i, 0, look);
+    const oldest = looks.at(-1).wallMs - KEEP_MS;
+    let drop = Math.max(0, looks.length - MAX_LOOKS);
+    while (drop < looks.length && looks[drop].wallMs < oldest) drop++;
+    if (drop) looks.splice(0, drop);
+  }
+
+  // The newest look at or before wallMs, and the first one after it.
+  around(wallMs) {
+    const i = this.#firstAfter(wallMs);
+    return { before: this.#looks[i - 1] ?? null, after: this.#looks[i] ?? null };
+  }
+
+  #firstAfter(wallMs) {
+    let lo = 0;
+    let hi = this.#looks.length;
+    while (lo < hi) {
+      const mid = (lo + hi) >> 1;
+      if (this.#looks[mid].wallMs <= wallMs) lo = mid + 1;
+      else hi = mid;
+    }
+    return lo;
+  }
+}
+
+// Tells objects that just came into view from those seen a moment ago: the list shows a vehicle once, not at every look.
+export class Newcomers {
+  #seen = []; // {object, wallMs}
+
+  take(look) {
+    this.#seen = this.#seen.filter((s) => look.wallMs - s.wallMs <= NEW_WITHIN_MS).slice(-MAX_SEEN);
+    const fresh = [];
+    const used = new Set();
+    for (const o of look.objects) {
+      let best = null;
+      for (const s of this.#seen) {
+        if (used.has(s) || s.object.type !== o.type) continue;
+        const overlap = iou(s.object, o);
+        if (overlap > NEW_IOU && (!best || overlap > best.overlap)) best = { s, overlap };
+      }
+      if (best) {
+        used.add(best.s);
+        best.s.object = o;
+        best.s.wallMs = look.wallMs;
+      } else {
+        const s = { object: o, wallMs: look.wallMs };
+        used.add(s);
+        this.#seen.push(s);
+        fresh.push(o);
+      }
+    }
+    return fresh;
+  }
+}
+
+// A detection event as a look, or null when it is none that can be drawn.
+export function lookFromEvent(event) {
+  const data = event.data ?? {};
+  const wallMs = Number.isFinite(event.wall_ms) ? event.wall_ms : Date.parse(event.timestamp);
+  const { width, height } = data.frame ?? {};
+  if (!Number.isFinite(wallMs) || !(width > 0) || !(height > 0) || !Array.isArray(data.objects)) return null;
+  return {
+    wallMs,
+    width,
+    height,
+    objects: data.objects.slice(0, 100).map((o) => ({
+      type: o.object_type,
+      confidence: o.confidence,
+      plate: o.plate_number ?? null,
+      ...o.bbox,
+    })),
+  };
+}
+
+// A WebSocket that reconnects with growing, jittered pauses. onMessage gets each parsed message, onState true or false.
+export class LiveSocket {
+  #path;
+  #onMessage;
+  #onState;
+  #socket = null;
+  #attempt = 0;
+  #timer = 0;
+  #heart = 0;
+  #heardAt = 0;
+  #closed = false;
+  up = false;
+
+  constructor(path, { onMessage, onState = () => {} }) {
+    this.#path = path;
+    this.#onMessage = onMessage;
+    this.#onState = onState;
+    this.#open();
+  }
+
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#heart);
+    this.#socket?.close(1000);
+    this.#setUp(false);
+  }
+
+  #open() {
+    const url = new URL(this.#path, location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const ws = new WebSocket(url);
+    this.#socket = ws;
+    this.#heardAt = performance.now();
+    clearInterval(this.#heart);
+    this.#heart = setInterval(() => this.#beat(ws), PING_EVERY_MS);
+    ws.onopen = () => {
+      this.#attempt = 0;
+      this.#heardAt = performance.now();
+      this.#setUp(true);
+    };
+    ws.onmessage = (m) => {
+      this.#heardAt = performance.now();
+      let message;
+      try {
+        message = JSON.parse(m.data);
+      } catch {
+        return; // one broken message is no reason to lose the others
+      }
+      if (message && message.type !== "pong") this.#onMessage(message);
+    };
+    ws.onclose = () => this.#lost(ws);
+  }
+
+  // A connection that died without a word (a laptop that slept) is only noticed by its silence.
+  #beat(ws) {
+    if (performance.now() - this.#heardAt > SILENCE_MAX_MS) {
+      ws.close();
+      this.#lost(ws);
+    } else if (ws.readyState === WebSocket.OPEN) {
+      ws.send('{"type":"ping"}');
+    }
+  }
+
+  #lost(ws) {
+    if (this.#closed || ws !== this.#socket) return;
+    this.#socket = null;
+    ws.onopen = ws.onmessage = ws.onclose = null;
+    clearInterval(this.#heart);
+    this.#setUp(false);
+    const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.#attempt++);
+    this.#timer = setTimeout(() => this.#open(), pause * (0.5 + Math.random() / 2));
+  }
+
+  #setUp(up) {
+    if (up === this.up) return;
+    this.up = up;
+    this.#onState(up);
+  }
+}
