@@ -273,7 +273,7 @@ def launch_line(options, loop):
     if options.audio_only:
         return "( audiotestsrc is-live=true volume=0.1 ! alawenc ! rtppcmapay name=pay0 pt=8 )"
     if options.codec == "mjpeg":
-        return ("( videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=10/1 "
+        return ("( videotestsrc is-live=true ! video/x-raw,format=I420,width=640,height=360,framerate=10/1 "
                 "! jpegenc ! rtpjpegpay name=pay0 pt=26 )")
     # Parameter sets are already in front of each key frame of the clip's units.
     return ("( appsrc name=src is-live=true format=time block=false max-bytes=0 ! "
