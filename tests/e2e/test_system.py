@@ -154,7 +154,7 @@ SAMPLE = """() => new Promise(resolve => {
     pen.drawImage(video, 0, 0, %d, %d);
     const rgba = pen.getImageData(0, 0, %d, %d).data, grey = [];
     for (let i = 0; i < rgba.length; i += 4) grey.push(Math.round(.299 * rgba[i] + .587 * rgba[i + 1] + .114 * rgba[i + 2]));
-    resolve({ grey, drawn: window.gtv.drawn(1) });
+    resolve({ grey, drawn: window.gtv.drawn('cam_1') });
   }));
 })""" % (THUMB * 3)
 
@@ -162,7 +162,7 @@ SAMPLE = """() => new Promise(resolve => {
 def test_boxes_lie_on_the_vehicles_of_the_frame_on_screen(page, truth):
     frames, boxes = truth
     playing(page)
-    page.wait_for_function("() => { const d = window.gtv && window.gtv.drawn(1); return d && d.boxes.length > 0 }", timeout=60000)
+    page.wait_for_function("() => { const d = window.gtv && window.gtv.drawn('cam_1'); return d && d.boxes.length > 0 }", timeout=60000)
     hits = misses = 0
     screenshot = False
     end = time.monotonic() + 60
