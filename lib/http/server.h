@@ -80,8 +80,11 @@ struct gtv_arena *gtv_http_arena(struct gtv_http_request *req);
 struct gtv_loop *gtv_http_loop(const struct gtv_http_request *req);
 bool gtv_http_is_head(const struct gtv_http_request *req);
 
-// Called once, on the loop, when the request is over: complete (true) or the client left or timed out (false). For HEAD too. After it the
-// request must not be touched. At most one per request; setting it again replaces it.
+// Called once, on the loop, when the request is over: complete (true: all of it is with the kernel) or the client left or timed out
+// (false). For HEAD too. Never from inside one of the calls below, always afterwards. After it the request must not be touched. At most
+// one per request; setting it again replaces it. A request without it whose client leaves stays valid until its handler ended it (the
+// reply then goes nowhere). gtv_http_server_destroy ends all requests.
+// A client that only closes its sending side still gets its reply.
 void gtv_http_on_close(struct gtv_http_request *req, void (*fn)(void *arg, bool complete), void *arg);
 
 // ---- Whole replies. Content-Length, Date, Connection, CORS and X-Request-ID are added. A reference to each body is taken. ----
@@ -96,7 +99,7 @@ void gtv_http_reply_str(struct gtv_http_request *req, int status, const char *co
 void gtv_http_stream_begin(struct gtv_http_request *req, int status, const struct gtv_http_header *headers, size_t n, int64_t content_length);
 void gtv_http_stream_write(struct gtv_http_request *req, struct gtv_bytes *piece); // takes a reference; never blocks
 size_t gtv_http_stream_pending(const struct gtv_http_request *req); // bytes not yet handed to the kernel: the writer's back-pressure
-void gtv_http_stream_on_drain(struct gtv_http_request *req, void (*fn)(void *arg), void *arg); // whenever pending falls to 0
+void gtv_http_stream_on_drain(struct gtv_http_request *req, void (*fn)(void *arg), void *arg); // whenever pending falls to 0; from the loop
 void gtv_http_stream_end(struct gtv_http_request *req);
 void gtv_http_stream_abort(struct gtv_http_request *req); // closes the connection so that the client sees the truncation
 
@@ -104,11 +107,12 @@ void gtv_http_stream_abort(struct gtv_http_request *req); // closes the connecti
 struct gtv_http_conn;
 struct gtv_http_upgrade {
     void (*on_read)(void *arg, const uint8_t *data, size_t n);
-    void (*on_close)(void *arg); // once; the connection is gone and must not be touched afterwards
+    void (*on_close)(void *arg); // once, from the loop, also after gtv_http_conn_close; the connection must not be touched afterwards
     void (*on_drain)(void *arg); // pending fell to 0; may be NULL
     void *arg;
 };
-// Sends 101 with these headers. The request ends here. Time-outs of HTTP no longer hold (only the write deadline does).
+// Sends 101 with these headers and Connection: Upgrade. The request ends here. Time-outs of HTTP no longer hold (only the write deadline
+// does). NULL (and no on_close) when the client had left before.
 struct gtv_http_conn *gtv_http_upgrade(struct gtv_http_request *req, const struct gtv_http_header *headers, size_t n,
                                        const struct gtv_http_upgrade *handlers);
 void gtv_http_conn_write(struct gtv_http_conn *c, struct gtv_bytes *piece); // takes a reference
