@@ -1,0 +1,27 @@
+#include "services/supervisor/options.h"
+
+#define FIELD(name) offsetof(struct options, name)
+
+const struct gtv_option gtv_supervisor_options[] = {
+    {"GTV_DATA", GTV_OPT_STRING, FIELD(data), "./var", 0, 0, false,
+     "Folder of all state: Redis, recordings, the database, logs, models."},
+    {"GTV_LISTEN", GTV_OPT_STRING, FIELD(listen), "127.0.0.1", 0, 0, false, "Address of the door."},
+    {"GTV_PORT", GTV_OPT_INT, FIELD(port), "8000", 0, 65535, false, "Port of the door; 0 takes a free one."},
+    {"GTV_DEMO", GTV_OPT_BOOL, FIELD(demo), "true", 0, 0, false, "Run the demo camera, as camera 1."},
+    {"GTV_DEMO_CLIP", GTV_OPT_STRING, FIELD(demo_clip), NULL, 0, 0, false,
+     "Clip that the demo camera loops; street/street.mp4 in the data folder when unset."},
+    {"GTV_CAMERAS", GTV_OPT_STRING, FIELD(cameras), NULL, 0, 0, true,
+     "RTSP addresses of further cameras, between spaces or newlines. Give them in the environment: they hold "
+     "passwords."},
+    {"GTV_ROOT", GTV_OPT_STRING, FIELD(root), ".", 0, 0, false,
+     "The checkout, with api, web, deploy and tools."},
+    {"GTV_BIN", GTV_OPT_STRING, FIELD(bin), "build/release/services", 0, 0, false,
+     "Folder of the built programs."},
+    {"GTV_ONLY", GTV_OPT_STRING, FIELD(only), NULL, 0, 0, false,
+     "Comma list of services (streaming, ai, media, console) to start alone, with Redis but without door and "
+     "demo."},
+    {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", 0, 0, false,
+     "DEBUG, INFO, WARNING or ERROR, for all programs."},
+};
+
+const size_t gtv_supervisor_option_count = sizeof(gtv_supervisor_options) / sizeof(gtv_supervisor_options[0]);
