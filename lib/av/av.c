@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-// Written once by gtv_av_init, before any other thread uses libav; libav's callback takes no argument of ours.
+// Written once by gtv_av_init, before any other thread uses libav; libav's callback takes no argument of
+// ours.
 static struct gtv_log sink;
 
 static void forward(void *avcl, int level, const char *fmt, va_list args)
@@ -18,7 +19,8 @@ static void forward(void *avcl, int level, const char *fmt, va_list args)
     if (!gtv_log_enabled(ours)) {
         return;
     }
-    // libav ends its sentences with a line feed and now and then writes one line in parts: a part is a line of ours.
+    // libav ends its sentences with a line feed and now and then writes one line in parts: a part is a line
+    // of ours.
     char line[512];
     int prefix = 1;
     int n = av_log_format_line2(avcl, level, fmt, args, line, sizeof line, &prefix);
@@ -34,7 +36,8 @@ static void forward(void *avcl, int level, const char *fmt, va_list args)
 void gtv_av_init(const struct gtv_log *log)
 {
     sink = *log;
-    // Never AV_LOG_DEBUG: there libav prints requests with their Authorization header, which no redaction recognises.
+    // Never AV_LOG_DEBUG: there libav prints requests with their Authorization header, which no redaction
+    // recognises.
     av_log_set_level(gtv_log_enabled(GTV_LOG_DEBUG) ? AV_LOG_INFO : AV_LOG_WARNING);
     av_log_set_callback(forward);
 }

@@ -1,0 +1,271 @@
+// The read-only answers of the control API, in MediaMTX's order of keys.
+#include "services/media/api.h"
+
+#include "lib/base/clock.h"
+#include "services/media/reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct page {
+    size_t per_page, number;
+};
+
+static bool parse_uint(struct gtv_http_request *req, const char *name, int64_t def, int64_t *out)
+{
+    struct gtv_str text = gtv_http_query(req, name);
+    *out = def;
+    if (text.n == 0) {
+        return true;
+    }
+    bool digits = true;
+    for (size_t i = 0; i < text.n; i++) {
+        digits = digits && text.p[i] >= '0' && text.p[i] <= '9';
+    }
+    if (digits && gtv_parse_int(text, 0, INT32_MAX, out)) {
+        return true;
+    }
+    char message[160];
+    snprintf(message, sizeof message, "strconv.ParseUint: parsing \"%.*s\": %s",
+             (int)(text.n < 64 ? text.n : 64), text.p, digits ? "value out of range" : "invalid syntax");
+    gtv_media_reply_error(req, 400, message, NULL, NULL);
+    return false;
+}
+
+// False: answered with an error.
+static bool read_page(struct gtv_http_request *req, struct page *page)
+{
+    int64_t per_page, number;
+    if (!parse_uint(req, "itemsPerPage", 100, &per_page) || !parse_uint(req, "page", 0, &number)) {
+        return false;
+    }
+    if (per_page == 0) {
+        gtv_media_reply_error(req, 400, "invalid items per page", NULL, NULL);
+        return false;
+    }
+    *page = (struct page){(size_t)per_page, (size_t)number};
+    return true;
+}
+
+static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t wall_ms, bool known)
+{
+    char text[GTV_ISO8601_CAP];
+    if (known) {
+        yyjson_mut_obj_add_strcpy(doc, o, key, gtv_iso8601_utc(wall_ms, text));
+    } else {
+        yyjson_mut_obj_add_null(doc, o, key);
+    }
+}
+
+static const char *codec_name(enum gtv_codec codec)
+{
+    return codec == GTV_CODEC_H264 ? "H264" : codec == GTV_CODEC_H265 ? "H265" : "MPEG-4 Audio";
+}
+
+static void add_tracks(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_tracks *t)
+{
+    yyjson_mut_val *names = yyjson_mut_obj_add_arr(doc, o, "tracks"),
+                   *tracks = yyjson_mut_obj_add_arr(doc, o, "tracks2");
+    if (t == NULL) {
+        return;
+    }
+    yyjson_mut_arr_add_str(doc, names, codec_name(t->video.codec));
+    yyjson_mut_val *track = yyjson_mut_arr_add_obj(doc, tracks);
+    yyjson_mut_obj_add_str(doc, track, "codec", codec_name(t->video.codec));
+    yyjson_mut_val *props = yyjson_mut_obj_add_obj(doc, track, "codecProps");
+    yyjson_mut_obj_add_int(doc, props, "width", t->video.width);
+    yyjson_mut_obj_add_int(doc, props, "height", t->video.height);
+    yyjson_mut_obj_add_strcpy(doc, props, "profile", t->video.profile);
+    yyjson_mut_obj_add_strcpy(doc, props, "level", t->video.level);
+    if (t->has_audio) {
+        yyjson_mut_arr_add_str(doc, names, codec_name(GTV_CODEC_AAC));
+        track = yyjson_mut_arr_add_obj(doc, tracks);
+        yyjson_mut_obj_add_str(doc, track, "codec", codec_name(GTV_CODEC_AAC));
+        props = yyjson_mut_obj_add_obj(doc, track, "codecProps");
+        yyjson_mut_obj_add_int(doc, props, "sampleRate", t->audio_rate);
+        yyjson_mut_obj_add_int(doc, props, "channelCount", t->audio_channels);
+    }
+}
+
+static void add_readers(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_path *p,
+                        const struct gtv_path_status *s)
+{
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "readers");
+    if (s->has_muxer) {
+        yyjson_mut_val *reader = yyjson_mut_arr_add_obj(doc, list);
+        yyjson_mut_obj_add_str(doc, reader, "type", "hlsMuxer");
+        yyjson_mut_obj_add_str(doc, reader, "id", "");
+    }
+    for (size_t i = 0; i < s->relay_readers; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "%" PRIu64, gtv_path_relay_reader_id(p, i));
+        yyjson_mut_val *reader = yyjson_mut_arr_add_obj(doc, list);
+        yyjson_mut_obj_add_str(doc, reader, "type", "relay");
+        yyjson_mut_obj_add_strcpy(doc, reader, "id", id);
+    }
+}
+
+static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
+{
+    const struct gtv_pathconf *conf = gtv_path_conf(p);
+    struct gtv_path_status s;
+    gtv_path_get_status(p, &s);
+    bool ready = s.state == GTV_PATH_CONNECTED, pulled = gtv_pathconf_is_pulled(conf);
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_obj_add_strcpy(doc, o, "name", conf->name);
+    yyjson_mut_obj_add_strcpy(doc, o, "confName", conf->name);
+    yyjson_mut_obj_add_bool(doc, o, "ready", ready);
+    add_time(doc, o, "readyTime", s.ready_wall_ms, ready);
+    yyjson_mut_obj_add_bool(doc, o, "available", ready);
+    add_time(doc, o, "availableTime", s.ready_wall_ms, ready);
+    yyjson_mut_obj_add_bool(doc, o, "online", pulled);
+    if (pulled && !ready) {
+        yyjson_mut_obj_add_str(doc, o, "onlineTime",
+                               "0001-01-01T00:00:00Z"); // so MediaMTX tells of a source it waits for
+    } else {
+        add_time(doc, o, "onlineTime", s.ready_wall_ms, ready);
+    }
+    if (pulled) {
+        yyjson_mut_val *source = yyjson_mut_obj_add_obj(doc, o, "source");
+        yyjson_mut_obj_add_str(doc, source, "type", "rtspSource");
+        yyjson_mut_obj_add_str(doc, source, "id", "");
+    } else {
+        yyjson_mut_obj_add_null(doc, o, "source");
+    }
+    add_tracks(doc, o, s.tracks);
+    add_readers(doc, o, p, &s);
+    yyjson_mut_obj_add_uint(doc, o, "inboundBytes", s.received);
+    yyjson_mut_obj_add_uint(doc, o, "outboundBytes", s.sent);
+    yyjson_mut_obj_add_uint(doc, o, "inboundFramesInError", s.error_frames);
+    yyjson_mut_obj_add_uint(doc, o, "bytesReceived", s.received);
+    yyjson_mut_obj_add_uint(doc, o, "bytesSent", s.sent);
+    yyjson_mut_obj_add_str(doc, o, "state", s.state_name);
+    if (s.cause != NULL) {
+        yyjson_mut_obj_add_strcpy(doc, o, "cause", s.cause);
+        yyjson_mut_obj_add_strcpy(doc, o, "causeCode", s.cause_code);
+    } else {
+        yyjson_mut_obj_add_null(doc, o, "cause");
+        yyjson_mut_obj_add_null(doc, o, "causeCode");
+    }
+    return o;
+}
+
+static yyjson_mut_val *write_config(yyjson_mut_doc *doc, const struct gtv_path *p)
+{
+    return gtv_pathconf_write(gtv_path_conf(p), doc, true);
+}
+
+static yyjson_mut_val *write_muxer(yyjson_mut_doc *doc, const struct gtv_path *p)
+{
+    struct gtv_path_status s;
+    gtv_path_get_status(p, &s);
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_obj_add_strcpy(doc, o, "path", gtv_path_conf(p)->name);
+    add_time(doc, o, "created", s.muxer_created_ms, true);
+    add_time(doc, o, "lastRequest", s.muxer_request_ms, true);
+    yyjson_mut_obj_add_uint(doc, o, "outboundBytes", s.muxer_sent);
+    yyjson_mut_obj_add_uint(doc, o, "outboundFramesDiscarded", s.muxer_discarded);
+    yyjson_mut_obj_add_uint(doc, o, "bytesSent", s.muxer_sent);
+    return o;
+}
+
+static bool any_path(const struct gtv_path *p)
+{
+    return true;
+}
+
+static bool with_muxer(const struct gtv_path *p)
+{
+    struct gtv_path_status s;
+    gtv_path_get_status(p, &s);
+    return s.has_muxer;
+}
+
+static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
+                       bool (*is_listed)(const struct gtv_path *),
+                       yyjson_mut_val *(*write)(yyjson_mut_doc *, const struct gtv_path *))
+{
+    struct page page;
+    if (!read_page(req, &page)) {
+        return;
+    }
+    struct gtv_path **all = gtv_node_sorted(n);
+    size_t count = 0;
+    for (size_t i = 0; i < gtv_node_count(n); i++) {
+        if (is_listed(all[i])) {
+            all[count++] = all[i];
+        }
+    }
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_uint(doc, root, "itemCount", count);
+    yyjson_mut_obj_add_uint(doc, root, "pageCount", (count + page.per_page - 1) / page.per_page);
+    yyjson_mut_val *items = yyjson_mut_obj_add_arr(doc, root, "items");
+    for (size_t i = page.number * page.per_page; i < count && i < (page.number + 1) * page.per_page; i++) {
+        yyjson_mut_arr_append(items, write(doc, all[i]));
+    }
+    free(all);
+    gtv_media_reply_json(req, doc);
+}
+
+static void reply_item(struct gtv_http_request *req, struct gtv_node *n, const char *missing,
+                       bool (*is_listed)(const struct gtv_path *),
+                       yyjson_mut_val *(*write)(yyjson_mut_doc *, const struct gtv_path *))
+{
+    const struct gtv_path *p = gtv_node_find(n, gtv_http_param(req, "name"));
+    if (p == NULL || !is_listed(p)) {
+        gtv_media_reply_error(req, 404, missing, NULL, NULL);
+        return;
+    }
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_doc_set_root(doc, write(doc, p));
+    gtv_media_reply_json(req, doc);
+}
+
+void gtv_media_info(struct gtv_http_request *req, void *user)
+{
+    struct gtv_node *n = user;
+    int64_t ns = gtv_node_started_ns(n);
+    char seconds[GTV_ISO8601_CAP], started[GTV_ISO8601_CAP + 16];
+    gtv_iso8601_utc(ns / 1000000, seconds);
+    // To the second, then the nanoseconds that RFC 3339 leaves room for.
+    snprintf(started, sizeof started, "%.19s.%09" PRId64 "Z", seconds, ns % 1000000000);
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, root, "version", "v" GTV_VERSION "-gtv");
+    yyjson_mut_obj_add_strcpy(doc, root, "started", started);
+    gtv_media_reply_json(req, doc);
+}
+
+void gtv_media_config_list(struct gtv_http_request *req, void *user)
+{
+    reply_list(req, user, any_path, write_config);
+}
+
+void gtv_media_config_get(struct gtv_http_request *req, void *user)
+{
+    reply_item(req, user, "path configuration not found", any_path, write_config);
+}
+
+void gtv_media_paths_list(struct gtv_http_request *req, void *user)
+{
+    reply_list(req, user, any_path, write_path);
+}
+
+void gtv_media_paths_get(struct gtv_http_request *req, void *user)
+{
+    reply_item(req, user, "path not found", any_path, write_path);
+}
+
+void gtv_media_muxers_list(struct gtv_http_request *req, void *user)
+{
+    reply_list(req, user, with_muxer, write_muxer);
+}
+
+void gtv_media_muxers_get(struct gtv_http_request *req, void *user)
+{
+    reply_item(req, user, "muxer not found", with_muxer, write_muxer);
+}

@@ -1,0 +1,163 @@
+// gtv-media: wires options, loop, node and the two servers.
+#include "lib/av/av.h"
+#include "services/media/api.h"
+#include "services/media/hls_http.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    DRAIN_MS = 500,      // for replies in progress at the end
+    LAST_WAIT_MS = 3000, // for cameras' threads: a name being resolved cannot be interrupted
+    LAST_STEP_MS = 20,
+    ARENAS_MAX = 2, // of malloc: one a core would cost memory with a thread a camera
+};
+
+struct program {
+    struct gtv_media_options options;
+    struct gtv_log log;
+    struct gtv_loop *loop;
+    struct gtv_metrics *metrics;
+    struct gtv_node *node;
+    struct gtv_http_server *api, *hls;
+    struct gtv_timer *last;
+    unsigned waited_ms;
+    bool ending;
+};
+
+// The end: stop taking requests, let the last save reach the disk, end the pulls, wait for their threads.
+static void wait_for_end(void *arg)
+{
+    struct program *g = arg;
+    g->waited_ms += LAST_STEP_MS;
+    bool patience = g->waited_ms < LAST_WAIT_MS;
+    if (gtv_node_saving(g->node) && patience) {
+        return;
+    }
+    gtv_node_stop(g->node);
+    if (gtv_node_threads(g->node) > 0 && patience) {
+        return;
+    }
+    if (g->waited_ms > DRAIN_MS + LAST_STEP_MS ||
+        gtv_http_server_connections(g->api) + gtv_http_server_connections(g->hls) == 0) {
+        gtv_timer_stop(g->last);
+        gtv_loop_stop(g->loop);
+    }
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct program *g = arg;
+    if (g->ending) {
+        return;
+    }
+    g->ending = true;
+    gtv_log_info(&g->log, "stopping", "signal=%d", signum);
+    gtv_http_server_stop(g->api, DRAIN_MS, NULL, NULL);
+    gtv_http_server_stop(g->hls, DRAIN_MS, NULL, NULL);
+    g->last = gtv_timer_create(g->loop, wait_for_end, g);
+    gtv_timer_start(g->last, 1, LAST_STEP_MS);
+}
+
+static struct gtv_http_server *
+serve(struct program *g, const char *name, int64_t port, const struct gtv_http_route *routes, size_t n,
+      void (*on_error)(struct gtv_http_request *, enum gtv_code, const char *, void *), struct gtv_error *err)
+{
+    struct gtv_http_server_config c = {.name = name,
+                                       .routes = routes,
+                                       .route_count = n,
+                                       .user = g->node,
+                                       .cors_origin = "*",
+                                       .metrics = g->metrics,
+                                       .error_reply = on_error,
+                                       .trusted_proxies = g->options.trusted_proxies};
+    struct gtv_http_server *s = gtv_http_server_create(g->loop, &c, err);
+    if (s == NULL) {
+        return NULL;
+    }
+    if (!gtv_http_server_listen(s, g->options.host, (int)port, false, err)) {
+        gtv_http_server_destroy(s);
+        return NULL;
+    }
+    return s;
+}
+
+static bool start(struct program *g, struct gtv_error *err)
+{
+    g->node = gtv_node_create(g->loop, &g->options, g->metrics, err);
+    if (g->node == NULL) {
+        return false;
+    }
+    g->api = serve(g, "gtv-media", g->options.api_port, gtv_media_api_routes, gtv_media_api_route_count,
+                   gtv_media_api_error, err);
+    if (g->api == NULL) {
+        return false;
+    }
+    g->hls = serve(g, "gtv-media-hls", g->options.hls_port, gtv_media_hls_routes, gtv_media_hls_route_count,
+                   gtv_media_hls_error, err);
+    return g->hls != NULL;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); // a camera takes a descriptor, a viewer another
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct program g = {.log = {"media", NULL, NULL}};
+    struct gtv_error err = {0};
+    enum gtv_log_level level;
+    int status = 1;
+    if (!gtv_config_load(&g.options, gtv_media_option_table, gtv_media_option_count, "gtv-media",
+                         "Pulls RTSP cameras; serves HLS, a relay and MediaMTX's control API.", argc, argv,
+                         &err)) {
+        fprintf(stderr, "gtv-media: %s\n", err.message);
+        return 2;
+    }
+    if (!gtv_log_level_parse(gtv_str_of(g.options.log_level), &level)) {
+        fprintf(stderr, "gtv-media: LOG_LEVEL is DEBUG, INFO, WARNING or ERROR\n");
+        goto free_options;
+    }
+    gtv_log_set_level(level);
+    mallopt(M_ARENA_MAX, ARENAS_MAX);
+    raise_file_limit();
+    gtv_av_init(&g.log);
+    g.loop = gtv_loop_create("media");
+    g.metrics = gtv_metrics_create();
+    bool threads_left = false;
+    if (start(&g, &err)) {
+        gtv_loop_on_signal(g.loop, on_signal, &g);
+        gtv_log_info(&g.log, "ready", "host=%s api_port=%d hls_port=%d paths=%zu", g.options.host,
+                     gtv_http_server_port(g.api), gtv_http_server_port(g.hls), gtv_node_count(g.node));
+        gtv_loop_run(g.loop);
+        status = 0;
+    } else {
+        gtv_log_error(&g.log, "cannot start", "error=\"%s\"", err.message);
+    }
+    if (g.node != NULL) {
+        gtv_node_stop(g.node);
+        threads_left = gtv_node_threads(g.node) > 0;
+    }
+    if (threads_left) {
+        // A thread is still inside libav and would touch what is freed below; the kernel frees it as well.
+        fflush(NULL);
+        _exit(status);
+    }
+    gtv_timer_destroy(g.last);
+    gtv_http_server_destroy(g.api);
+    gtv_http_server_destroy(g.hls);
+    gtv_node_destroy(g.node);
+    gtv_loop_destroy(g.loop);
+    gtv_metrics_destroy(g.metrics);
+free_options:
+    gtv_config_finish(&g.options, gtv_media_option_table, gtv_media_option_count);
+    return status;
+}

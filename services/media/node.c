@@ -1,0 +1,324 @@
+#include "services/media/node.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/map.h"
+#include "lib/base/mem.h"
+#include "lib/json/json.h"
+#include "services/media/store.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { TICK_MS = 100, STORE_VERSION = 1 };
+
+struct gtv_node {
+    struct gtv_path_env env;
+    struct gtv_log log;
+    struct gtv_metrics *metrics;
+    struct gtv_map *paths; // name -> struct gtv_path
+    struct gtv_store *store;
+    struct gtv_timer *tick;
+    int64_t started_ns;
+    bool stopped;
+};
+
+size_t gtv_node_count(const struct gtv_node *n)
+{
+    return gtv_map_count(n->paths);
+}
+
+struct gtv_path *gtv_node_find(const struct gtv_node *n, struct gtv_str name)
+{
+    return gtv_map_get(n->paths, name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct gtv_path *const *left = a, *const *right = b;
+    return strcmp(gtv_path_conf(*left)->name, gtv_path_conf(*right)->name);
+}
+
+struct gtv_path **gtv_node_sorted(const struct gtv_node *n)
+{
+    size_t count = gtv_map_count(n->paths), it = 0, i = 0;
+    struct gtv_path **all = gtv_alloc((count + 1) * sizeof(struct gtv_path *));
+    void *value = NULL;
+    struct gtv_str key;
+    while (i < count && gtv_map_next(n->paths, &it, &key, &value)) {
+        all[i++] = value;
+    }
+    qsort(all, i, sizeof(struct gtv_path *), by_name);
+    return all;
+}
+
+// {"version":1,"paths":[{...}]}, with credentials.
+static struct gtv_bytes *snapshot(void *arg)
+{
+    struct gtv_node *n = arg;
+    if (n->stopped) {
+        return NULL; // the paths are gone from memory: what is on the disk must stay
+    }
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *list = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_int(doc, root, "version", STORE_VERSION);
+    yyjson_mut_obj_add_val(doc, root, "paths", list);
+    struct gtv_path **all = gtv_node_sorted(n);
+    for (size_t i = 0; i < gtv_node_count(n); i++) {
+        yyjson_mut_arr_append(list, gtv_pathconf_write(gtv_path_conf(all[i]), doc, false));
+    }
+    free(all);
+    return gtv_json_write(doc);
+}
+
+static bool restore_path(struct gtv_node *n, yyjson_val *stored, struct gtv_error *err)
+{
+    struct gtv_pathconf conf;
+    yyjson_val *name = yyjson_obj_get(stored, "name");
+    gtv_pathconf_defaults(&conf, (struct gtv_str){yyjson_get_str(name), yyjson_get_len(name)});
+    if (!gtv_pathconf_apply_object(&conf, stored, err) || !gtv_pathconf_check(&conf, err)) {
+        return false;
+    }
+    struct gtv_path *path = gtv_path_create(&n->env, &conf);
+    gtv_path_destroy(gtv_map_put(n->paths, gtv_str_of(conf.name), path));
+    return true;
+}
+
+// A file that cannot be understood is set aside and said so: the cameras that it named come back by
+// provisioning.
+static void restore(struct gtv_node *n)
+{
+    struct gtv_error err = {0};
+    struct gtv_bytes *text = gtv_store_read(n->store, &err);
+    if (text == NULL) {
+        if (err.code != GTV_E_NOT_FOUND) {
+            gtv_log_error(&n->log, "the stored paths cannot be read", "error=\"%s\"", err.message);
+            gtv_store_set_aside(n->store);
+        }
+        return;
+    }
+    yyjson_doc *doc = gtv_json_parse(gtv_bytes_str(text), &err);
+    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "paths");
+    if (!yyjson_is_arr(list)) {
+        gtv_log_error(&n->log, "the stored paths cannot be understood: set aside as paths.json.bad",
+                      "error=\"%s\"", err.message);
+        gtv_store_set_aside(n->store);
+    }
+    size_t i, count;
+    yyjson_val *stored;
+    yyjson_arr_foreach(list, i, count, stored)
+    {
+        if (!restore_path(n, stored, &err)) {
+            gtv_log_error(&n->log, "a stored path is not valid: left out", "error=\"%s\"", err.message);
+        }
+    }
+    gtv_log_info(&n->log, "paths restored", "count=%zu", gtv_node_count(n));
+    yyjson_doc_free(doc);
+    gtv_bytes_unref(text);
+}
+
+static void on_tick(void *arg)
+{
+    struct gtv_node *n = arg;
+    int64_t now = gtv_mono_ms();
+    size_t it = 0;
+    struct gtv_str key;
+    void *path = NULL;
+    while (gtv_map_next(n->paths, &it, &key, &path)) {
+        gtv_path_tick(path, now);
+    }
+}
+
+struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_options *options,
+                                 struct gtv_metrics *metrics, struct gtv_error *err)
+{
+    struct gtv_node *n = GTV_NEW(struct gtv_node);
+    n->log = (struct gtv_log){"media", NULL, NULL};
+    n->metrics = metrics;
+    n->started_ns = gtv_wall_us() * 1000;
+    n->env.loop = loop;
+    n->env.options = options;
+    n->env.dials =
+        gtv_metrics_counter(metrics, "media_dials_total", "", "Connections to cameras that were begun.");
+    n->env.failures = gtv_metrics_counter(metrics, "media_source_failures_total", "",
+                                          "Connections to cameras that failed or ended.");
+    n->env.segments = gtv_metrics_counter(metrics, "media_hls_segments_total", "", "HLS segments completed.");
+    n->env.damaged = gtv_metrics_counter(metrics, "media_frames_in_error_total", "",
+                                         "Packets of cameras that were damaged or dropped.");
+    n->store = gtv_store_open(loop, options->data, snapshot, n, &n->log, err);
+    if (n->store == NULL) {
+        free(n);
+        return NULL;
+    }
+    n->paths = gtv_map_create();
+    restore(n);
+    n->tick = gtv_timer_create(loop, on_tick, n);
+    gtv_timer_start(n->tick, 1, TICK_MS);
+    return n;
+}
+
+static void destroy_path(void *path)
+{
+    gtv_path_destroy(path);
+}
+
+void gtv_node_stop(struct gtv_node *n)
+{
+    if (n->stopped) {
+        return;
+    }
+    n->stopped = true;
+    gtv_timer_destroy(n->tick);
+    gtv_map_destroy(n->paths, destroy_path);
+    n->paths = gtv_map_create();
+}
+
+int gtv_node_threads(const struct gtv_node *n)
+{
+    return atomic_load(&n->env.running);
+}
+
+bool gtv_node_saving(const struct gtv_node *n)
+{
+    return gtv_store_busy(n->store);
+}
+
+void gtv_node_destroy(struct gtv_node *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    gtv_map_destroy(n->paths, destroy_path);
+    gtv_store_close(n->store);
+    free(n);
+}
+
+bool gtv_node_set(struct gtv_node *n, const struct gtv_pathconf *conf, gtv_node_done done, void *arg,
+                  struct gtv_error *err)
+{
+    struct gtv_str name = gtv_str_of(conf->name);
+    struct gtv_path *path = gtv_node_find(n, name);
+    if (n->stopped || (path == NULL && gtv_node_count(n) >= GTV_PATHS_MAX)) {
+        gtv_error_set(err, GTV_E_LIMIT, NULL, n->stopped ? "the node is shutting down" : "too many paths");
+        return false;
+    }
+    if (path != NULL) {
+        gtv_path_configure(path, conf);
+    } else {
+        path = gtv_path_create(&n->env, conf);
+        gtv_map_put(n->paths, name, path);
+    }
+    gtv_log_info(&n->log, "path configured", "path=%s source=%s on_demand=%d", conf->name, conf->source,
+                 conf->source_on_demand);
+    gtv_path_tick(path, gtv_mono_ms());
+    gtv_store_save(n->store, done, arg);
+    return true;
+}
+
+void gtv_node_remove(struct gtv_node *n, struct gtv_str name, gtv_node_done done, void *arg)
+{
+    struct gtv_path *path = gtv_map_remove(n->paths, name);
+    gtv_log_info(&n->log, "path removed", "path=%s", gtv_path_conf(path)->name);
+    gtv_path_destroy(path);
+    gtv_store_save(n->store, done, arg);
+}
+
+int64_t gtv_node_started_ns(const struct gtv_node *n)
+{
+    return n->started_ns;
+}
+
+struct gtv_metrics *gtv_node_metrics(const struct gtv_node *n)
+{
+    return n->metrics;
+}
+
+struct series {
+    const char *name, *type, *help;
+    uint64_t (*value)(const struct gtv_path_status *s);
+    bool with_state, muxer_only;
+};
+
+static uint64_t one(const struct gtv_path_status *s)
+{
+    return 1;
+}
+
+static uint64_t received(const struct gtv_path_status *s)
+{
+    return s->received;
+}
+
+static uint64_t sent(const struct gtv_path_status *s)
+{
+    return s->sent;
+}
+
+static uint64_t readers(const struct gtv_path_status *s)
+{
+    return s->relay_readers + s->has_muxer;
+}
+
+static uint64_t muxer_sent(const struct gtv_path_status *s)
+{
+    return s->muxer_sent;
+}
+
+static uint64_t ring_bytes(const struct gtv_path_status *s)
+{
+    return s->ring_bytes;
+}
+
+static uint64_t relay_skipped(const struct gtv_path_status *s)
+{
+    return s->relay_skipped;
+}
+
+static uint64_t frames_in_error(const struct gtv_path_status *s)
+{
+    return s->error_frames;
+}
+
+// By path, so not in the registry: paths come and go.
+static const struct series all_series[] = {
+    {"paths", "gauge", "Paths by state.", one, true, false},
+    {"paths_bytes_received", "counter", "Bytes from the source.", received, true, false},
+    {"paths_bytes_sent", "counter", "Bytes handed to readers.", sent, true, false},
+    {"paths_readers", "gauge", "Readers of the path.", readers, true, false},
+    {"hls_muxers", "gauge", "HLS muxers.", one, false, true},
+    {"hls_muxers_bytes_sent", "counter", "Bytes of segments handed out.", muxer_sent, false, true},
+    {"media_ring_bytes", "gauge", "Bytes of segments held.", ring_bytes, false, true},
+    {"media_relay_skipped_units", "counter", "Access units that slow relay readers did not get.",
+     relay_skipped, false, false},
+    {"media_path_frames_in_error", "counter", "Packets that were damaged or dropped.", frames_in_error, false,
+     false},
+};
+
+void gtv_node_write_metrics(const struct gtv_node *n, struct gtv_buf *out)
+{
+    size_t count = gtv_node_count(n);
+    struct gtv_path **all = gtv_node_sorted(n);
+    struct gtv_path_status *status = gtv_alloc((count + 1) * sizeof *status);
+    for (size_t i = 0; i < count; i++) {
+        gtv_path_get_status(all[i], &status[i]);
+    }
+    for (size_t s = 0; s < sizeof all_series / sizeof all_series[0]; s++) {
+        const struct series *series = &all_series[s];
+        gtv_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", series->name, series->help, series->name,
+                       series->type);
+        for (size_t i = 0; i < count; i++) {
+            // Names of paths need no escaping: the check of the name keeps quotes and backslashes out.
+            const char *name = gtv_path_conf(all[i])->name;
+            uint64_t value = series->value(&status[i]);
+            if (series->with_state) {
+                const char *state = status[i].state == GTV_PATH_CONNECTED ? "ready" : "notReady";
+                gtv_buf_printf(out, "%s{name=\"%s\",state=\"%s\"} %" PRIu64 "\n", series->name, name, state,
+                               value);
+            } else if (!series->muxer_only || status[i].has_muxer) {
+                gtv_buf_printf(out, "%s{name=\"%s\"} %" PRIu64 "\n", series->name, name, value);
+            }
+        }
+    }
+    free(status);
+    free(all);
+}

@@ -1,0 +1,33 @@
+#include "services/media/options.h"
+
+#include <stddef.h>
+
+#define AT(member) offsetof(struct gtv_media_options, member)
+
+const struct gtv_option gtv_media_option_table[] = {
+    {"MEDIA_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
+     "Address that the control API and HLS listen on."},
+    {"MEDIA_API_PORT", GTV_OPT_INT, AT(api_port), "9997", 0, 65535, false,
+     "Port of the control API; 0 takes a free one."},
+    {"MEDIA_HLS_PORT", GTV_OPT_INT, AT(hls_port), "8888", 0, 65535, false,
+     "Port of HLS and the relay; 0 takes a free one."},
+    {"MEDIA_DATA", GTV_OPT_STRING, AT(data), "./var/media", 0, 0, false,
+     "Folder of the paths that were added by API."},
+    {"MEDIA_HLS_SEGMENT_SECONDS", GTV_OPT_DOUBLE, AT(segment_seconds), "1", 0.2, 30, false,
+     "Shortest HLS segment; it ends at the first key frame after that."},
+    {"MEDIA_HLS_SEGMENTS", GTV_OPT_INT, AT(segments), "7", 3, 60, false, "Segments in a playlist."},
+    {"MEDIA_RING_BYTES", GTV_OPT_INT, AT(ring_bytes), "52428800", 1048576, 2147483648.0, false,
+     "Most bytes of segments that one path keeps, and most bytes between two key frames."},
+    {"MEDIA_CONNECT_SECONDS", GTV_OPT_DOUBLE, AT(connect_seconds), "10", 0.5, 120, false,
+     "Time that a camera has to start its stream."},
+    {"MEDIA_STALL_SECONDS", GTV_OPT_DOUBLE, AT(stall_seconds), "10", 0.5, 120, false,
+     "Time without a picture after which a connected camera is dialled again."},
+    {"MEDIA_HLS_MUXER_CLOSE_SECONDS", GTV_OPT_DOUBLE, AT(muxer_close_seconds), "60", 1, 3600, false,
+     "Time without an HLS request after which a path's segments are given up."},
+    {"MEDIA_DIALS", GTV_OPT_INT, AT(dials), "32", 1, 1000, false,
+     "Cameras dialled at the same time; those that somebody waits for are not held back."},
+    {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), NULL, 0, 0, false,
+     "Addresses whose X-Forwarded-For is believed, separated by commas."},
+    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
+};
+const size_t gtv_media_option_count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0];

@@ -1,0 +1,335 @@
+#include "services/media/pathconf.h"
+
+#include "lib/base/url.h"
+#include "services/media/duration.h"
+#include "services/media/gojson.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum kind { KIND_STRING, KIND_BOOL, KIND_INT, KIND_DURATION, KIND_CHOICE };
+
+struct field {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    size_t cap;          // of strings, NUL included
+    const char *choices; // "a|b", by number
+};
+
+#define AT(member) offsetof(struct gtv_pathconf, member)
+
+// One table for parsing and writing, in the order of the answers.
+static const struct field fields[] = {
+    {"source", KIND_STRING, AT(source), GTV_SOURCE_MAX + 1, NULL},
+    {"sourceOnDemand", KIND_BOOL, AT(source_on_demand), 0, NULL},
+    {"sourceOnDemandStartTimeout", KIND_DURATION, AT(start_timeout_ms), 0, NULL},
+    {"sourceOnDemandCloseAfter", KIND_DURATION, AT(close_after_ms), 0, NULL},
+    {"maxReaders", KIND_INT, AT(max_readers), 0, NULL},
+    {"record", KIND_BOOL, AT(record), 0, NULL},
+    {"recordPath", KIND_STRING, AT(record_path), GTV_RECORD_PATH_MAX + 1, NULL},
+    {"recordFormat", KIND_CHOICE, AT(record_format), 0, "fmp4|mpegts"},
+    {"recordPartDuration", KIND_DURATION, AT(record_part_ms), 0, NULL},
+    {"recordSegmentDuration", KIND_DURATION, AT(record_segment_ms), 0, NULL},
+    {"recordDeleteAfter", KIND_DURATION, AT(record_delete_after_ms), 0, NULL},
+    {"rtspTransport", KIND_CHOICE, AT(rtsp_transport), 0, "automatic|udp|multicast|tcp"},
+};
+enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
+
+void gtv_pathconf_defaults(struct gtv_pathconf *c, struct gtv_str name)
+{
+    *c = (struct gtv_pathconf){.source = "publisher",
+                               .start_timeout_ms = 10000,
+                               .close_after_ms = 10000,
+                               .record_path = "./recordings/%path/%Y-%m-%d_%H-%M-%S-%f",
+                               .record_part_ms = 1000,
+                               .record_segment_ms = 3600000,
+                               .record_delete_after_ms = 86400000};
+    if (!gtv_str_copy(c->name, sizeof c->name, name)) {
+        c->name[0] = '\0'; // the check of the name refuses it
+    }
+}
+
+// "<before>'<value>'<after>"; the value may be a URL with credentials.
+static bool fail(struct gtv_error *err, const char *field, const char *before, const char *value,
+                 const char *after)
+{
+    char shown[GTV_SOURCE_MAX + 8];
+    gtv_redact(gtv_str_of(value), shown, sizeof shown);
+    gtv_error_set(err, GTV_E_BAD_REQUEST, field, "%s'%s'%s", before, shown, after);
+    return false;
+}
+
+// The number of text in "a|b|c", or -1.
+static int choice_number(const char *choices, struct gtv_str text)
+{
+    struct gtv_str rest = gtv_str_of(choices);
+    for (int i = 0; rest.n > 0; i++) {
+        if (gtv_str_eq(gtv_str_cut(&rest, '|'), text)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static struct gtv_str choice_text(const char *choices, int64_t number)
+{
+    struct gtv_str rest = gtv_str_of(choices), text = gtv_str_cut(&rest, '|');
+    while (number-- > 0) {
+        text = gtv_str_cut(&rest, '|');
+    }
+    return text;
+}
+
+static bool set_source(struct gtv_pathconf *c, struct gtv_str text, struct gtv_error *err)
+{
+    struct gtv_url url;
+    if (gtv_url_parse(text, &url) && url.has_user && !url.has_pass && gtv_str_eq(url.user, GTV_STR("***"))) {
+        // What we answered came back: the credentials that we have still hold, if the rest is unchanged.
+        char known[GTV_SOURCE_MAX + 8];
+        size_t n = gtv_redact(gtv_str_of(c->source), known, sizeof known);
+        if (gtv_str_eq((struct gtv_str){known, n}, text)) {
+            return true;
+        }
+        gtv_error_set(err, GTV_E_BAD_REQUEST, "source",
+                      "'source' has *** in place of its credentials: give user and password again");
+        return false;
+    }
+    if (!gtv_str_copy(c->source, sizeof c->source, text)) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, "source", "'source' is longer than %d bytes", GTV_SOURCE_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool set_string(struct gtv_pathconf *c, const struct field *f, struct gtv_str text,
+                       struct gtv_error *err)
+{
+    char *at = (char *)c + f->offset;
+    if (memchr(text.p, 0, text.n) != NULL) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, f->name, "'%s' contains a NUL character", f->name);
+        return false;
+    }
+    if (f->offset == AT(source)) {
+        return set_source(c, text, err);
+    }
+    if (!gtv_str_copy(at, f->cap, text)) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, f->name, "'%s' is too long", f->name);
+        return false;
+    }
+    return true;
+}
+
+static bool set_choice(struct gtv_pathconf *c, const struct field *f, struct gtv_str text,
+                       struct gtv_error *err)
+{
+    int number = choice_number(f->choices, text);
+    if (number < 0) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, f->name, "invalid value for '%s': '%.*s'", f->name,
+                      (int)(text.n < 80 ? text.n : 80), text.p);
+        return false;
+    }
+    int64_t value = number;
+    memcpy((char *)c + f->offset, &value, sizeof value);
+    return true;
+}
+
+static bool set_duration(struct gtv_pathconf *c, const struct field *f, struct gtv_str text,
+                         struct gtv_error *err)
+{
+    int64_t ms = 0;
+    if (!gtv_duration_parse(text, &ms, err)) {
+        return false;
+    }
+    if (ms < 0) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, f->name, "'%s' can't be negative", f->name);
+        return false;
+    }
+    memcpy((char *)c + f->offset, &ms, sizeof ms);
+    return true;
+}
+
+static bool set_field(struct gtv_pathconf *c, const struct field *f, yyjson_val *value, struct gtv_error *err)
+{
+    if (yyjson_is_null(value)) {
+        return true;
+    }
+    if (f->kind == KIND_BOOL) {
+        if (!yyjson_is_bool(value)) {
+            return gtv_gojson_wrong_type(value, "bool", f->name, err);
+        }
+        *(bool *)((char *)c + f->offset) = yyjson_get_bool(value);
+        return true;
+    }
+    if (f->kind == KIND_INT) {
+        if (!yyjson_is_int(value)) {
+            return gtv_gojson_wrong_type(value, "int", f->name, err);
+        }
+        if (yyjson_is_sint(value) || yyjson_get_uint(value) > INT32_MAX) {
+            gtv_error_set(err, GTV_E_BAD_REQUEST, f->name, "'%s' must be between 0 and %d", f->name,
+                          INT32_MAX);
+            return false;
+        }
+        int64_t number = (int64_t)yyjson_get_uint(value);
+        memcpy((char *)c + f->offset, &number, sizeof number);
+        return true;
+    }
+    if (!yyjson_is_str(value)) {
+        return gtv_gojson_wrong_type(value, "string", f->name, err);
+    }
+    struct gtv_str text = {yyjson_get_str(value), yyjson_get_len(value)};
+    switch (f->kind) {
+    case KIND_DURATION:
+        return set_duration(c, f, text, err);
+    case KIND_CHOICE:
+        return set_choice(c, f, text, err);
+    default:
+        return set_string(c, f, text, err);
+    }
+}
+
+bool gtv_pathconf_apply_object(struct gtv_pathconf *c, yyjson_val *object, struct gtv_error *err)
+{
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, i, n, key, value)
+    {
+        struct gtv_str name = {yyjson_get_str(key), yyjson_get_len(key)};
+        size_t f = 0;
+        while (f < FIELD_COUNT && !gtv_str_eq(name, gtv_str_of(fields[f].name))) {
+            f++;
+        }
+        // The answer of "get" may be sent back as it is.
+        bool own_name =
+            gtv_str_eq(name, GTV_STR("name")) &&
+            gtv_str_eq((struct gtv_str){yyjson_get_str(value), yyjson_get_len(value)}, gtv_str_of(c->name));
+        if (f == FIELD_COUNT && !own_name) {
+            return gtv_gojson_unknown_field(name, err);
+        }
+        if (f < FIELD_COUNT && !set_field(c, &fields[f], value, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool gtv_pathconf_apply(struct gtv_pathconf *c, struct gtv_str json, struct gtv_error *err)
+{
+    yyjson_doc *doc = gtv_gojson_read(json, err);
+    if (doc == NULL) {
+        return false;
+    }
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    bool ok = yyjson_is_null(root) || (yyjson_is_obj(root) && gtv_pathconf_apply_object(c, root, err));
+    if (!yyjson_is_null(root) && !yyjson_is_obj(root)) {
+        ok = gtv_gojson_wrong_type(root, "map[string]json.RawMessage", NULL, err);
+    }
+    yyjson_doc_free(doc);
+    return ok;
+}
+
+static bool check_source(const struct gtv_pathconf *c, struct gtv_error *err)
+{
+    struct gtv_str source = gtv_str_of(c->source);
+    if (gtv_str_eq(source, GTV_STR("publisher"))) {
+        if (c->source_on_demand) {
+            gtv_error_set(err, GTV_E_BAD_REQUEST, "sourceOnDemand",
+                          "'sourceOnDemand' is useless when source is 'publisher'");
+            return false;
+        }
+        return true;
+    }
+    if (gtv_pathconf_is_pulled(c)) {
+        struct gtv_url url;
+        return gtv_url_parse(source, &url) || fail(err, "source", "", c->source, " is not a valid URL");
+    }
+    static const char *const elsewhere[] = {"http://",  "https://",      "rtmp://",  "rtmps://",
+                                            "udp://",   "udp+mpegts://", "srt://",   "whep://",
+                                            "wheps://", "redirect",      "rpiCamera"};
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
+        if (gtv_str_starts(source, gtv_str_of(elsewhere[i]))) {
+            return fail(err, "source", "sources of this kind are not supported by this node: ", c->source,
+                        "");
+        }
+    }
+    return fail(err, "source", "invalid source: ", c->source, "");
+}
+
+bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
+{
+    struct gtv_error why = {0};
+    if (!gtv_name_check(gtv_str_of(c->name), &why)) {
+        char message[sizeof why.message + GTV_NAME_MAX + 32];
+        snprintf(message, sizeof message, "invalid path name '%s': %s", c->name, why.message);
+        gtv_error_set(err, GTV_E_BAD_REQUEST, "name", "%s", message);
+        return false;
+    }
+    if (!check_source(c, err)) {
+        return false;
+    }
+    if (strstr(c->record_path, "%path") == NULL) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, "recordPath", "'recordPath' must contain %%path");
+        return false;
+    }
+    if (c->record) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, "record", "'record' is not supported by this node yet");
+        return false;
+    }
+    return true;
+}
+
+static void write_field(const struct gtv_pathconf *c, const struct field *f, yyjson_mut_doc *doc,
+                        yyjson_mut_val *object, bool redacted)
+{
+    const char *at = (const char *)c + f->offset;
+    int64_t number = 0;
+    if (f->kind == KIND_INT || f->kind == KIND_DURATION || f->kind == KIND_CHOICE) {
+        memcpy(&number, at, sizeof number);
+    }
+    switch (f->kind) {
+    case KIND_BOOL:
+        yyjson_mut_obj_add_bool(doc, object, f->name, *(const bool *)at);
+        break;
+    case KIND_INT:
+        yyjson_mut_obj_add_int(doc, object, f->name, number);
+        break;
+    case KIND_DURATION: {
+        char text[GTV_DURATION_CAP];
+        yyjson_mut_obj_add_strcpy(doc, object, f->name, gtv_duration_write(number, text));
+        break;
+    }
+    case KIND_CHOICE: {
+        struct gtv_str text = choice_text(f->choices, number);
+        yyjson_mut_obj_add_strncpy(doc, object, f->name, text.p, text.n);
+        break;
+    }
+    case KIND_STRING: {
+        char shown[GTV_SOURCE_MAX + 8];
+        size_t n = redacted ? gtv_redact(gtv_str_of(at), shown, sizeof shown) : 0;
+        yyjson_mut_obj_add_strncpy(doc, object, f->name, redacted ? shown : at, redacted ? n : strlen(at));
+        break;
+    }
+    }
+}
+
+yyjson_mut_val *gtv_pathconf_write(const struct gtv_pathconf *c, yyjson_mut_doc *doc, bool redacted)
+{
+    yyjson_mut_val *object = yyjson_mut_obj(doc);
+    yyjson_mut_obj_add_strcpy(doc, object, "name", c->name);
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        write_field(c, &fields[i], doc, object, redacted);
+    }
+    return object;
+}
+
+bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c)
+{
+    return gtv_str_starts(gtv_str_of(c->source), GTV_STR("rtsp://")) ||
+           gtv_str_starts(gtv_str_of(c->source), GTV_STR("rtsps://"));
+}
+
+bool gtv_pathconf_source_differs(const struct gtv_pathconf *a, const struct gtv_pathconf *b)
+{
+    return strcmp(a->source, b->source) != 0 || a->rtsp_transport != b->rtsp_transport;
+}

@@ -1,0 +1,406 @@
+// Phases of a pull's thread: resolve -> open (connect, DESCRIBE, SETUP, PLAY) -> choose the streams -> read
+// until the end.
+#include "services/media/pull.h"
+
+#include "lib/av/av.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/url.h"
+#include "services/media/feed.h"
+
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    // Bytes handed to the loop that it has not taken yet. Beyond it units are dropped up to the next key
+    // frame: the loop is late by
+    // seconds then, and memory must not pay for it.
+    PENDING_MAX = 8 * 1024 * 1024,
+    STACK_BYTES = 1024 * 1024,
+    SILENT_MS = 10000, // without a key frame: worth a word to the user, no reason to hang up
+};
+
+struct gtv_pull {
+    struct gtv_pull_options options;
+    struct gtv_pull_callbacks callbacks; // loop thread only, as is arg
+    void *arg;
+    bool stopped; // loop thread only: callbacks are not wanted any more
+    struct gtv_pathconf conf;
+    struct gtv_log log;
+    pthread_t thread;
+    atomic_bool stop;      // set by the loop, read by the thread
+    atomic_size_t pending; // bytes posted and not yet taken
+
+    // The thread's own.
+    AVFormatContext *format;
+    int64_t deadline_ms; // monotonic; libav's blocking calls end then
+    int video_index, audio_index;
+    struct gtv_feed *feed;
+    bool skipping; // the loop was late: wait for a key frame
+    int64_t opened_ms, last_video_ms;
+    struct gtv_tracks tracks_owed; // could not be posted: before the next key frame then
+    bool owes_tracks;
+    bool skipped; // something is missing before the next key frame
+    bool keyed, silent_told;
+    struct gtv_pull_end end;
+};
+
+enum kind { EVENT_TRACKS, EVENT_UNIT, EVENT_SILENT, EVENT_ERRORS };
+
+struct event {
+    struct gtv_pull *pull;
+    enum kind kind;
+    size_t received;
+    unsigned errors;
+    union {
+        struct gtv_tracks tracks;
+        struct gtv_unit unit; // with a reference
+        struct gtv_pull_end why;
+    };
+};
+
+static void deliver(void *arg)
+{
+    struct event *e = arg;
+    struct gtv_pull *p = e->pull;
+    if (e->kind == EVENT_UNIT) {
+        atomic_fetch_sub(&p->pending, e->unit.ts->len);
+    }
+    if (!p->stopped) {
+        switch (e->kind) {
+        case EVENT_TRACKS:
+            p->callbacks.on_tracks(p->arg, &e->tracks);
+            break;
+        case EVENT_UNIT:
+            p->callbacks.on_unit(p->arg, &e->unit, e->received);
+            break;
+        case EVENT_SILENT:
+            p->callbacks.on_silent(p->arg, &e->why);
+            break;
+        case EVENT_ERRORS:
+            p->callbacks.on_error_frames(p->arg, e->errors);
+            break;
+        }
+    }
+    if (e->kind == EVENT_UNIT) {
+        gtv_bytes_unref(e->unit.ts);
+    }
+    free(e);
+}
+
+// Takes the event. False when the loop takes none.
+static bool post(struct gtv_pull *p, struct event *e)
+{
+    e->pull = p;
+    if (gtv_loop_post(p->options.loop, deliver, e)) {
+        return true;
+    }
+    if (e->kind == EVENT_UNIT) {
+        atomic_fetch_sub(&p->pending, e->unit.ts->len);
+        gtv_bytes_unref(e->unit.ts);
+    }
+    free(e);
+    return false;
+}
+
+static void post_errors(struct gtv_pull *p, unsigned count)
+{
+    struct event *e = GTV_NEW(struct event);
+    e->kind = EVENT_ERRORS;
+    e->errors = count;
+    (void)post(p, e); // a count that is lost only makes the statistics smaller
+}
+
+// On the loop, after every other event of this pull.
+static void finished(void *arg)
+{
+    struct gtv_pull *p = arg;
+    pthread_join(p->thread, NULL);
+    if (!p->stopped) {
+        p->callbacks.on_end(p->arg, &p->end);
+    }
+    atomic_fetch_sub(p->options.running, 1);
+    free(p);
+}
+
+static int interrupted(void *arg)
+{
+    struct gtv_pull *p = arg;
+    return atomic_load_explicit(&p->stop, memory_order_relaxed) || gtv_mono_ms() >= p->deadline_ms;
+}
+
+static void end_with(struct gtv_pull *p, const char *code, const char *text)
+{
+    p->end.code = code;
+    snprintf(p->end.text, sizeof p->end.text, "%s", text);
+}
+
+static void end_with_error(struct gtv_pull *p, int averror)
+{
+    end_with(p, gtv_av_cause_code(averror), gtv_av_cause(averror));
+}
+
+// libavformat answers "input/output error" for a name that does not resolve: asking first tells the two
+// apart.
+static bool resolve(struct gtv_pull *p)
+{
+    struct gtv_url url;
+    char host[256];
+    if (!gtv_url_parse(gtv_str_of(p->conf.source), &url) ||
+        gtv_url_decode(url.host, false, host, sizeof host) < 0) {
+        end_with_error(p, AVERROR_INVALIDDATA);
+        return false;
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int failed = getaddrinfo(host, NULL, &hints, &found);
+    if (failed != 0) {
+        end_with_error(p, GTV_AVERROR_NAME);
+        return false;
+    }
+    freeaddrinfo(found);
+    return true;
+}
+
+static const char *transport_name(int64_t transport)
+{
+    switch ((enum gtv_rtsp_transport)transport) {
+    case GTV_RTSP_UDP:
+        return "udp";
+    case GTV_RTSP_MULTICAST:
+        return "udp_multicast";
+    default:
+        // "automatic" too: TCP passes every firewall and loses nothing.
+        return "tcp";
+    }
+}
+
+static bool open_source(struct gtv_pull *p)
+{
+    p->format = avformat_alloc_context();
+    if (p->format == NULL) {
+        end_with_error(p, AVERROR(ENOMEM));
+        return false;
+    }
+    p->format->interrupt_callback = (AVIOInterruptCB){interrupted, p};
+    AVDictionary *o = NULL;
+    av_dict_set(&o, "rtsp_transport", transport_name(p->conf.rtsp_transport), 0);
+    av_dict_set(&o, "protocol_whitelist", "rtsp,rtsps,rtp,rtcp,srtp,tcp,udp,tls,http,https,httpproxy", 0);
+    av_dict_set(&o, "allowed_media_types", "video+audio", 0);
+    av_dict_set(&o, "user_agent", "gtv-media/" GTV_VERSION, 0);
+    av_dict_set_int(&o, "timeout", p->options.connect_ms * 1000, 0);
+    p->deadline_ms = gtv_mono_ms() + p->options.connect_ms;
+    int failed = avformat_open_input(&p->format, p->conf.source, av_find_input_format("rtsp"), &o);
+    av_dict_free(&o);
+    if (failed < 0) {
+        bool tls = failed == AVERROR(EIO) && strncmp(p->conf.source, "rtsps:", 6) == 0;
+        end_with_error(p, gtv_mono_ms() >= p->deadline_ms ? AVERROR(ETIMEDOUT)
+                          : tls                           ? GTV_AVERROR_TLS
+                                                          : failed);
+        return false;
+    }
+    return true;
+}
+
+static enum gtv_codec video_codec(enum AVCodecID id)
+{
+    return id == AV_CODEC_ID_H264 ? GTV_CODEC_H264 : id == AV_CODEC_ID_HEVC ? GTV_CODEC_H265 : GTV_CODEC_NONE;
+}
+
+// Takes the first video stream that HLS can carry and the first audio stream that needs no transcoding.
+static bool choose_streams(struct gtv_pull *p)
+{
+    const char *refused = NULL;
+    p->video_index = p->audio_index = -1;
+    for (unsigned i = 0; i < p->format->nb_streams; i++) {
+        AVStream *st = p->format->streams[i];
+        const AVCodecParameters *par = st->codecpar;
+        if (par->codec_type == AVMEDIA_TYPE_VIDEO && p->video_index < 0 &&
+            video_codec(par->codec_id) != GTV_CODEC_NONE) {
+            p->video_index = (int)i;
+        } else if (par->codec_type == AVMEDIA_TYPE_AUDIO && p->audio_index < 0 && gtv_feed_takes_audio(par)) {
+            p->audio_index = (int)i;
+        } else {
+            st->discard = AVDISCARD_ALL;
+            if (par->codec_type == AVMEDIA_TYPE_VIDEO) {
+                refused = avcodec_get_name(par->codec_id);
+            } else {
+                gtv_log_info(&p->log, "this track is left out", "kind=%s codec=%s",
+                             par->codec_type == AVMEDIA_TYPE_AUDIO ? "audio" : "other",
+                             avcodec_get_name(par->codec_id));
+            }
+        }
+    }
+    if (p->video_index >= 0) {
+        return true;
+    }
+    if (refused != NULL) {
+        char text[sizeof p->end.text];
+        snprintf(text, sizeof text, "codec %s cannot be carried by HLS: set the camera to H.264", refused);
+        end_with(p, "codec", text);
+    } else {
+        end_with_error(p, AVERROR_STREAM_NOT_FOUND);
+    }
+    return false;
+}
+
+// From the feed, on the pull's thread.
+static void feed_tracks(void *arg, const struct gtv_tracks *tracks)
+{
+    struct gtv_pull *p = arg;
+    struct event *e = GTV_NEW(struct event);
+    e->kind = EVENT_TRACKS;
+    e->tracks = *tracks;
+    p->owes_tracks = !post(p, e);
+    if (p->owes_tracks) {
+        p->tracks_owed = *tracks;
+        p->skipping = true;
+    }
+}
+
+static void feed_unit(void *arg, const struct gtv_unit *unit, size_t received)
+{
+    struct gtv_pull *p = arg;
+    if (p->owes_tracks && unit->key) {
+        feed_tracks(p, &p->tracks_owed);
+    }
+    if (p->skipping && !p->owes_tracks && unit->key && atomic_load(&p->pending) < PENDING_MAX / 2) {
+        p->skipping = false;
+    }
+    if (!p->skipping && atomic_load(&p->pending) + unit->ts->len > PENDING_MAX) {
+        gtv_log_warn(&p->log, "the node is late: dropping up to the next key frame", NULL);
+        p->skipping = true;
+    }
+    if (p->skipping) {
+        p->skipped = true;
+        post_errors(p, 1);
+        return;
+    }
+    p->keyed = true;
+    struct event *e = GTV_NEW(struct event);
+    e->kind = EVENT_UNIT;
+    e->unit = *unit;
+    e->unit.discontinuity |= unit->key && p->skipped;
+    p->skipped &= !unit->key;
+    gtv_bytes_ref(unit->ts);
+    e->received = received;
+    atomic_fetch_add(&p->pending, unit->ts->len);
+    if (!post(p, e)) {
+        p->skipping = true;
+    }
+}
+
+static void tell_silence(struct gtv_pull *p)
+{
+    if (p->keyed || p->silent_told || gtv_mono_ms() - p->opened_ms < SILENT_MS) {
+        return;
+    }
+    p->silent_told = true;
+    struct event *e = GTV_NEW(struct event);
+    e->kind = EVENT_SILENT;
+    e->why.code = "no_key_frame";
+    snprintf(e->why.text, sizeof e->why.text, "the camera sends no key frame");
+    (void)post(p, e); // only a word to the user
+}
+
+static void read_packets(struct gtv_pull *p)
+{
+    AVPacket *packet = av_packet_alloc();
+    if (packet == NULL) {
+        end_with_error(p, AVERROR(ENOMEM));
+        return;
+    }
+    for (;;) {
+        // Of the video: audio that goes on beside a frozen picture is a stall too.
+        p->deadline_ms = p->last_video_ms + p->options.stall_ms;
+        int failed = av_read_frame(p->format, packet);
+        if (failed == AVERROR(EAGAIN) && !interrupted(p)) {
+            continue;
+        }
+        if (failed >= 0 && packet->stream_index == p->video_index) {
+            p->last_video_ms = gtv_mono_ms();
+        }
+        if (failed < 0 || interrupted(p)) {
+            if (gtv_mono_ms() >= p->deadline_ms) {
+                char text[sizeof p->end.text];
+                snprintf(text, sizeof text, "stalled: connected, but no picture for %g s",
+                         (double)p->options.stall_ms / 1000);
+                end_with(p, "stalled", text);
+            } else {
+                end_with_error(p, failed);
+            }
+            break;
+        }
+        int64_t arrival_us = gtv_wall_us();
+        const AVStream *st = p->format->streams[packet->stream_index];
+        if (packet->stream_index == p->video_index || packet->stream_index == p->audio_index) {
+            if (packet->flags & AV_PKT_FLAG_CORRUPT) {
+                post_errors(p, 1);
+            }
+            gtv_feed_packet(p->feed, packet, st->time_base, packet->stream_index == p->video_index,
+                            arrival_us);
+        }
+        av_packet_unref(packet);
+        tell_silence(p);
+    }
+    av_packet_free(&packet);
+}
+
+static void *run(void *arg)
+{
+    struct gtv_pull *p = arg;
+    if (resolve(p) && !atomic_load(&p->stop) && open_source(p) && choose_streams(p)) {
+        static const struct gtv_feed_callbacks to_loop = {feed_tracks, feed_unit};
+        p->opened_ms = p->last_video_ms = gtv_mono_ms();
+        p->feed = gtv_feed_create(p->format->streams[p->video_index]->codecpar,
+                                  p->audio_index >= 0 ? p->format->streams[p->audio_index]->codecpar : NULL,
+                                  &to_loop, p, &p->log);
+        read_packets(p);
+        gtv_feed_destroy(p->feed);
+    }
+    // Closing sends TEARDOWN, which may not wait for a dead camera for long.
+    p->deadline_ms = gtv_mono_ms() + 1000;
+    avformat_close_input(&p->format);
+    // This one must arrive: it frees the pull. The queue it waits for empties while the loop lives.
+    while (!gtv_loop_post(p->options.loop, finished, p)) {
+        usleep(20000);
+    }
+    return NULL;
+}
+
+struct gtv_pull *gtv_pull_start(const struct gtv_pull_options *options, const struct gtv_pathconf *conf,
+                                const struct gtv_pull_callbacks *callbacks, void *arg)
+{
+    struct gtv_pull *p = GTV_NEW(struct gtv_pull);
+    p->options = *options;
+    p->callbacks = *callbacks;
+    p->arg = arg;
+    p->conf = *conf;
+    p->log = (struct gtv_log){"media", "path", p->conf.name};
+    end_with_error(p, 0);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    // Counted before the thread can end.
+    atomic_fetch_add(options->running, 1);
+    int failed = pthread_create(&p->thread, &attr, run, p);
+    pthread_attr_destroy(&attr);
+    if (failed != 0) {
+        atomic_fetch_sub(options->running, 1);
+        free(p);
+        return NULL;
+    }
+    char name[16];
+    snprintf(name, sizeof name, "pull-%.10s", p->conf.name);
+    pthread_setname_np(p->thread, name);
+    return p;
+}
+
+void gtv_pull_stop(struct gtv_pull *p)
+{
+    p->stopped = true;
+    atomic_store(&p->stop, true);
+}
