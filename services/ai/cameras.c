@@ -1,0 +1,142 @@
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/ai/service.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MAX_LISTED = 10000 };
+
+static double rounded(double v)
+{
+    return round(v * 100) / 100;
+}
+
+// In one word: what the source says, or why there is none.
+static const char *state_of(const struct gtv_watched *w)
+{
+    if (w->watched)
+        return gtv_source_state_name(w->source.state);
+    return w->refused ? "refused" : "stopped";
+}
+
+static void add_moment(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t wall_ms)
+{
+    char text[GTV_ISO8601_CAP];
+    if (wall_ms)
+        yyjson_mut_obj_add_strcpy(doc, o, key, gtv_iso8601_utc(wall_ms, text));
+    else
+        yyjson_mut_obj_add_null(doc, o, key);
+}
+
+static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *text)
+{
+    if (text && *text)
+        yyjson_mut_obj_add_strcpy(doc, o, key, text);
+    else
+        yyjson_mut_obj_add_null(doc, o, key);
+}
+
+static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
+{
+    static const char *const orders[] = {"auto", "start", "stop"};
+    const struct gtv_source_status *s = &w->source;
+    char path[GTV_CAMERA_PATH_CAP];
+    yyjson_mut_obj_add_sint(doc, o, "camera_id", w->id);
+    yyjson_mut_obj_add_strcpy(doc, o, "stream", gtv_camera_path(w->id, path));
+    add_text(doc, o, "name", w->name);
+    yyjson_mut_obj_add_bool(doc, o, "ai_enabled", w->ai_enabled);
+    yyjson_mut_obj_add_str(doc, o, "order", orders[w->order]);
+    yyjson_mut_obj_add_bool(doc, o, "watching", w->watched && s->state == GTV_SOURCE_WATCHING);
+    yyjson_mut_obj_add_str(doc, o, "state", state_of(w));
+    add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
+    yyjson_mut_obj_add_real(doc, o, "fps", rounded(s->look_rate));
+    yyjson_mut_obj_add_real(doc, o, "decoded_fps", rounded(s->frame_rate));
+    yyjson_mut_obj_add_bool(doc, o, "skipping", s->skipping);
+    yyjson_mut_obj_add_uint(doc, o, "looks", s->looks);
+    yyjson_mut_obj_add_uint(doc, o, "frames", s->frames);
+    yyjson_mut_obj_add_uint(doc, o, "failures", s->failures);
+    yyjson_mut_obj_add_uint(doc, o, "objects", s->last_count);
+    add_text(doc, o, "codec", s->codec);
+    yyjson_mut_obj_add_int(doc, o, "width", s->width);
+    yyjson_mut_obj_add_int(doc, o, "height", s->height);
+    yyjson_mut_obj_add_sint(doc, o, "last_frame_wall_ms", s->last_frame_wall_ms);
+    add_moment(doc, o, "last_frame", s->last_frame_wall_ms);
+    add_moment(doc, o, "last_look", s->last_look_wall_ms);
+}
+
+static bool id_of(struct gtv_http_request *req, int64_t *id)
+{
+    if (gtv_parse_int(gtv_http_param(req, "id"), 1, INT64_MAX, id))
+        return true;
+    struct gtv_error err = {0};
+    gtv_error_set(&err, GTV_E_INVALID, "id", "The camera's id must be a whole number from 1");
+    gtv_reply_invalid(req, &err);
+    return false;
+}
+
+static void reply_camera(struct gtv_ai *ai, struct gtv_http_request *req, int64_t id)
+{
+    struct gtv_error err = {0};
+    struct gtv_watched w;
+    if (!gtv_watcher_get(ai->watcher, id, &w, &err)) {
+        gtv_reply_error_from(req, &err);
+        return;
+    }
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    describe(doc, o, &w);
+    gtv_reply_json(req, 200, doc);
+}
+
+static void order(struct gtv_http_request *req, struct gtv_ai *ai, enum gtv_watch_order order)
+{
+    struct gtv_error err = {0};
+    int64_t id;
+    if (!id_of(req, &id))
+        return;
+    if (gtv_watcher_order(ai->watcher, id, order, &err))
+        reply_camera(ai, req, id);
+    else
+        gtv_reply_error_from(req, &err);
+}
+
+void gtv_ai_handle_start(struct gtv_http_request *req, void *user)
+{
+    order(req, user, GTV_WATCH_START);
+}
+
+void gtv_ai_handle_stop(struct gtv_http_request *req, void *user)
+{
+    order(req, user, GTV_WATCH_STOP);
+}
+
+void gtv_ai_handle_status(struct gtv_http_request *req, void *user)
+{
+    int64_t id;
+    if (id_of(req, &id))
+        reply_camera(user, req, id);
+}
+
+void gtv_ai_handle_streams(struct gtv_http_request *req, void *user)
+{
+    struct gtv_ai *ai = user;
+    size_t total = gtv_watcher_list(ai->watcher, NULL, 0), watched = 0;
+    size_t cap = total < MAX_LISTED ? total : MAX_LISTED;
+    struct gtv_watched *list = gtv_alloc((cap ? cap : 1) * sizeof(*list));
+    (void)gtv_watcher_list(ai->watcher, list, cap);
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *streams = yyjson_mut_obj_add_arr(doc, o, "streams");
+    for (size_t i = 0; i < cap; i++) {
+        describe(doc, yyjson_mut_arr_add_obj(doc, streams), &list[i]);
+        watched += list[i].watched && list[i].source.state == GTV_SOURCE_WATCHING;
+    }
+    yyjson_mut_obj_add_uint(doc, o, "total", total);
+    yyjson_mut_obj_add_uint(doc, o, "watching", watched);
+    yyjson_mut_obj_add_uint(doc, o, "looks_waiting", gtv_pool_looks(ai->pool));
+    gtv_reply_json(req, 200, doc);
+    free(list);
+}

@@ -1,0 +1,222 @@
+// Wires the ai program: settings, network, workers, Redis, cameras, HTTP. See README.md for its threads.
+#include "lib/av/av.h"
+#include "lib/base/mem.h"
+#include "lib/redis/redis.h"
+#include "services/ai/service.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DRAIN_MS = 3000 };
+
+struct program {
+    struct gtv_ai ai;
+    struct gtv_ai_settings settings;
+    struct gtv_http_server *api, *metrics_only;
+    char *redis_url;
+    bool stopping;
+};
+
+static void warn_about_settings(const struct gtv_ai *ai)
+{
+    const struct gtv_ai_settings *s = ai->settings;
+    if (s->lpr_model)
+        gtv_log_warn(&ai->log, "LPR_MODEL is set, but plates are not read yet: plate_number is null", NULL);
+    if (s->vehicle_model)
+        gtv_log_warn(&ai->log, "VEHICLE_MODEL is set, but makes are not recognised: vehicle_model is null",
+                     NULL);
+    if (getenv("GPU_MEMORY_FRACTION"))
+        gtv_log_warn(&ai->log, "GPU_MEMORY_FRACTION has no effect: OpenVINO takes what a network needs",
+                     NULL);
+    if (s->enable_gpu && !gtv_detector_gpu_available(ai->detector))
+        gtv_log_warn(&ai->log, "ENABLE_GPU is true, but OpenVINO finds no GPU here: the CPU is used", NULL);
+}
+
+static size_t worker_count(const struct gtv_ai *ai)
+{
+    size_t wanted = (size_t)ai->settings->workers, cores = gtv_ai_cpus();
+    if (wanted > cores)
+        gtv_log_info(&ai->log, "fewer workers than WORKERS asks for: one for each core",
+                     "wanted=%zu workers=%zu", wanted, cores);
+    return wanted < cores ? wanted : cores;
+}
+
+static double camera_confidence(const struct gtv_ai *ai)
+{
+    const struct gtv_model *model = gtv_detector_model(ai->detector);
+    if (ai->settings->camera_confidence > 0 || !model)
+        return ai->settings->camera_confidence;
+    return fmin(ai->settings->confidence, model->score_threshold);
+}
+
+static void load_network(struct gtv_ai *ai, size_t workers)
+{
+    const struct gtv_ai_settings *s = ai->settings;
+    ai->detector = gtv_detector_create(&(struct gtv_detector_config){
+        .models_dir = s->models_dir,
+        .yolo_model = s->yolo_model,
+        .precision = s->precision,
+        .want_gpu = s->enable_gpu,
+        .slots = workers,
+    });
+    const struct gtv_model *model = gtv_detector_model(ai->detector);
+    if (model)
+        gtv_log_info(&ai->log, "network loaded", "model=%s device=%s precision=%s workers=%zu runtime=\"%s\"",
+                     model->name, gtv_detector_device(ai->detector), s->precision, workers,
+                     gtv_detector_runtime(ai->detector));
+    else
+        gtv_log_error(&ai->log, "nothing can be detected", "cause=\"%s\"",
+                      gtv_detector_message(ai->detector));
+    warn_about_settings(ai);
+}
+
+static bool start_watching(struct program *p, struct gtv_error *err)
+{
+    const struct gtv_ai_settings *s = &p->settings;
+    size_t n = strlen(s->hls_url);
+    while (n && s->hls_url[n - 1] == '/')
+        s->hls_url[--n] = '\0';
+    p->redis_url = s->events_redis_url
+                       ? gtv_strdup(s->events_redis_url)
+                       : gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, 2);
+    p->ai.watcher = gtv_watcher_create(
+        &(struct gtv_watcher_config){
+            .loop = p->ai.loop,
+            .redis_url = p->redis_url,
+            .hls_url = s->hls_url,
+            .detector = p->ai.detector,
+            .pool = p->ai.pool,
+            .metrics = p->ai.pages.metrics,
+            .max_fps = s->camera_max_fps,
+            .min_confidence = camera_confidence(&p->ai),
+            .max_cameras = (size_t)s->max_cameras,
+            .on_processed = gtv_ai_count_processed,
+            .arg = &p->ai,
+        },
+        err);
+    return p->ai.watcher != NULL;
+}
+
+static struct gtv_http_server *listen_on(struct program *p, const char *name,
+                                         const struct gtv_http_route *routes, size_t n, int64_t port,
+                                         struct gtv_error *err)
+{
+    struct gtv_http_server *server =
+        gtv_http_server_create(p->ai.loop,
+                               &(struct gtv_http_server_config){
+                                   .name = name,
+                                   .routes = routes,
+                                   .route_count = n,
+                                   .user = &p->ai,
+                                   .cors_origin = p->settings.cors_origin,
+                                   .max_connections = 1000,
+                                   .metrics = p->ai.pages.metrics,
+                                   .trusted_proxies = p->settings.trusted_proxies,
+                               },
+                               err);
+    if (server && gtv_http_server_listen(server, p->settings.host, (int)port, false, err)) {
+        gtv_log_info(&p->ai.log, "listening", "server=%s address=%s port=%d", name, p->settings.host,
+                     gtv_http_server_port(server));
+        return server;
+    }
+    gtv_http_server_destroy(server);
+    return NULL;
+}
+
+static bool start_serving(struct program *p, struct gtv_error *err)
+{
+    p->ai.pages.openapi = gtv_http_files_create(p->settings.api_dir);
+    if (p->settings.docs_ui_dir)
+        p->ai.pages.docs_ui = gtv_http_files_create(p->settings.docs_ui_dir);
+    gtv_ai_detect_init(&p->ai);
+    p->api = listen_on(p, "ai", gtv_ai_routes, gtv_ai_route_count, p->settings.port, err);
+    if (p->api && p->settings.metrics_port)
+        p->metrics_only = listen_on(p, "ai-metrics", gtv_ai_metrics_routes, gtv_ai_metrics_route_count,
+                                    p->settings.metrics_port, err);
+    return p->api && (p->metrics_only || !p->settings.metrics_port);
+}
+
+// ---- The end: servers drain -> sources and workers end -> what they posted runs -> the rest is freed and
+// the loop ends ----
+
+static void last(void *arg)
+{
+    struct program *p = arg;
+    gtv_ai_detect_finish(&p->ai);
+    gtv_watcher_destroy(p->ai.watcher);
+    p->ai.watcher = NULL;
+    gtv_http_server_destroy(p->metrics_only);
+    gtv_http_server_destroy(p->api);
+    p->api = p->metrics_only = NULL;
+    gtv_loop_stop(p->ai.loop);
+}
+
+static void drained(void *arg)
+{
+    struct program *p = arg;
+    gtv_watcher_stop(p->ai.watcher);
+    gtv_pool_destroy(p->ai.pool); // blocks for the inferences in progress
+    p->ai.pool = NULL;
+    if (!gtv_loop_post(p->ai.loop, last, p))
+        abort(); // the queue of a loop that nobody posts to any more cannot be full
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct program *p = arg;
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    gtv_log_info(&p->ai.log, "stopping", "signal=%d", signum);
+    if (p->metrics_only)
+        gtv_http_server_stop(p->metrics_only, 0, NULL, NULL);
+    gtv_http_server_stop(p->api, DRAIN_MS, drained, p);
+}
+
+static void finish(struct program *p)
+{
+    gtv_pool_destroy(p->ai.pool);
+    gtv_detector_destroy(p->ai.detector);
+    gtv_http_files_destroy(p->ai.pages.openapi);
+    gtv_http_files_destroy(p->ai.pages.docs_ui);
+    gtv_loop_destroy(p->ai.loop);
+    gtv_metrics_destroy(p->ai.pages.metrics);
+    free(p->redis_url);
+    gtv_ai_settings_finish(&p->settings);
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program; // zeroed
+    struct program *p = &program;
+    struct gtv_ai *ai = &p->ai;
+    struct gtv_error err = {0};
+    enum gtv_log_level level;
+    ai->log = (struct gtv_log){.component = "ai"};
+    ai->settings = &p->settings;
+    if (!gtv_ai_settings_load(&p->settings, argc, argv, &err) ||
+        !gtv_log_level_parse(gtv_str_of(p->settings.log_level), &level)) {
+        fprintf(stderr, "gtv-ai: %s\n",
+                err.code ? err.message : "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR");
+        gtv_ai_settings_finish(&p->settings);
+        return 2;
+    }
+    gtv_log_set_level(level);
+    gtv_av_init(&(struct gtv_log){.component = "ai"});
+    ai->pages.metrics = gtv_metrics_create();
+    ai->pages.name = "ai";
+    ai->loop = gtv_loop_create("gtv-ai");
+    gtv_loop_on_signal(ai->loop, on_signal, p);
+    size_t workers = worker_count(ai);
+    load_network(ai, workers);
+    ai->pool = gtv_pool_create(workers, (size_t)p->settings.max_queue_size);
+    gtv_ai_register_metrics(ai);
+    bool ok = start_serving(p, &err) && start_watching(p, &err);
+    if (ok)
+        gtv_loop_run(ai->loop);
+    else
+        gtv_log_error(&ai->log, "cannot start", "cause=\"%s\"", err.message);
+    finish(p);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,133 @@
+#include "services/ai/settings.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#define FIELD(name) offsetof(struct gtv_ai_settings, name)
+
+static const struct gtv_option options[] = {
+    {"AI_HOST", GTV_OPT_STRING, FIELD(host), "127.0.0.1", .help = "Address to listen on; 0.0.0.0 for all."},
+    {"AI_PORT", GTV_OPT_INT, FIELD(port), "8080", 0, 65535, .help = "Port of the REST interface."},
+    {"METRICS_PORT", GTV_OPT_INT, FIELD(metrics_port), "9092", 0, 65535,
+     .help = "Port that serves /metrics alone; 0: none (it is on AI_PORT too)."},
+    {"REDIS_HOST", GTV_OPT_STRING, FIELD(redis_host), "redis_cache",
+     .help = "Redis: a host, or the path of a Unix socket."},
+    {"REDIS_PORT", GTV_OPT_INT, FIELD(redis_port), "6379", 1, 65535, .help = "Port of Redis."},
+    {"REDIS_PASSWORD", GTV_OPT_STRING, FIELD(redis_password), NULL, .secret = true,
+     .help = "Password of Redis."},
+    {"REDIS_DB", GTV_OPT_INT, FIELD(redis_db), "1", 0, 1023,
+     .help = "The ai service's own database; cameras and events are in database 2, whatever it says."},
+    {"GTV_EVENTS_REDIS_URL", GTV_OPT_STRING, FIELD(events_redis_url), NULL, .secret = true,
+     .help = "Where cameras are read and events published; by default database 2 of REDIS_HOST."},
+    {"WORKERS", GTV_OPT_INT, FIELD(workers), "4", 1, 256,
+     .help = "Inference threads; never more than the cores that this process may use."},
+    {"MAX_QUEUE_SIZE", GTV_OPT_INT, FIELD(max_queue_size), "1000", 1, 100000,
+     .help = "Posted pictures that may wait; beyond it 503 with Retry-After."},
+    {"BATCH_SIZE", GTV_OPT_INT, FIELD(batch_size), "8", 1, 64,
+     .help = "Accepted; each worker runs one picture at a time, which is the fastest on a CPU."},
+    {"CONFIDENCE_THRESHOLD", GTV_OPT_DOUBLE, FIELD(confidence), "0.5", 0, 1,
+     .help = "Least confidence of a detection in a posted picture."},
+    {"AI_CAMERA_CONFIDENCE", GTV_OPT_DOUBLE, FIELD(camera_confidence), "0", 0, 1,
+     .help = "The same for cameras; 0: the lower of CONFIDENCE_THRESHOLD and the network's own measured "
+             "threshold."},
+    {"AI_MAX_FPS", GTV_OPT_DOUBLE, FIELD(camera_max_fps), "5", 0.05, 30,
+     .help = "Looks a second at each camera, at most."},
+    {"AI_MAX_CAMERAS", GTV_OPT_INT, FIELD(max_cameras), "64", 0, 1000,
+     .help = "Cameras watched by this process, at most."},
+    {"MODELS_DIR", GTV_OPT_STRING, FIELD(models_dir), "var/models",
+     .help = "Folder of the networks; its subfolder cache/ is written."},
+    {"YOLO_MODEL", GTV_OPT_STRING, FIELD(yolo_model), NULL,
+     .help = "The detector: a name in MODELS_DIR, or a path to .onnx or .xml; empty takes the best that is "
+             "there."},
+    {"LPR_MODEL", GTV_OPT_STRING, FIELD(lpr_model), NULL,
+     .help = "Accepted; plates are not read yet, plate_number is null."},
+    {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,
+     .help = "Accepted; makes are not recognised, vehicle_model is null."},
+    {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "f32",
+     .help = "f32; bf16 (about half the time where the CPU has it, a little less exact); or auto."},
+    {"ENABLE_GPU", GTV_OPT_BOOL, FIELD(enable_gpu), "false",
+     .help = "Run on a GPU if OpenVINO finds one; else on the CPU, with a warning."},
+    {"GPU_MEMORY_FRACTION", GTV_OPT_DOUBLE, FIELD(gpu_memory_fraction), "0.8", 0, 1,
+     .help = "Accepted; OpenVINO takes what a network needs, so that it has no effect."},
+    {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, FIELD(hls_url), "http://mediamtx:8888",
+     .help = "The media node: cameras are read from its /cam_<id>/relay."},
+    {"GTV_CORS_ORIGIN", GTV_OPT_STRING, FIELD(cors_origin), "*",
+     .help = "Origin that browsers may call from."},
+    {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, FIELD(trusted_proxies), "127.0.0.1,::1",
+     .help = "Peers whose X-Forwarded-For is believed."},
+    {"GTV_API_DIR", GTV_OPT_STRING, FIELD(api_dir), "api", .help = "Folder of the OpenAPI documents."},
+    {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, FIELD(docs_ui_dir), NULL,
+     .help = "Folder of the interactive reference's files."},
+    {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR."},
+};
+
+enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
+
+static bool check(const struct gtv_ai_settings *s, struct gtv_error *err)
+{
+    struct gtv_str precision = gtv_str_of(s->precision);
+    if (!gtv_str_eq(precision, GTV_STR("f32")) && !gtv_str_eq(precision, GTV_STR("bf16")) &&
+        !gtv_str_eq(precision, GTV_STR("auto"))) {
+        gtv_error_set(err, GTV_E_INVALID, "AI_PRECISION",
+                      "AI_PRECISION must be f32, bf16 or auto, not \"%.40s\"", s->precision);
+        return false;
+    }
+    return true;
+}
+
+bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv, struct gtv_error *err)
+{
+    return gtv_config_load(s, options, OPTION_COUNT, "gtv-ai",
+                           "Finds vehicles in posted pictures and in live cameras.", argc, argv, err) &&
+           check(s, err);
+}
+
+void gtv_ai_settings_finish(struct gtv_ai_settings *s)
+{
+    gtv_config_finish(s, options, OPTION_COUNT);
+}
+
+// ---- Cores ----
+
+size_t gtv_ai_cpus_of_quota(struct gtv_str cpu_max, size_t cores)
+{
+    struct gtv_str period_text = gtv_str_trim(cpu_max);
+    while (period_text.n && period_text.p[period_text.n - 1] == '\n')
+        period_text.n--;
+    struct gtv_str quota_text = gtv_str_cut(&period_text, ' ');
+    int64_t quota, period;
+    if (!gtv_parse_int(quota_text, 1, INT64_MAX / 2, &quota) ||
+        !gtv_parse_int(gtv_str_trim(period_text), 1, INT64_MAX / 4, &period))
+        return cores;
+    // A part of a core still needs a thread.
+    size_t allowed = (size_t)((quota + period - 1) / period);
+    return allowed < cores ? allowed : cores;
+}
+
+static size_t read_file(const char *path, char *out, size_t cap)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(out, 1, cap - 1, f) : 0;
+    if (f)
+        (void)fclose(f);
+    while (n && (out[n - 1] == '\n' || out[n - 1] == ' '))
+        n--;
+    out[n] = '\0';
+    return n;
+}
+
+size_t gtv_ai_cpus(void)
+{
+    cpu_set_t set;
+    size_t cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+    char text[64];
+    size_t n = read_file("/sys/fs/cgroup/cpu.max", text, sizeof(text));
+    if (n == 0) {
+        char period[24];
+        n = read_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, 24);
+        if (n && read_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof(period)))
+            n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", period);
+    }
+    size_t allowed = gtv_ai_cpus_of_quota((struct gtv_str){text, n}, cores);
+    return allowed ? allowed : 1;
+}

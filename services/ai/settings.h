@@ -1,0 +1,35 @@
+// What the program can be told: one table, from which flags, environment and --help come.
+#ifndef GTV_AI_SETTINGS_H
+#define GTV_AI_SETTINGS_H
+
+#include "lib/config/config.h"
+
+// Strings are owned by it; those without a default may be NULL.
+struct gtv_ai_settings {
+    char *host;
+    int64_t port, metrics_port;
+    char *redis_host, *redis_password, *events_redis_url;
+    int64_t redis_port, redis_db;
+    int64_t workers, max_queue_size, batch_size;
+    double confidence, camera_confidence, camera_max_fps;
+    int64_t max_cameras;
+    char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision;
+    bool enable_gpu;
+    double gpu_memory_fraction;
+    char *hls_url;
+    char *cors_origin, *trusted_proxies;
+    char *api_dir, *docs_ui_dir;
+    char *log_level;
+};
+
+bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv,
+                          struct gtv_error *err) GTV_WARN_UNUSED;
+void gtv_ai_settings_finish(struct gtv_ai_settings *s);
+
+// How many threads may compute at once: the cores this process may run on, less where a cgroup's quota
+// (version 2 or 1) says so. At least 1.
+size_t gtv_ai_cpus(void);
+// The same from the texts of cpu.max ("max 100000", "150000 100000") for `cores` cores.
+size_t gtv_ai_cpus_of_quota(struct gtv_str cpu_max, size_t cores);
+
+#endif
