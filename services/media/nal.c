@@ -222,6 +222,8 @@ bool gtv_video_info_read(enum gtv_codec codec, struct gtv_str key_unit, struct g
     if (parser != NULL && codec_ctx != NULL && copy != NULL) {
         codec_ctx->codec_id = id;
         codec_ctx->codec_type = AVMEDIA_TYPE_VIDEO;
+        // H.264 counts in fields (E.2.1); the parser takes that from here.
+        codec_ctx->ticks_per_frame = codec == GTV_CODEC_H264 ? 2 : 1;
         parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
         uint8_t *unused = NULL;
         int unused_len = 0;

@@ -83,7 +83,7 @@ static void put_tables(struct gtv_ts *ts, uint8_t *packets)
 static void put_timestamp(uint8_t *at, uint8_t mark, int64_t ticks)
 {
     uint64_t t = (uint64_t)ticks & 0x1ffffffffU;
-    at[0] = (uint8_t)(mark << 4 | (t >> 30 & 7) << 1 | 1);
+    at[0] = (uint8_t)((unsigned)mark << 4 | (unsigned)(t >> 30 & 7) << 1 | 1U);
     at[1] = (uint8_t)(t >> 22);
     at[2] = (uint8_t)((t >> 15 & 127) << 1 | 1);
     at[3] = (uint8_t)(t >> 7);
