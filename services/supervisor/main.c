@@ -43,14 +43,11 @@ static int run(const struct options *o, int64_t started_ms)
     char *data = folder_prepare(o->data, &err);
     if (data)
         lock = folder_lock(data, &err);
-    if (lock < 0 || !plan_choose_ports(o, &taken, &ports, &err) ||
-        !plan_build(&plan, o, &ports, data, environ, &err) || !plan_write_redis_config(&plan, &err)) {
-        status = give_up(&err);
-        goto release;
-    }
-    guard = guard_start(lock);
-    if (guard < 0) {
+    // Before the ports are taken: the guard would keep copies of their sockets.
+    if (lock >= 0 && (guard = guard_start(lock)) < 0)
         gtv_error_set(&err, GTV_E_IO, NULL, "The guard process cannot be started: %s", strerror(errno));
+    if (guard < 0 || !plan_choose_ports(o, &taken, &ports, &err) ||
+        !plan_build(&plan, o, &ports, data, environ, &err) || !plan_write_redis_config(&plan, &err)) {
         status = give_up(&err);
         goto release;
     }

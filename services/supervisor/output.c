@@ -86,14 +86,30 @@ static bool stderr_takes_more(void)
     return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 
-static enum gtv_log_level level_of(struct gtv_str line)
+// Programs that are not ours have levels of their own. What HAProxy and Redis say of a start that went well
+// is kept to the file.
+static enum gtv_log_level level_of(const char *line)
 {
-    char text[LINE_MAX_BYTES + 1];
-    if (!gtv_str_copy(text, sizeof(text), line))
-        return GTV_LOG_INFO;
-    if (strstr(text, "[ALERT]") || strstr(text, "ERROR"))
-        return GTV_LOG_ERROR;
-    return strstr(text, "WARNING") ? GTV_LOG_WARNING : GTV_LOG_INFO;
+    static const struct {
+        const char *sign;
+        enum gtv_log_level level;
+    } signs[] = {{"[ALERT]", GTV_LOG_ERROR},
+                 {"ERROR", GTV_LOG_ERROR},
+                 {"Fatal", GTV_LOG_ERROR},
+                 {"FATAL", GTV_LOG_ERROR},
+                 {"Failed", GTV_LOG_ERROR},
+                 {"[NOTICE]", GTV_LOG_DEBUG},
+                 {"[WARNING]", GTV_LOG_WARNING},
+                 {" # ", GTV_LOG_DEBUG},
+                 {"signal-handler (", GTV_LOG_DEBUG},
+                 {", reason: ", GTV_LOG_DEBUG},
+                 {"has no server available", GTV_LOG_DEBUG},
+                 {"WARNING", GTV_LOG_WARNING}};
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+        if (strstr(line, signs[i].sign))
+            return signs[i].level;
+    }
+    return GTV_LOG_INFO;
 }
 
 static void put_line(struct output *o)
@@ -106,7 +122,7 @@ static void put_line(struct output *o)
     bool ours = gtv_str_starts(line, GTV_STR("ts="));
     bool shown = stderr_takes_more();
     if (shown && !ours)
-        gtv_log_write(&o->log, level_of(line), clean, NULL);
+        gtv_log_write(&o->log, level_of(clean), clean, NULL);
     clean[n++] = '\n';
     if (shown && ours)
         while (write(STDERR_FILENO, clean, n) < 0 && errno == EINTR)

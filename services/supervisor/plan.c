@@ -17,8 +17,6 @@
 // A socket's address holds 108 bytes; a little is left for what Redis may append.
 enum { SOCKET_PATH_MAX = 100, CONFIG_EXIT = 2 };
 
-enum { RANK_REDIS, RANK_MEDIA, RANK_SERVICES, RANK_DOOR };
-
 static const struct gtv_log plan_log = {"supervisor", NULL, NULL};
 
 bool plan_choose_ports(const struct options *o, struct ports *taken, struct plan_ports *out,

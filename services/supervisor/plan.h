@@ -8,6 +8,9 @@
 
 #define PLAN_DEMO_NAME "Rua de demonstração"
 
+// Start order of the children: each rank as a whole.
+enum { RANK_REDIS, RANK_MEDIA, RANK_SERVICES, RANK_DOOR };
+
 enum { PLAN_MAX_CHILDREN = 8, PLAN_MAX_CAMERAS = 1000 };
 
 // Ports of the programs behind the door, all on 127.0.0.1.

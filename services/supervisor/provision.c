@@ -89,7 +89,8 @@ static void retry(struct provision *p, const struct plan_camera *camera, const s
                      err ? err->message : why, (long long)p->pause_ms);
     }
     step(p, p->pause_ms);
-    p->pause_ms = p->pause_ms * 2 < LAST_PAUSE_MS ? p->pause_ms * 2 : LAST_PAUSE_MS;
+    if (gtv_mono_ms() - p->began_ms >= SAY_AFTER_MS)
+        p->pause_ms = p->pause_ms * 2 < LAST_PAUSE_MS ? p->pause_ms * 2 : LAST_PAUSE_MS;
 }
 
 static void on_posted(void *arg, const struct gtv_http_response *r, const struct gtv_error *err)

@@ -16,6 +16,8 @@
 enum {
     REDIS_LIMIT_MS = 10 * 1000,
     HEALTH_LIMIT_MS = 10 * 1000,
+    DOOR_LIMIT_MS =
+        1500, // HAProxy takes a service that is not up yet for dead, and is slow to change its mind
     PLAYABLE_LIMIT_MS = 15 * 1000,
     LAST_WORDS_MS = 30, // for what the last children wrote
     HTTP_CONNECTIONS = 8,
@@ -35,7 +37,7 @@ struct supervisor {
     struct health_wait *health_wait;
     struct provision *provision;
     struct playable *playable;
-    struct gtv_timer *stop_timer;
+    struct gtv_timer *stop_timer, *door_timer;
     int64_t started_ms, playable_ms;
     bool health_known, picture_known;
     bool stopping, said_last_words;
@@ -159,6 +161,26 @@ static void on_provisioned(void *arg, size_t accepted)
                                  PLAYABLE_LIMIT_MS, on_picture, s);
 }
 
+static void start_ranks(struct supervisor *s, int first, int last)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        int rank = child_spec_of(s->children[i])->rank;
+        if (rank >= first && rank <= last)
+            child_start(s->children[i]);
+    }
+}
+
+// Once all services answer, or a moment later without the slow ones.
+static void open_door(void *arg)
+{
+    struct supervisor *s = arg;
+    gtv_timer_stop(s->door_timer);
+    if (!s->plan->whole || s->provision || s->stopping)
+        return;
+    start_ranks(s, RANK_DOOR, RANK_DOOR);
+    s->provision = provision_start(s->loop, s->client, s->plan, on_provisioned, s);
+}
+
 static void on_health(void *arg, const struct health_target *targets, size_t n)
 {
     struct supervisor *s = arg;
@@ -168,6 +190,7 @@ static void on_health(void *arg, const struct health_target *targets, size_t n)
                          "child=%s waited_s=%d", targets[i].name, HEALTH_LIMIT_MS / 1000);
     }
     s->health_known = true;
+    open_door(s);
     report_when_all_is_known(s);
 }
 
@@ -199,13 +222,10 @@ static void on_redis(void *arg, bool up)
     if (!up)
         gtv_log_error(&house_log, "Redis does not answer; the others are started all the same", "waited_s=%d",
                       REDIS_LIMIT_MS / 1000);
-    for (size_t i = 0; i < s->count; i++) {
-        if (child_spec_of(s->children[i])->rank > 0)
-            child_start(s->children[i]);
-    }
+    start_ranks(s, RANK_MEDIA, RANK_SERVICES);
     wait_for_health(s);
     if (s->plan->whole) {
-        s->provision = provision_start(s->loop, s->client, s->plan, on_provisioned, s);
+        gtv_timer_start(s->door_timer, DOOR_LIMIT_MS, 0);
     } else {
         s->playable_ms = -1;
         s->picture_known = true;
@@ -229,15 +249,13 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     s->loop = gtv_loop_create("supervisor");
     s->client = gtv_http_client_create(s->loop, HTTP_CONNECTIONS);
     s->stop_timer = gtv_timer_create(s->loop, stop_next_rank, s);
+    s->door_timer = gtv_timer_create(s->loop, open_door, s);
     (void)uv_signal_init(gtv_loop_uv(s->loop), &s->on_child);
     s->on_child.data = s;
     (void)uv_signal_start(&s->on_child, on_child_signal, SIGCHLD);
     gtv_loop_on_signal(s->loop, on_signal, s);
     create_children(s, guard);
-    for (size_t i = 0; i < s->count; i++) {
-        if (child_spec_of(s->children[i])->rank == 0)
-            child_start(s->children[i]);
-    }
+    start_ranks(s, RANK_REDIS, RANK_REDIS);
     s->redis_wait = redis_wait_start(s->loop, plan->redis_socket, REDIS_LIMIT_MS, on_redis, s);
     gtv_loop_run(s->loop);
 
@@ -245,6 +263,7 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     for (size_t i = 0; i < s->count; i++)
         child_destroy(s->children[i]);
     gtv_timer_destroy(s->stop_timer);
+    gtv_timer_destroy(s->door_timer);
     gtv_http_client_destroy(s->client);
     gtv_loop_destroy(s->loop);
     free(s);
