@@ -159,9 +159,24 @@ static void classify(struct gtv_http_request *req, size_t i, struct known *k)
     }
 }
 
+// RFC 9112, 3: method, one space, target, one space, version, and nothing else on the line.
+static bool line_strict(const llhttp_t *p, const struct gtv_http_request *req)
+{
+    size_t at = 0, method = strlen(llhttp_method_name((llhttp_method_t)p->method));
+    while (at < req->head_len && (req->head[at] == '\r' || req->head[at] == '\n')) {
+        at++; // empty lines before a request are to be ignored (2.2)
+    }
+    size_t end = req->target_off + req->target_len;
+    return req->target_off == at + method + 1 && req->head[at + method] == ' ' && end + 11 <= req->head_len &&
+           memcmp(req->head + end, " HTTP/", 6) == 0 && memcmp(req->head + end + 9, "\r\n", 2) == 0;
+}
+
 // RFC 9112, 3.2, 6.1 and 6.3, as far as llhttp does not see to it.
 static int check_head(llhttp_t *p, struct gtv_http_request *req)
 {
+    if (!line_strict(p, req)) {
+        return fail(p, GTV_E_BAD_REQUEST, "Malformed request line");
+    }
     if (p->http_major == 2) {
         return fail(p, GTV_E_HTTP_VERSION, NULL);
     }
@@ -282,6 +297,15 @@ void http_parse_init(struct gtv_http_request *req)
     req->expect_field = req->forwarded_field = req->id_field = -1;
 }
 
+// Whether the request line is in order but for its version: "... HTTP/d.d" CR.
+static bool other_version(const struct gtv_http_request *req)
+{
+    const char *end = memchr(req->head, '\r', req->head_len);
+    size_t n = end ? (size_t)(end - req->head) : 0;
+    return n > 9 && memcmp(end - 9, " HTTP/", 6) == 0 && end[-3] >= '0' && end[-3] <= '9' && end[-2] == '.' && end[-1] >= '0' &&
+           end[-1] <= '9' && !memchr(req->head, '\n', n);
+}
+
 static size_t execute(struct gtv_http_request *req, const char *data, size_t n)
 {
     enum llhttp_errno rc = llhttp_execute(&req->parser, data, n);
@@ -292,8 +316,14 @@ static size_t execute(struct gtv_http_request *req, const char *data, size_t n)
     case HPE_PAUSED_UPGRADE:
         return (size_t)(llhttp_get_error_pos(&req->parser) - data);
     case HPE_PAUSED_H2_UPGRADE:
-    case HPE_INVALID_VERSION:
         http_parse_fail(req, GTV_E_HTTP_VERSION, NULL);
+        return n;
+    case HPE_INVALID_VERSION:
+        if (other_version(req)) {
+            http_parse_fail(req, GTV_E_HTTP_VERSION, NULL);
+            return n;
+        }
+        http_parse_fail(req, GTV_E_BAD_REQUEST, llhttp_get_error_reason(&req->parser));
         return n;
     default:
         http_parse_fail(req, GTV_E_BAD_REQUEST, llhttp_get_error_reason(&req->parser));
