@@ -52,8 +52,11 @@ struct gtv_detection_event {
     size_t count;
 };
 struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e) GTV_WARN_UNUSED;
-// data: {"camera_id","state":"connected|disconnected|...","cause":text or null}. cause is redacted.
-struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state, const char *cause, int64_t wall_ms) GTV_WARN_UNUSED;
+// data: {"camera_id","state":"connected|disconnected|...","cause":text or null,"cause_code":machine-readable or null}. Redacted.
+struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state, const char *cause,
+                                   int64_t wall_ms) GTV_WARN_UNUSED;
+struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state, const char *cause,
+                                         const char *cause_code, int64_t wall_ms) GTV_WARN_UNUSED;
 
 // ---- Errors ----
 // {"detail": text, "code": machine-readable, "field": name or null}. message NULL: the code's default text. Redacted.

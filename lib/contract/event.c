@@ -59,8 +59,19 @@ struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e)
     return gtv_json_write(doc);
 }
 
-struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state,
-                                   const char *cause, int64_t wall_ms)
+static void add_cause(yyjson_mut_doc *doc, yyjson_mut_val *data, const char *name, const char *text)
+{
+    if (text) {
+        char clean[512];
+        size_t n = gtv_redact(gtv_str_of(text), clean, sizeof clean);
+        yyjson_mut_obj_add_strncpy(doc, data, name, clean, n);
+    } else {
+        yyjson_mut_obj_add_null(doc, data, name);
+    }
+}
+
+struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state, const char *cause,
+                                         const char *cause_code, int64_t wall_ms)
 {
     yyjson_mut_val *data;
     yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
@@ -68,12 +79,13 @@ struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const 
         return NULL;
     yyjson_mut_obj_add_sint(doc, data, "camera_id", camera_id);
     yyjson_mut_obj_add_strcpy(doc, data, "state", state);
-    if (cause) {
-        char clean[512];
-        size_t n = gtv_redact(gtv_str_of(cause), clean, sizeof clean);
-        yyjson_mut_obj_add_strncpy(doc, data, "cause", clean, n);
-    } else {
-        yyjson_mut_obj_add_null(doc, data, "cause");
-    }
+    add_cause(doc, data, "cause", cause);
+    add_cause(doc, data, "cause_code", cause_code);
     return gtv_json_write(doc);
+}
+
+struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state, const char *cause,
+                                   int64_t wall_ms)
+{
+    return gtv_event_status_coded(stream, camera_id, state, cause, NULL, wall_ms);
 }

@@ -1,0 +1,185 @@
+#include "services/streaming/control.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/streaming/hub.h"
+#include "services/streaming/stats.h"
+#include "services/streaming/watcher.h"
+
+#include <stdlib.h>
+
+enum {
+    DASHBOARD_EVERY_S = 2,
+    SWEEP_EVERY_S = 5,
+    STATS_EXPIRY_S = 60,
+    EVENT_MAX = 256 * 1024, // bytes of one event; a larger one is not passed on
+};
+
+// ---- events ----
+
+static struct gtv_str field(const redisReply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+        const redisReply *k = fields->element[i], *v = fields->element[i + 1];
+        if (k->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING && strcmp(k->str, name) == 0)
+            return (struct gtv_str){v->str, v->len};
+    }
+    return (struct gtv_str){NULL, 0};
+}
+
+static void on_event(void *arg, const char *id, const redisReply *fields)
+{
+    struct gtv_app *app = ((struct gtv_control *)arg)->app;
+    struct gtv_str stream = field(fields, "stream"), json = field(fields, "json");
+    if (atomic_load(&app->subscribers) == 0 || !gtv_stream_name_valid(stream))
+        return;
+    if (json.n < 2 || json.n > EVENT_MAX || json.p[0] != '{' || !gtv_utf8_valid(json))
+        return;
+    char name[GTV_PATH_NAME_CAP];
+    if (!gtv_str_copy(name, sizeof name, stream))
+        return;
+    // The envelope begins with "v": the id goes in front of it.
+    struct gtv_bytes *message = gtv_bytes_printf("{\"id\":\"%s\"%s" GTV_STR_FMT, id, json.n > 2 ? "," : "",
+                                                 (int)json.n - 1, json.p + 1);
+    if (message)
+        gtv_hub_broadcast(app, name, gtv_bytes_str(message));
+    gtv_bytes_unref(message);
+}
+
+void gtv_control_publish(struct gtv_control *c, const char *stream, const char *type, struct gtv_bytes *json)
+{
+    if (!json)
+        return;
+    bool sent = gtv_redis_command(c->redis, NULL, NULL, "XADD %s MAXLEN ~ %d * stream %s type %s json %b",
+                                  GTV_KEY_EVENTS, GTV_EVENTS_MAXLEN, stream, type, json->data, json->len);
+    if (!sent)
+        gtv_hub_broadcast(c->app, stream, gtv_bytes_str(json));
+    gtv_bytes_unref(json);
+}
+
+static void on_news(void *arg, const char *id, const redisReply *fields)
+{
+    struct gtv_control *c = arg;
+    int64_t camera;
+    if (gtv_parse_int(field(fields, "id"), 1, INT64_MAX, &camera))
+        gtv_cameras_refresh(c->app->cameras, c->redis, camera);
+}
+
+static void on_redis(void *arg, bool up)
+{
+    struct gtv_control *c = arg;
+    atomic_store(&c->app->redis_up, up);
+    gtv_gauge_set(c->m_redis_up, up);
+    if (up) {
+        gtv_cameras_sync(c->app->cameras, c->redis);
+        gtv_watcher_soon(c->watcher);
+    }
+}
+
+// ---- what comes round by itself ----
+
+static void write_stats(void *arg)
+{
+    struct gtv_control *c = arg;
+    struct gtv_bytes *json = gtv_stats_get(c->app);
+    if (json)
+        (void)gtv_redis_command(c->redis, NULL, NULL, "SET %s %b EX %d", GTV_KEY_STATS, json->data, json->len,
+                                (int)STATS_EXPIRY_S);
+    gtv_bytes_unref(json);
+}
+
+static void set_gauges(struct gtv_control *c)
+{
+    struct gtv_app *app = c->app;
+    size_t n, viewers, connected = 0;
+    uint64_t bytes;
+    struct gtv_path_state *all = gtv_states_all(app->states, &n);
+    for (size_t i = 0; i < n; i++)
+        connected += all[i].ready;
+    free(all);
+    gtv_viewers_total(app->viewers, gtv_mono_ms(), &viewers, &bytes);
+    gtv_gauge_set(c->m_media_up, atomic_load(&app->media_up));
+    gtv_gauge_set(c->m_cameras, (int64_t)gtv_cameras_count(app->cameras));
+    gtv_gauge_set(c->m_connected, (int64_t)connected);
+    gtv_gauge_set(c->m_viewers, (int64_t)viewers);
+    gtv_gauge_set(c->m_cache_bytes, (int64_t)gtv_cache_bytes(app->cache));
+    gtv_gauge_set(c->m_cache_entries, (int64_t)gtv_cache_count(app->cache));
+    gtv_gauge_set(c->m_subscribers, (int64_t)atomic_load(&app->subscribers));
+}
+
+static void every_second(void *arg)
+{
+    struct gtv_control *c = arg;
+    struct gtv_app *app = c->app;
+    c->seconds++;
+    gtv_viewers_prune(app->viewers, gtv_mono_ms());
+    set_gauges(c);
+    if (c->seconds % SWEEP_EVERY_S == 0)
+        gtv_cache_sweep(app->cache, gtv_mono_ms());
+    if (c->seconds % DASHBOARD_EVERY_S == 0 && atomic_load(&app->subscribers)) {
+        struct gtv_bytes *message = gtv_stats_dashboard(app);
+        if (message)
+            gtv_hub_broadcast(app, NULL, gtv_bytes_str(message));
+        gtv_bytes_unref(message);
+    }
+}
+
+// ---- life ----
+
+static void register_metrics(struct gtv_control *c)
+{
+    struct gtv_metrics *m = c->app->metrics;
+    c->m_media_up = gtv_metrics_gauge(m, "streaming_media_up", "", "1 while the media node answers");
+    c->m_redis_up = gtv_metrics_gauge(m, "streaming_redis_up", "", "1 while Redis answers");
+    c->m_cameras = gtv_metrics_gauge(m, "streaming_cameras", "", "Cameras that shall be there");
+    c->m_connected =
+        gtv_metrics_gauge(m, "streaming_streams_ready", "", "Paths of the media node with a picture");
+    c->m_viewers = gtv_metrics_gauge(m, "streaming_viewers", "", "Viewers of all streams");
+    c->m_cache_bytes =
+        gtv_metrics_gauge(m, "streaming_cache_bytes", "", "Bytes of playlists and segments in memory");
+    c->m_cache_entries =
+        gtv_metrics_gauge(m, "streaming_cache_entries", "", "Playlists and segments in memory");
+    c->m_subscribers = gtv_metrics_gauge(m, "streaming_ws_clients", "", "WebSocket clients");
+}
+
+struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loop, struct gtv_error *err)
+{
+    const char *url = app->options.redis_url;
+    struct gtv_control *c = GTV_NEW(struct gtv_control);
+    c->app = app;
+    c->loop = loop;
+    register_metrics(c);
+    c->media = gtv_media_create(loop, &app->options);
+    c->watcher = gtv_watcher_create(c);
+    c->redis = gtv_redis_create(loop, url, "gtv-streaming", on_redis, c, err);
+    c->events = c->redis ? gtv_redis_tail_create(loop, url, "gtv-streaming-events", GTV_KEY_EVENTS, "$",
+                                                 on_event, c, err)
+                         : NULL;
+    c->news = c->events ? gtv_redis_tail_create(loop, url, "gtv-streaming-news", GTV_KEY_CAMERAS_NEWS, "$",
+                                                on_news, c, err)
+                        : NULL;
+    if (!c->news) {
+        gtv_control_destroy(c);
+        return NULL;
+    }
+    c->second = gtv_timer_create(loop, every_second, c);
+    gtv_timer_start(c->second, 1000, 1000);
+    c->stats = gtv_timer_create(loop, write_stats, c);
+    gtv_timer_start(c->stats, 1000, (uint64_t)app->options.health_check_interval * 1000);
+    return c;
+}
+
+void gtv_control_destroy(struct gtv_control *c)
+{
+    if (!c)
+        return;
+    gtv_timer_destroy(c->second);
+    gtv_timer_destroy(c->stats);
+    gtv_redis_tail_destroy(c->events);
+    gtv_redis_tail_destroy(c->news);
+    gtv_ops_destroy(c);
+    gtv_redis_destroy(c->redis);
+    gtv_watcher_destroy(c->watcher);
+    gtv_media_destroy(c->media);
+    free(c);
+}

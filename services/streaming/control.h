@@ -1,0 +1,45 @@
+// What must happen in one place: provisioning, the desired state, watching the media node, Redis. All of it
+// on the control loop; requests on other loops hand an operation over and get its result posted back.
+#ifndef GTV_STREAMING_CONTROL_H
+#define GTV_STREAMING_CONTROL_H
+
+#include "services/streaming/app.h"
+#include "services/streaming/media.h"
+
+struct gtv_op;
+struct gtv_watcher;
+
+struct gtv_control {
+    struct gtv_app *app;
+    struct gtv_loop *loop;
+    struct gtv_media *media;
+    struct gtv_watcher *watcher;
+    struct gtv_redis *redis;
+    struct gtv_redis_tail *events, *news;
+    struct gtv_timer *second, *stats;
+    struct gtv_op *ops; // running, and waiting for another one of the same camera
+    size_t op_count;
+    unsigned seconds;
+    struct gtv_gauge *m_media_up, *m_redis_up, *m_cameras, *m_connected, *m_viewers, *m_cache_bytes,
+        *m_cache_entries, *m_subscribers;
+};
+
+struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loop,
+                                       struct gtv_error *err) GTV_WARN_UNUSED;
+void gtv_control_destroy(struct gtv_control *c); // after all loops stopped
+
+// Publishes an event: through Redis where it is up (it comes back through the tail, also to other replicas),
+// else to this process's own subscribers. Takes the reference to json.
+void gtv_control_publish(struct gtv_control *c, const char *stream, const char *type, struct gtv_bytes *json);
+
+// POST /cameras/provision and DELETE /cameras/{id}, on any loop.
+void gtv_handle_provision(struct gtv_http_request *req, void *worker);
+void gtv_handle_remove(struct gtv_http_request *req, void *worker);
+// Ends what is under way without answering.
+void gtv_ops_destroy(struct gtv_control *c);
+
+// The body of a provisioning request, checked as far as it can be without asking anybody: fields, their
+// types, the address's form and scheme. created_ms is left 0. False: err names the field. Pure.
+bool gtv_provision_parse(struct gtv_str body, struct gtv_camera *out, struct gtv_error *err) GTV_WARN_UNUSED;
+
+#endif

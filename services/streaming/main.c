@@ -1,0 +1,191 @@
+// gtv-streaming: only wires. See README.md for the threads.
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/streaming/control.h"
+#include "services/streaming/hub.h"
+#include "services/streaming/proxy.h"
+#include "services/streaming/routes.h"
+#include "services/streaming/stats.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DRAIN_MS = 3000 };
+
+static bool has(const char *s)
+{
+    return s && *s;
+}
+
+static bool listen_all(struct gtv_app *app, struct gtv_error *err)
+{
+    int port = (int)app->options.port;
+    for (size_t i = 0; i < app->worker_count; i++) {
+        struct gtv_worker *w = &app->workers[i];
+        const struct gtv_http_server_config config = {
+            .name = "streaming",
+            .routes = gtv_streaming_routes,
+            .route_count = gtv_streaming_route_count,
+            .user = w,
+            .cors_origin = has(app->options.cors_origin) ? app->options.cors_origin : NULL,
+            .metrics = app->metrics,
+            .trusted_proxies = app->options.trusted_proxies,
+        };
+        w->server = gtv_http_server_create(w->loop, &config, err);
+        // The first one tells whether the port is free, and which one the system chose.
+        if (!w->server ||
+            !gtv_http_server_listen(w->server, app->options.host, port, app->worker_count > 1, err))
+            return false;
+        port = gtv_http_server_port(w->server);
+    }
+    gtv_log_info(&app->log, "listening", "host=%s port=%d workers=%zu", app->options.host, port,
+                 app->worker_count);
+    return true;
+}
+
+static void server_stopped(void *arg)
+{
+    struct gtv_worker *w = arg;
+    gtv_loop_stop(w->loop);
+}
+
+static void worker_stop(void *arg)
+{
+    struct gtv_worker *w = arg;
+    gtv_http_server_stop(w->server, DRAIN_MS, server_stopped, w);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct gtv_app *app = arg;
+    gtv_log_info(&app->log, "stopping", "signal=%d", signum);
+    for (size_t i = 1; i < app->worker_count; i++)
+        if (!gtv_loop_post(app->workers[i].loop, worker_stop, &app->workers[i]))
+            gtv_loop_stop(app->workers[i].loop);
+    worker_stop(&app->workers[0]);
+}
+
+static size_t worker_count(const struct gtv_streaming_options *o)
+{
+    if (o->workers > 0)
+        return (size_t)o->workers;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors < 1                         ? 1
+           : processors > GTV_WORKERS_DEFAULT_MAX ? GTV_WORKERS_DEFAULT_MAX
+                                                  : (size_t)processors;
+}
+
+static void create_shared(struct gtv_app *app)
+{
+    app->metrics = gtv_metrics_create();
+    app->cache = gtv_cache_create((size_t)app->options.cache_bytes);
+    app->viewers = gtv_viewers_create((size_t)app->options.max_connections_per_stream);
+    app->cameras = gtv_cameras_create();
+    app->states = gtv_states_create();
+    app->stats = gtv_stats_create();
+}
+
+static void create_workers(struct gtv_app *app)
+{
+    app->worker_count = worker_count(&app->options);
+    app->workers = gtv_alloc(app->worker_count * sizeof *app->workers);
+    const struct gtv_service_pages pages = {
+        .metrics = app->metrics,
+        .openapi = has(app->options.api_dir) ? gtv_http_files_create(app->options.api_dir) : NULL,
+        .docs_ui = has(app->options.docs_ui_dir) ? gtv_http_files_create(app->options.docs_ui_dir) : NULL,
+        .name = "streaming",
+    };
+    for (size_t i = 0; i < app->worker_count; i++) {
+        struct gtv_worker *w = &app->workers[i];
+        char name[16];
+        snprintf(name, sizeof name, "streaming-%u", (unsigned)i);
+        w->pages = pages;
+        if (i > 0) { // a file cache belongs to one loop
+            w->pages.openapi = pages.openapi ? gtv_http_files_create(app->options.api_dir) : NULL;
+            w->pages.docs_ui = pages.docs_ui ? gtv_http_files_create(app->options.docs_ui_dir) : NULL;
+        }
+        w->app = app;
+        w->index = (unsigned)i;
+        w->loop = gtv_loop_create(name);
+        w->proxy = gtv_proxy_create(w);
+        w->hub = gtv_hub_create(w);
+    }
+}
+
+static void destroy_all(struct gtv_app *app)
+{
+    for (size_t i = 0; i < app->worker_count; i++)
+        gtv_http_server_destroy(app->workers[i].server);
+    gtv_control_destroy(app->control);
+    for (size_t i = 0; i < app->worker_count; i++) {
+        struct gtv_worker *w = &app->workers[i];
+        gtv_proxy_destroy(w->proxy);
+    }
+    // Posts that were still under way run while their loops are destroyed, and may belong to another loop's
+    // hub or proxy's waiters.
+    for (size_t i = 0; i < app->worker_count; i++)
+        gtv_loop_destroy(app->workers[i].loop);
+    for (size_t i = 0; i < app->worker_count; i++) {
+        struct gtv_worker *w = &app->workers[i];
+        gtv_hub_destroy(w->hub);
+        gtv_http_files_destroy(w->pages.openapi);
+        gtv_http_files_destroy(w->pages.docs_ui);
+    }
+    free(app->workers);
+    gtv_stats_destroy(app->stats);
+    gtv_states_destroy(app->states);
+    gtv_cameras_destroy(app->cameras);
+    gtv_viewers_destroy(app->viewers);
+    gtv_cache_destroy(app->cache);
+    gtv_metrics_destroy(app->metrics);
+}
+
+static int run(struct gtv_app *app)
+{
+    struct gtv_error err = {0};
+    create_shared(app);
+    create_workers(app);
+    bool ok = listen_all(app, &err);
+    if (ok) {
+        app->control = gtv_control_create(app, app->workers[0].loop, &err);
+        ok = app->control != NULL;
+    }
+    if (ok) {
+        gtv_loop_on_signal(app->workers[0].loop, on_signal, app);
+        for (size_t i = 1; i < app->worker_count; i++)
+            gtv_loop_start(app->workers[i].loop);
+        gtv_loop_run(app->workers[0].loop);
+        for (size_t i = 1; i < app->worker_count; i++)
+            gtv_loop_join(app->workers[i].loop);
+        gtv_log_info(&app->log, "stopped", NULL);
+    } else {
+        gtv_log_error(&app->log, "cannot start", "cause=\"%s\"", err.message);
+    }
+    destroy_all(app);
+    return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct gtv_app app = {.log = {"streaming", NULL, NULL}};
+    struct gtv_error err = {0};
+    enum gtv_log_level level;
+    app.started_ms = gtv_mono_ms();
+    if (!gtv_config_load(&app.options, gtv_streaming_option_table, gtv_streaming_option_count,
+                         "gtv-streaming", "provisions cameras, serves HLS from a cache, pushes live events",
+                         argc, argv, &err) ||
+        !gtv_address_policy_parse(app.options.camera_allow, &app.policy, &err)) {
+        fprintf(stderr, "gtv-streaming: %s\n", err.message);
+        return 2;
+    }
+    if (!gtv_log_level_parse(gtv_str_of(app.options.log_level), &level)) {
+        fprintf(stderr, "gtv-streaming: LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR\n");
+        return 2;
+    }
+    gtv_log_set_level(level);
+    int rc = run(&app);
+    gtv_config_finish(&app.options, gtv_streaming_option_table, gtv_streaming_option_count);
+    return rc;
+}

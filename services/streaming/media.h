@@ -1,0 +1,35 @@
+// Client of the media node's control API (MediaMTX v3), on the control loop.
+#ifndef GTV_STREAMING_MEDIA_H
+#define GTV_STREAMING_MEDIA_H
+
+#include "lib/contract/contract.h"
+#include "services/streaming/options.h"
+#include "services/streaming/states.h"
+
+struct gtv_media;
+
+// The options must outlive it.
+struct gtv_media *gtv_media_create(struct gtv_loop *loop, const struct gtv_streaming_options *options);
+void gtv_media_destroy(struct gtv_media *m); // no callback follows
+
+// err NULL: done. Its codes: GTV_E_INVALID (the node refused the body), GTV_E_UPSTREAM,
+// GTV_E_UPSTREAM_TIMEOUT.
+typedef void (*gtv_media_done_fn)(void *arg, const struct gtv_error *err);
+
+// Adds the camera's path; where it exists, patches it (patch_existing) or leaves it as it is.
+void gtv_media_apply(struct gtv_media *m, const struct gtv_camera *camera, bool patch_existing,
+                     gtv_media_done_fn fn, void *arg);
+// A path that is not there counts as removed.
+void gtv_media_remove(struct gtv_media *m, int64_t camera_id, gtv_media_done_fn fn, void *arg);
+
+// Reads all pages of the node's paths. items live until the callback returns.
+typedef void (*gtv_media_list_fn)(void *arg, const struct gtv_path_state *items, size_t n,
+                                  const struct gtv_error *err);
+void gtv_media_list(struct gtv_media *m, gtv_media_list_fn fn, void *arg);
+
+// One item of /v3/paths/list. A node that says `state` and `cause` is believed; of others the state is
+// derived: ready is connected, all else is connecting. since_ms is left 0. Pure. False when it has no usable
+// name.
+bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out) GTV_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,50 @@
+#include "services/streaming/options.h"
+
+#define AT(field) offsetof(struct gtv_streaming_options, field)
+
+const struct gtv_option gtv_streaming_option_table[] = {
+    {"MEDIAMTX_API_URL", GTV_OPT_STRING, AT(media_api_url), "http://mediamtx:9997", 0, 0, false,
+     "Control API (v3) of the media node."},
+    {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, AT(media_hls_url), "http://mediamtx:8888", 0, 0, false,
+     "Where the media node serves HLS."},
+    {"MEDIAMTX_WEBRTC_URL", GTV_OPT_STRING, AT(media_webrtc_url), NULL, 0, 0, false,
+     "Where browsers reach WebRTC; webrtc_url in answers is null without it."},
+    {"MEDIAMTX_RTSP_URL", GTV_OPT_STRING, AT(media_rtsp_url), "rtsp://mediamtx:8554", 0, 0, false,
+     "Where the media node serves RTSP; shown in /cameras/{id}/info."},
+    {"MEDIAMTX_API_USER", GTV_OPT_STRING, AT(media_api_user), NULL, 0, 0, false, "User of the control API."},
+    {"MEDIAMTX_API_PASS", GTV_OPT_STRING, AT(media_api_pass), NULL, 0, 0, true,
+     "Password of the control API."},
+    {"REDIS_URL", GTV_OPT_STRING, AT(redis_url), "redis://redis_cache:6379/2", 0, 0, true,
+     "redis://[user:pass@]host:port/db or unix:///path/to.sock?db=2."},
+    {"MAX_CONNECTIONS_PER_STREAM", GTV_OPT_INT, AT(max_connections_per_stream), "100", 1, 20000, false,
+     "Viewers of one stream; the next one is answered 429."},
+    {"HEALTH_CHECK_INTERVAL", GTV_OPT_INT, AT(health_check_interval), "15", 1, 3600, false,
+     "Seconds between two writes of streaming:stats."},
+    {"HLS_SEGMENT_CACHE_TTL", GTV_OPT_INT, AT(segment_cache_ttl), "5", 0, 3600, false,
+     "Seconds a segment is kept at least; it stays longer while the playlist names it."},
+    {"HLS_CACHE_BYTES", GTV_OPT_INT, AT(cache_bytes), "268435456", 1048576, 1e12, false,
+     "Bytes of playlists and segments kept in memory."},
+    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
+    {"STREAMING_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
+     "Address to listen on; 0.0.0.0 in containers."},
+    {"STREAMING_PORT", GTV_OPT_INT, AT(port), "8001", 0, 65535, false,
+     "Port to listen on; 0 lets the system choose."},
+    {"STREAMING_WORKERS", GTV_OPT_INT, AT(workers), "0", 0, GTV_WORKERS_MAX, false,
+     "Event loops, one a thread; 0: one a processor, at most 4."},
+    {"GTV_CAMERA_ALLOW", GTV_OPT_STRING, AT(camera_allow), NULL, 0, 0, false,
+     "Addresses and CIDRs, comma-separated, that cameras may have although they are off-limits otherwise."},
+    {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
+     "Peers whose X-Forwarded-For is believed."},
+    {"GTV_CORS_ORIGIN", GTV_OPT_STRING, AT(cors_origin), "*", 0, 0, false,
+     "Access-Control-Allow-Origin of all answers."},
+    {"PUBLIC_BASE", GTV_OPT_STRING, AT(public_base), "/streaming", 0, 0, false,
+     "What the door puts in front of this service's paths; hls_url in answers begins with it."},
+    {"GTV_RECORD_PATH", GTV_OPT_STRING, AT(record_path), "./recordings/%path/%Y-%m-%d_%H-%M-%S-%f", 0, 0,
+     false, "Where the media node is told to record; must contain %path."},
+    {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with streaming.json (OpenAPI)."},
+    {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, AT(docs_ui_dir), NULL, 0, 0, false,
+     "Folder of swagger-ui-dist, for /docs."},
+};
+
+const size_t gtv_streaming_option_count =
+    sizeof gtv_streaming_option_table / sizeof *gtv_streaming_option_table;

@@ -1,0 +1,32 @@
+// The one table of what gtv-streaming can be told.
+#ifndef GTV_STREAMING_OPTIONS_H
+#define GTV_STREAMING_OPTIONS_H
+
+#include "lib/config/config.h"
+
+struct gtv_streaming_options {
+    char *media_api_url, *media_hls_url, *media_webrtc_url, *media_rtsp_url;
+    char *media_api_user, *media_api_pass;
+    char *redis_url;
+    int64_t max_connections_per_stream;
+    int64_t health_check_interval; // s
+    int64_t segment_cache_ttl;     // s
+    int64_t cache_bytes;
+    char *log_level;
+    char *host;
+    int64_t port;
+    int64_t workers; // 0: as many as processors, at most GTV_WORKERS_DEFAULT_MAX
+    char *camera_allow;
+    char *trusted_proxies;
+    char *cors_origin;
+    char *public_base;
+    char *record_path;
+    char *api_dir, *docs_ui_dir;
+};
+
+enum { GTV_WORKERS_DEFAULT_MAX = 4, GTV_WORKERS_MAX = 16 };
+
+extern const struct gtv_option gtv_streaming_option_table[];
+extern const size_t gtv_streaming_option_count;
+
+#endif

@@ -1,0 +1,306 @@
+#include "services/streaming/routes.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/streaming/control.h"
+#include "services/streaming/hub.h"
+#include "services/streaming/proxy.h"
+#include "services/streaming/stats.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LISTED_VIEWERS = 1000, PROVISION_BODY = 16 * 1024 };
+
+static yyjson_mut_doc *object(yyjson_mut_val **root)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc)
+        abort(); // a small allocation
+    *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, *root);
+    return doc;
+}
+
+static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int64_t wall_ms)
+{
+    char when[GTV_ISO8601_CAP];
+    if (wall_ms > 0)
+        yyjson_mut_obj_add_strcpy(doc, o, name, gtv_iso8601_utc(wall_ms, when));
+    else
+        yyjson_mut_obj_add_null(doc, o, name);
+}
+
+static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, const char *text)
+{
+    if (text && *text)
+        yyjson_mut_obj_add_strcpy(doc, o, name, text);
+    else
+        yyjson_mut_obj_add_null(doc, o, name);
+}
+
+static struct gtv_str without_slash(const char *base)
+{
+    struct gtv_str s = gtv_str_of(base);
+    while (s.n && s.p[s.n - 1] == '/')
+        s.n--;
+    return s;
+}
+
+void gtv_add_urls(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_streaming_options *options,
+                  const char *path)
+{
+    struct gtv_str base = without_slash(options->public_base),
+                   webrtc = without_slash(options->media_webrtc_url);
+    char *hls = gtv_asprintf(GTV_STR_FMT "/hls/%s/index.m3u8", GTV_STR_ARG(base), path);
+    yyjson_mut_obj_add_strcpy(doc, o, "hls_url", hls);
+    free(hls);
+    char *rtc = webrtc.n ? gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(webrtc), path) : NULL;
+    add_text(doc, o, "webrtc_url", rtc);
+    free(rtc);
+}
+
+void gtv_add_status(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app, struct gtv_str path)
+{
+    struct gtv_path_state s = {.state = "connecting"};
+    int64_t id = 0;
+    if (!gtv_states_get(app->states, path, &s)) {
+        // Provisioned, and not looked at yet; or nobody's.
+        struct gtv_camera camera;
+        bool desired = gtv_camera_path_parse(path, &id) && gtv_cameras_get(app->cameras, id, &camera);
+        if (!desired)
+            snprintf(s.state, sizeof s.state, "unknown");
+    }
+    struct gtv_viewed_stream viewed = gtv_viewers_stream(app->viewers, path, gtv_mono_ms());
+    if (gtv_camera_path_parse(path, &id))
+        yyjson_mut_obj_add_sint(doc, o, "camera_id", id);
+    else
+        yyjson_mut_obj_add_null(doc, o, "camera_id");
+    yyjson_mut_obj_add_strncpy(doc, o, "stream_path", path.p, path.n);
+    yyjson_mut_obj_add_strcpy(doc, o, "status", s.state);
+    yyjson_mut_obj_add_strcpy(doc, o, "state", s.state);
+    yyjson_mut_obj_add_bool(doc, o, "ready", s.ready);
+    add_text(doc, o, "cause", s.cause);
+    add_text(doc, o, "cause_code", s.cause_code);
+    add_time(doc, o, "since", s.since_ms);
+    yyjson_mut_obj_add_uint(doc, o, "viewers", viewed.viewers);
+    yyjson_mut_obj_add_uint(doc, o, "bytes_received", s.bytes_received);
+}
+
+bool gtv_param_camera(struct gtv_http_request *req, int64_t *id)
+{
+    if (gtv_parse_int(gtv_http_param(req, "id"), 1, INT64_MAX, id))
+        return true;
+    struct gtv_error err = {0};
+    gtv_error_set(&err, GTV_E_INVALID, "camera_id", "a camera's id is a whole number from 1");
+    gtv_reply_invalid(req, &err);
+    return false;
+}
+
+static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
+                       const struct gtv_camera *c)
+{
+    char path[GTV_CAMERA_PATH_CAP], shown[GTV_SHOWN_URL_CAP];
+    gtv_add_status(doc, o, app, gtv_str_of(gtv_camera_path(c->id, path)));
+    yyjson_mut_obj_add_strcpy(doc, o, "name", c->name);
+    yyjson_mut_obj_add_strcpy(doc, o, "source", gtv_shown_url(c->url, shown));
+    yyjson_mut_obj_add_bool(doc, o, "on_demand", c->on_demand);
+    yyjson_mut_obj_add_bool(doc, o, "record", c->record);
+    yyjson_mut_obj_add_bool(doc, o, "ai_enabled", c->ai_enabled);
+    add_time(doc, o, "created_at", c->created_ms);
+    gtv_add_urls(doc, o, &app->options, path);
+}
+
+// ---- handlers ----
+
+static void handle_health(struct gtv_http_request *req, void *user)
+{
+    char when[GTV_ISO8601_CAP];
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_obj_add_str(doc, o, "status", "ok");
+    yyjson_mut_obj_add_str(doc, o, "timestamp", gtv_iso8601_naive(gtv_wall_ms(), when));
+    gtv_reply_json(req, 200, doc);
+}
+
+// Ready: the media node answers. Redis may be away, then live events of others and the durable state are.
+static void handle_ready(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    bool media = atomic_load(&app->media_up), redis = atomic_load(&app->redis_up);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_obj_add_str(doc, o, "status", media ? (redis ? "ready" : "degraded") : "not ready");
+    yyjson_mut_obj_add_bool(doc, o, "media", media);
+    yyjson_mut_obj_add_bool(doc, o, "redis", redis);
+    gtv_reply_json(req, media ? 200 : 503, doc);
+}
+
+static void handle_stats(struct gtv_http_request *req, void *user)
+{
+    struct gtv_bytes *json = gtv_stats_get(((struct gtv_worker *)user)->app);
+    if (!json) {
+        gtv_reply_error(req, GTV_E_LIMIT, NULL, "no memory for the figures");
+        return;
+    }
+    const struct gtv_http_header headers[] = {
+        {GTV_STR("Content-Type"), GTV_STR("application/json")},
+        {GTV_STR("Cache-Control"), GTV_STR("no-store")},
+    };
+    gtv_http_reply(req, 200, headers, 2, json);
+    gtv_bytes_unref(json);
+}
+
+static void handle_cameras(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    size_t n;
+    struct gtv_camera *all = gtv_cameras_all(app->cameras, &n);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_obj_add_uint(doc, o, "count", n);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "cameras");
+    for (size_t i = 0; i < n; i++)
+        add_camera(doc, yyjson_mut_arr_add_obj(doc, list), app, &all[i]);
+    free(all);
+    gtv_reply_json(req, 200, doc);
+}
+
+// A camera of ours, or at least a path of its name in the node. False, and the request answered, when it is
+// neither.
+static bool find_camera(struct gtv_http_request *req, struct gtv_app *app, struct gtv_camera *camera,
+                        bool *desired)
+{
+    int64_t id;
+    char path[GTV_CAMERA_PATH_CAP];
+    struct gtv_path_state state;
+    if (!gtv_param_camera(req, &id))
+        return false;
+    *camera = (struct gtv_camera){.id = id};
+    *desired = gtv_cameras_get(app->cameras, id, camera);
+    if (*desired || gtv_states_get(app->states, gtv_str_of(gtv_camera_path(id, path)), &state))
+        return true;
+    gtv_reply_error(req, GTV_E_NOT_FOUND, NULL, "there is no such camera");
+    return false;
+}
+
+static void handle_camera_status(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    struct gtv_camera camera;
+    bool desired;
+    char path[GTV_CAMERA_PATH_CAP];
+    if (!find_camera(req, app, &camera, &desired))
+        return;
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    gtv_add_status(doc, o, app, gtv_str_of(gtv_camera_path(camera.id, path)));
+    gtv_reply_json(req, 200, doc);
+}
+
+static void handle_camera_info(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    struct gtv_camera camera;
+    bool desired;
+    char path[GTV_CAMERA_PATH_CAP];
+    if (!find_camera(req, app, &camera, &desired))
+        return;
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    gtv_camera_path(camera.id, path);
+    if (desired) {
+        add_camera(doc, o, app, &camera);
+    } else {
+        // A path that somebody else made: what the node says is all there is.
+        gtv_add_status(doc, o, app, gtv_str_of(path));
+        gtv_add_urls(doc, o, &app->options, path);
+    }
+    struct gtv_str rtsp = without_slash(app->options.media_rtsp_url);
+    char *url = gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(rtsp), path);
+    yyjson_mut_obj_add_strcpy(doc, o, "rtsp_url", url);
+    free(url);
+    gtv_reply_json(req, 200, doc);
+}
+
+static void handle_streams(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    size_t n;
+    struct gtv_path_state *all = gtv_states_all(app->states, &n);
+    int64_t now_ms = gtv_mono_ms();
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_obj_add_uint(doc, o, "count", n);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "streams");
+    for (size_t i = 0; i < n; i++) {
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
+        gtv_stats_add_stream(doc, item, app, &all[i], now_ms);
+        add_text(doc, item, "cause", all[i].cause);
+        add_text(doc, item, "cause_code", all[i].cause_code);
+        add_time(doc, item, "since", all[i].since_ms);
+        gtv_add_urls(doc, item, &app->options, all[i].name);
+    }
+    free(all);
+    gtv_reply_json(req, 200, doc);
+}
+
+struct viewer_list {
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *list;
+    int64_t mono_ms, wall_ms;
+};
+
+static void add_viewer(void *arg, const struct gtv_viewer *v)
+{
+    struct viewer_list *l = arg;
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(l->doc, l->list);
+    yyjson_mut_obj_add_strcpy(l->doc, o, "address", v->address);
+    yyjson_mut_obj_add_strcpy(l->doc, o, "user_agent", gtv_utf8_valid(gtv_str_of(v->agent)) ? v->agent : "");
+    add_time(l->doc, o, "since", l->wall_ms - (l->mono_ms - v->since_ms));
+    add_time(l->doc, o, "last_request", l->wall_ms - (l->mono_ms - v->last_ms));
+    yyjson_mut_obj_add_uint(l->doc, o, "bytes", v->bytes);
+    yyjson_mut_obj_add_uint(l->doc, o, "requests", v->requests);
+}
+
+static void handle_viewers(struct gtv_http_request *req, void *user)
+{
+    struct gtv_app *app = ((struct gtv_worker *)user)->app;
+    struct gtv_str path = gtv_http_param(req, "path");
+    if (!gtv_stream_name_valid(path)) {
+        gtv_reply_error(req, GTV_E_BAD_REQUEST, "path",
+                        "a stream has letters, digits, dot, underscore and minus only");
+        return;
+    }
+    struct viewer_list l = {.mono_ms = gtv_mono_ms(), .wall_ms = gtv_wall_ms()};
+    struct gtv_viewed_stream viewed = gtv_viewers_stream(app->viewers, path, l.mono_ms);
+    yyjson_mut_val *o;
+    l.doc = object(&o);
+    yyjson_mut_obj_add_strncpy(l.doc, o, "path", path.p, path.n);
+    yyjson_mut_obj_add_uint(l.doc, o, "viewers", viewed.viewers);
+    yyjson_mut_obj_add_uint(l.doc, o, "peak", viewed.peak);
+    yyjson_mut_obj_add_uint(l.doc, o, "bytes_sent", viewed.bytes);
+    l.list = yyjson_mut_obj_add_arr(l.doc, o, "sessions");
+    gtv_viewers_list(app->viewers, path, l.mono_ms, LISTED_VIEWERS, add_viewer, &l);
+    gtv_reply_json(req, 200, l.doc);
+}
+
+const struct gtv_http_route gtv_streaming_routes[] = {
+    {"GET", "/hls/{stream*}/{file}", gtv_proxy_handle, 0,
+     "Playlists and segments of a stream, through the cache"},
+    {"GET", "/health", handle_health, 0, "The process is alive"},
+    {"GET", "/ready", handle_ready, 0, "The media node answers"},
+    {"GET", "/stats", handle_stats, 0, "Figures of all streams"},
+    {"POST", "/cameras/provision", gtv_handle_provision, PROVISION_BODY, "Adds a camera, or changes it"},
+    {"GET", "/cameras", handle_cameras, 0, "All cameras with their state"},
+    {"GET", "/cameras/{id}/info", handle_camera_info, 0, "A camera's settings and state"},
+    {"GET", "/cameras/{id}/status", handle_camera_status, 0, "A camera's state"},
+    {"DELETE", "/cameras/{id}", gtv_handle_remove, 0, "Removes a camera"},
+    {"GET", "/streams", handle_streams, 0, "All paths of the media node"},
+    {"GET", "/streams/{path*}/viewers", handle_viewers, 0, "Who watches a stream"},
+    {"GET", "/ws/events/{stream*}", gtv_handle_ws_events, 0, "WebSocket: events of a stream, or of all (*)"},
+    {"GET", "/ws/dashboard", gtv_handle_ws_dashboard, 0, "WebSocket: the figures every 2 s"},
+    GTV_SERVICE_PAGE_ROUTES,
+};
+
+const size_t gtv_streaming_route_count = sizeof gtv_streaming_routes / sizeof *gtv_streaming_routes;
