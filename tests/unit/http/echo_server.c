@@ -15,6 +15,7 @@ struct app {
     atomic_int complete, cut;
     atomic_int upgraded, upgrade_closed;
     struct gtv_metrics *metrics;
+    struct job *deaf; // only used with one loop
 };
 
 struct node {
@@ -28,6 +29,7 @@ struct job {
     struct app *app;
     struct gtv_http_request *req;
     struct gtv_timer *timer;
+    struct job *next;
     int64_t left, size;
     bool aborts, fixed;
 };
@@ -130,7 +132,11 @@ static void get_slow(struct gtv_http_request *req, void *user)
 
 static void orphan_late(void *arg)
 {
-    struct job *job = arg;
+    struct job *job = arg, **at = &job->app->deaf;
+    while (*at != job) {
+        at = &(*at)->next;
+    }
+    *at = job->next;
     gtv_http_reply_str(job->req, 200, "text/plain", GTV_STR("orphan"));
     gtv_timer_destroy(job->timer);
     free(job);
@@ -141,6 +147,8 @@ static void get_deaf(struct gtv_http_request *req, void *user)
 {
     uint64_t ms = (uint64_t)number(req, "ms", 100);
     struct job *job = job_start(req, user, orphan_late);
+    job->next = job->app->deaf;
+    job->app->deaf = job;
     gtv_http_on_close(req, NULL, NULL);
     gtv_timer_start(job->timer, ms, 0);
 }
@@ -390,6 +398,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < fleet.count; i++) {
         gtv_loop_join(fleet.nodes[i].loop);
         gtv_loop_destroy(fleet.nodes[i].loop);
+    }
+    while (app.deaf) {
+        struct job *next = app.deaf->next;
+        gtv_timer_destroy(app.deaf->timer);
+        free(app.deaf);
+        app.deaf = next;
     }
     gtv_metrics_destroy(app.metrics);
     gtv_bytes_unref(app.playlist);
