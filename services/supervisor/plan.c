@@ -433,6 +433,22 @@ bool plan_write_redis_config(const struct plan *p, struct gtv_error *err)
     return ok;
 }
 
+int plan_http_port(const struct plan *p, const char *child)
+{
+    const struct {
+        const char *name;
+        int port;
+    } known[] = {{"media", p->ports.media_api},
+                 {"streaming", p->ports.streaming},
+                 {"ai", p->ports.ai},
+                 {"console", p->ports.console}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(known[i].name, child) == 0)
+            return known[i].port;
+    }
+    return 0;
+}
+
 static void free_vector(char **v)
 {
     for (size_t i = 0; v && v[i]; i++)

@@ -54,6 +54,9 @@ bool plan_build(struct plan *p, const struct options *o, const struct plan_ports
 bool plan_write_redis_config(const struct plan *p, struct gtv_error *err) GTV_WARN_UNUSED;
 void plan_finish(struct plan *p);
 
+// The port on 127.0.0.1 where the child of that name answers HTTP; 0 when it does not.
+int plan_http_port(const struct plan *p, const char *child);
+
 // Where the socket can be: in the data folder when the path is short and plain enough, else NULL. Allocated.
 char *plan_socket_in(const char *data);
 // The cameras in a list between spaces and newlines, numbered from first_id. At most PLAN_MAX_CAMERAS.

@@ -40,13 +40,24 @@ static void print_rss(const char *name, pid_t pid, int64_t *total)
     printf(" %s %.1f", name, (double)kib / 1024);
 }
 
-void report_print(const char *door_url, int64_t playable_ms, struct child *const *children, size_t n)
+static void print_addresses(const struct plan *plan, struct child *const *children, size_t n)
+{
+    if (plan->door_url) {
+        printf("\nGT-Vision: %s/\n", plan->door_url);
+        return;
+    }
+    printf("\n");
+    for (size_t i = 0; i < n; i++) {
+        const char *name = child_spec_of(children[i])->name;
+        if (plan_http_port(plan, name))
+            printf("GT-Vision %s: http://127.0.0.1:%d/\n", name, plan_http_port(plan, name));
+    }
+}
+
+void report_print(const struct plan *plan, int64_t playable_ms, struct child *const *children, size_t n)
 {
     int64_t total = 0;
-    if (door_url)
-        printf("\nGT-Vision: %s/\n", door_url);
-    else
-        printf("\nGT-Vision: the services named are running\n");
+    print_addresses(plan, children, n);
     if (playable_ms >= 0)
         printf("  first playable segment %.2f s after the start\n", (double)playable_ms / 1000);
     else if (playable_ms == -2)

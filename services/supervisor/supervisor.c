@@ -48,7 +48,7 @@ struct supervisor {
 static void report_when_all_is_known(struct supervisor *s)
 {
     if (s->health_known && s->picture_known && !s->stopping)
-        report_print(s->plan->door_url, s->playable_ms, s->children, s->count);
+        report_print(s->plan, s->playable_ms, s->children, s->count);
 }
 
 // ---- The end ----
@@ -196,22 +196,14 @@ static void on_health(void *arg, const struct health_target *targets, size_t n)
 
 static void wait_for_health(struct supervisor *s)
 {
-    const struct plan_ports *ports = &s->plan->ports;
-    const struct {
-        const char *name;
-        int port;
-    } known[] = {{"media", ports->media_api},
-                 {"streaming", ports->streaming},
-                 {"ai", ports->ai},
-                 {"console", ports->console}};
     struct health_target targets[HEALTH_MAX];
     size_t n = 0;
     for (size_t i = 0; i < s->count; i++) {
-        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
-            if (strcmp(child_spec_of(s->children[i])->name, known[k].name) == 0)
-                targets[n++] = (struct health_target){
-                    known[k].name, gtv_asprintf("http://127.0.0.1:%d/health", known[k].port), false};
-        }
+        const char *name = child_spec_of(s->children[i])->name;
+        int port = plan_http_port(s->plan, name);
+        if (port)
+            targets[n++] =
+                (struct health_target){name, gtv_asprintf("http://127.0.0.1:%d/health", port), false};
     }
     s->health_wait = health_wait_start(s->loop, s->client, targets, n, HEALTH_LIMIT_MS, on_health, s);
 }
