@@ -1,0 +1,222 @@
+#include "services/supervisor/child.h"
+#include "services/supervisor/folder.h"
+#include "services/supervisor/guard.h"
+#include "tests/unit/unit.h"
+
+#include "lib/base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// A loop with one child of /bin/sh.
+struct stage {
+    char folder[32];
+    struct gtv_loop *loop;
+    uv_signal_t on_child;
+    struct gtv_timer *timer;
+    struct child *child;
+    struct child_spec spec;
+    char *argv[4];
+    char *env[1];
+    int stopped, hopeless, deaths;
+    pid_t first;
+};
+
+static void on_stopped(void *arg, struct child *c)
+{
+    struct stage *s = arg;
+    s->stopped++;
+    gtv_loop_stop(s->loop);
+}
+
+static void on_hopeless(void *arg, struct child *c)
+{
+    struct stage *s = arg;
+    s->hopeless++;
+    gtv_loop_stop(s->loop);
+}
+
+static void on_sigchld(uv_signal_t *handle, int signum)
+{
+    struct stage *s = handle->data;
+    s->deaths += child_reap(s->child);
+}
+
+static void set_stage(struct stage *s, char *script, void (*tick)(void *))
+{
+    memset(s, 0, sizeof(*s));
+    (void)snprintf(s->folder, sizeof(s->folder), "/tmp/gtv-child-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    s->argv[0] = "/bin/sh";
+    s->argv[1] = "-c";
+    s->argv[2] = script;
+    s->spec = (struct child_spec){.name = "x", .argv = s->argv, .env = s->env, .config_exit = 2};
+    s->loop = gtv_loop_create("test");
+    (void)uv_signal_init(gtv_loop_uv(s->loop), &s->on_child);
+    s->on_child.data = s;
+    (void)uv_signal_start(&s->on_child, on_sigchld, SIGCHLD);
+    struct child_callbacks cb = {.on_hopeless = on_hopeless, .on_stopped = on_stopped};
+    int nobody = open("/dev/null", O_WRONLY); // in the guard's place
+    s->child = child_create(s->loop, &s->spec, s->folder, nobody, &cb, s);
+    s->timer = gtv_timer_create(s->loop, tick, s);
+    gtv_timer_start(s->timer, 20, 20);
+    child_start(s->child);
+    gtv_loop_run(s->loop);
+    close(nobody);
+}
+
+static void clear_stage(struct stage *s)
+{
+    child_destroy(s->child);
+    gtv_timer_destroy(s->timer);
+    gtv_loop_destroy(s->loop);
+    char command[64];
+    (void)snprintf(command, sizeof(command), "rm -r %s", s->folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void stop_after_second_start(void *arg)
+{
+    struct stage *s = arg;
+    pid_t pid = child_pid(s->child);
+    if (!s->first) {
+        s->first = pid;
+        (void)kill(pid, SIGKILL);
+    } else if (pid && pid != s->first) {
+        child_stop(s->child);
+    }
+}
+
+static void the_dead_are_started_again(void **state)
+{
+    struct stage s;
+    set_stage(&s, "exec sleep 60", stop_after_second_start);
+    assert_int_equal(s.stopped, 1);
+    assert_int_equal(s.deaths, 2);
+    assert_int_equal(child_pid(s.child), 0);
+    clear_stage(&s);
+}
+
+static void do_nothing(void *arg)
+{
+}
+
+static void the_hopeless_are_given_up(void **state)
+{
+    struct stage s;
+    set_stage(&s, "exit 2", do_nothing);
+    assert_int_equal(s.hopeless, 1);
+    assert_int_equal(s.deaths, 3);
+    clear_stage(&s);
+}
+
+static void stop_when_both_run(void *arg)
+{
+    struct stage *s = arg;
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/x.log", s->folder);
+    FILE *f = fopen(path, "re");
+    char text[64];
+    size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
+    if (f)
+        (void)fclose(f);
+    int64_t pid;
+    struct gtv_str all = {text, n};
+    if (n && gtv_parse_int(gtv_str_cut(&all, '\n'), 1, 1 << 30, &pid)) {
+        s->first = (pid_t)pid; // the grandchild
+        child_stop(s->child);
+    }
+}
+
+static void grandchildren_go_too(void **state)
+{
+    struct stage s;
+    set_stage(&s, "sleep 60 & echo $!; wait", stop_when_both_run);
+    assert_int_equal(s.stopped, 1);
+    // Until its new parent has collected it, it is there as a zombie.
+    for (int i = 0; i < 200 && kill(s.first, 0) == 0; i++) {
+        char path[64], text[128] = "";
+        (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)s.first);
+        FILE *f = fopen(path, "re");
+        if (!f)
+            break;
+        (void)!fread(text, 1, sizeof(text) - 1, f);
+        (void)fclose(f);
+        if (strstr(text, ") Z "))
+            break;
+        assert_true(i < 199);
+        usleep(10000);
+    }
+    clear_stage(&s);
+}
+
+static void one_at_a_time_in_a_folder(void **state)
+{
+    char data[] = "/tmp/gtv-folder-XXXXXX";
+    struct gtv_error err = {0};
+    assert_non_null(mkdtemp(data));
+    char *path = folder_prepare(data, &err);
+    assert_non_null(path);
+    int lock = folder_lock(path, &err);
+    assert_true(lock >= 0);
+    assert_int_equal(folder_lock(path, &err), -1);
+    assert_non_null(strstr(err.message, "already runs"));
+    close(lock);
+    lock = folder_lock(path, &err);
+    assert_true(lock >= 0);
+    close(lock);
+    free(path);
+    char command[64];
+    (void)snprintf(command, sizeof(command), "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
+// The supervisor's end of the guard's pipe closes when it dies, in whatever way.
+static void the_guard_ends_what_is_left(void **state)
+{
+    int end[2];
+    assert_int_equal(pipe(end), 0);
+    int guard = guard_start(end[1]); // it keeps this end open for as long as it lives
+    assert_true(guard >= 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        close(guard); // what execve does for real children
+        close(end[0]);
+        close(end[1]);
+        for (;;)
+            pause();
+    }
+    setpgid(pid, pid);
+    guard_add(guard, pid);
+    guard_add(guard, 1 << 29); // nobody's
+    guard_remove(guard, 1 << 29);
+    close(end[1]);
+    close(guard);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    char byte;
+    int64_t before = gtv_mono_ms();
+    // Nobody else holds the other end, so that end of file means that the guard is gone.
+    assert_int_equal(read(end[0], &byte, 1), 0);
+    assert_true(gtv_mono_ms() - before < 3000);
+    close(end[0]);
+    (void)waitpid(-1, NULL, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_dead_are_started_again),  cmocka_unit_test(the_hopeless_are_given_up),
+        cmocka_unit_test(grandchildren_go_too),        cmocka_unit_test(one_at_a_time_in_a_folder),
+        cmocka_unit_test(the_guard_ends_what_is_left),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
