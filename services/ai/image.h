@@ -7,6 +7,7 @@
 enum {
     GTV_IMAGE_MAX_PIXELS = 50 * 1000 * 1000, // by the header
     GTV_IMAGE_MAX_SCANS = 100,               // of a progressive JPEG: real ones have about ten
+    GTV_IMAGE_MAX_PIXELS_PER_BYTE = 2000,    // of a JPEG
     GTV_IMAGE_MAX_DECODE_MS =
         3000, // wall time for one JPEG: a crafted one of some bytes can ask for far more
     GTV_IMAGE_MAX_COEFFICIENTS =

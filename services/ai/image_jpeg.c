@@ -16,6 +16,7 @@ struct session {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf back;
+    size_t size; // of the data
     int64_t deadline_ms;
     bool cut_off;    // the data ended before the picture did
     int rows_at_cut; // rows of output complete at that moment
@@ -83,6 +84,7 @@ static void begin(struct session *s, struct gtv_str data)
     s->progress.progress_monitor = on_progress;
     s->jpeg.progress = &s->progress;
     s->deadline_ms = gtv_mono_ms() + GTV_IMAGE_MAX_DECODE_MS;
+    s->size = data.n;
     jpeg_mem_src(&s->jpeg, (const unsigned char *)data.p, data.n);
 }
 
@@ -92,6 +94,10 @@ static void read_header(struct session *s, int want_width, int want_height)
     (void)jpeg_read_header(jpeg, TRUE);
     if (!gtv_image_check_size(jpeg->image_width, jpeg->image_height, s->err))
         longjmp(s->back, 1);
+    // The plainest picture takes a byte for some 170 pixels; what claims far more than it can hold is a bomb,
+    // or a stump.
+    if ((int64_t)jpeg->image_width * jpeg->image_height > (int64_t)s->size * GTV_IMAGE_MAX_PIXELS_PER_BYTE)
+        give_up(s, GTV_E_INVALID, "the JPEG claims more pixels than its data can hold");
     s->out->full_width = (int)jpeg->image_width;
     s->out->full_height = (int)jpeg->image_height;
     bool four = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;

@@ -174,8 +174,12 @@ static void on_signal(void *arg, int signum)
     gtv_http_server_stop(p->api, DRAIN_MS, drained, p);
 }
 
+// Also after a start that failed half-way: what was not made is NULL.
 static void finish(struct program *p)
 {
+    gtv_http_server_destroy(p->metrics_only);
+    gtv_http_server_destroy(p->api);
+    gtv_timer_destroy(p->ai.deadlines);
     gtv_pool_destroy(p->ai.pool);
     gtv_detector_destroy(p->ai.detector);
     gtv_http_files_destroy(p->ai.pages.openapi);

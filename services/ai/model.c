@@ -229,9 +229,9 @@ static bool read_small_file(const char *path, struct gtv_buf *out)
     return ok;
 }
 
-// dir/stem.json and the weights that it names. *absent tells "there is none" from "there is a bad one".
-static bool load(const char *dir, struct gtv_str stem, struct gtv_model *out, bool *absent,
-                 struct gtv_error *err)
+// Reads dir/stem.json. *absent tells "there is none" from "there is a bad one".
+static bool describe(const char *dir, struct gtv_str stem, struct gtv_model *out, bool *absent,
+                     struct gtv_error *err)
 {
     char path[GTV_MODEL_PATH_CAP];
     int n = snprintf(path, sizeof(path), "%s/" GTV_STR_FMT ".json", dir, GTV_STR_ARG(stem));
@@ -248,11 +248,18 @@ static bool load(const char *dir, struct gtv_str stem, struct gtv_model *out, bo
         gtv_error_set(&cause, GTV_E_INVALID, NULL, "it cannot be read, or has more than 64 KiB");
     ok = ok && gtv_model_parse(gtv_buf_str(&text), dir, out, &cause);
     gtv_buf_finish(&text);
-    if (!ok) {
+    if (!ok)
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "%s does not describe a detector: %s", path,
                       cause.message);
+    return ok;
+}
+
+// The same with the weights that it names.
+static bool load(const char *dir, struct gtv_str stem, struct gtv_model *out, bool *absent,
+                 struct gtv_error *err)
+{
+    if (!describe(dir, stem, out, absent, err))
         return false;
-    }
     *absent = access(out->path, R_OK) != 0;
     if (*absent)
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "%s is not there or cannot be read", out->path);
@@ -290,7 +297,7 @@ static bool find_by_path(const char *models_dir, struct gtv_str wanted, struct g
     struct gtv_str stem = {file, dot ? (size_t)(dot - file) : strlen(file)};
     struct gtv_error cause = {0};
     bool absent = false;
-    if (load(*dir ? dir : "/", stem, out, &absent, &cause)) {
+    if (describe(*dir ? dir : "/", stem, out, &absent, &cause)) {
         memcpy(out->path, given,
                sizeof(given)); // the description may have been written for the same network in another form
         return true;

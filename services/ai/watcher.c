@@ -420,7 +420,8 @@ size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t c
         if (n < cap)
             describe(c, &out[n++]);
     }
-    qsort(out, n, sizeof(*out), by_id);
+    if (n)
+        qsort(out, n, sizeof(*out), by_id);
     return total;
 }
 
