@@ -201,7 +201,7 @@ enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, 
     pthread_mutex_lock(&s->lock);
     struct gtv_entry *e = gtv_map_get(s->map, key);
     int state = e ? atomic_load_explicit(&e->state, memory_order_acquire) : GTV_ENTRY_FAILED;
-    if (state == GTV_ENTRY_READY && now_ms < e->expires_ms)
+    if (state == GTV_ENTRY_READY && now_ms < atomic_load_explicit(&e->expires_ms, memory_order_relaxed))
         result = GTV_CACHE_HIT;
     else if (state == GTV_ENTRY_FILLING)
         result = GTV_CACHE_JOIN;
@@ -227,8 +227,7 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
     e->body = body;
     e->content_length = (int64_t)body->len;
     e->fetched_ms = now_ms;
-    e->expires_ms = now_ms + life_ms;
-    e->max_age_s = (unsigned)(life_ms / 1000);
+    atomic_store_explicit(&e->expires_ms, now_ms + life_ms, memory_order_relaxed);
     e->charge = body->cap + OVERHEAD;
     // It was asked for already, but only later requests say that it is popular.
     atomic_store_explicit(&e->visited, false, memory_order_relaxed);
@@ -264,13 +263,24 @@ void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_e
     map_forget(c, e);
 }
 
+void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms)
+{
+    struct shard *s = shard_of(c, key);
+    pthread_mutex_lock(&s->lock);
+    struct gtv_entry *e = gtv_map_get(s->map, key);
+    if (e && atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY &&
+        atomic_load_explicit(&e->expires_ms, memory_order_relaxed) < until_ms)
+        atomic_store_explicit(&e->expires_ms, until_ms, memory_order_relaxed);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms)
 {
     struct gtv_entry *expired = NULL;
     pthread_mutex_lock(&c->queue_lock);
     for (struct gtv_entry *e = c->oldest, *next; e; e = next) {
         next = e->newer;
-        if (e->expires_ms > now_ms)
+        if (atomic_load_explicit(&e->expires_ms, memory_order_relaxed) > now_ms)
             continue;
         queue_remove(c, e);
         e->older = expired;

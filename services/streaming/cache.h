@@ -36,12 +36,11 @@ struct gtv_entry {
     // Written by the filling loop before head_done, or before READY, is set; constant afterwards.
     atomic_bool head_done;
     char content_type[64];
-    int64_t content_length; // -1: unknown until READY
-    struct gtv_bytes *body; // when READY
-    int64_t fetched_ms;     // monotonic
-    int64_t expires_ms;
-    unsigned max_age_s;     // for Cache-Control
-    struct gtv_error error; // when FAILED
+    int64_t content_length;  // -1: unknown until READY
+    struct gtv_bytes *body;  // when READY
+    int64_t fetched_ms;      // monotonic
+    atomic_llong expires_ms; // grows while playlists name the segment
+    struct gtv_error error;  // when FAILED
 
     // While FILLING, and after it until the last waiting loop has read them.
     _Atomic(struct gtv_piece *) pieces;
@@ -88,6 +87,9 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
 void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err);
 // Frees the pieces; for the last waiting loop of an entry that is no longer FILLING.
 void gtv_entry_drop_pieces(struct gtv_entry *e);
+
+// A READY entry that is named by a playlist lives at least until then.
+void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms);
 
 // Drops what has expired. Called every few seconds from one loop.
 void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms);

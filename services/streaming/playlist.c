@@ -49,6 +49,20 @@ bool gtv_playlist_scan(struct gtv_str text, struct gtv_playlist *out)
     return true;
 }
 
+bool gtv_playlist_next_uri(struct gtv_str *rest, struct gtv_str *uri)
+{
+    while (rest->n) {
+        struct gtv_str line = gtv_str_cut(rest, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (line.n == 0 || line.p[0] == '#')
+            continue;
+        *uri = line;
+        return true;
+    }
+    return false;
+}
+
 unsigned gtv_playlist_life_ms(const struct gtv_playlist *p)
 {
     if (p->multivariant)

@@ -15,6 +15,10 @@ struct gtv_playlist {
 // False when the text is no playlist (no #EXTM3U first, or neither kind).
 bool gtv_playlist_scan(struct gtv_str text, struct gtv_playlist *out) GTV_WARN_UNUSED;
 
+// Walks the segments that a media playlist names: the next URI line of *rest, which is advanced; false at the
+// end.
+bool gtv_playlist_next_uri(struct gtv_str *rest, struct gtv_str *uri);
+
 // How long it may be served: half the target duration, so that a client that asks each target duration sees
 // each change. A multivariant playlist hardly changes, but names its variants' generation: 1 s. Milliseconds,
 // within [200, 5000].

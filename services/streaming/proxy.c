@@ -148,8 +148,10 @@ static void make_head(struct head *h, const struct gtv_entry *e, struct gtv_str 
     h->fields[h->n++] = (struct gtv_http_header){GTV_STR("X-Cache"), x_cache};
     struct gtv_str control = GTV_STR("no-cache");
     // While it is still arriving its life is not known; a client must not keep what may end short.
-    if (whole && e->max_age_s > 0) {
-        int n = snprintf(h->cache_control, sizeof h->cache_control, "public, max-age=%u", e->max_age_s);
+    long long max_age_s =
+        whole ? (atomic_load_explicit(&e->expires_ms, memory_order_relaxed) - e->fetched_ms) / 1000 : 0;
+    if (max_age_s > 0) {
+        int n = snprintf(h->cache_control, sizeof h->cache_control, "public, max-age=%lld", max_age_s);
         control = (struct gtv_str){h->cache_control, (size_t)n};
     }
     h->fields[h->n++] = (struct gtv_http_header){GTV_STR("Cache-Control"), control};
@@ -534,6 +536,20 @@ static struct gtv_bytes *join_pieces(struct fill *f)
     return body;
 }
 
+// Segments that the playlist names stay in the cache until it can have dropped them.
+static void keep_named(struct fill *f, struct gtv_bytes *body, int64_t until_ms)
+{
+    struct gtv_str rest = gtv_bytes_str(body), uri;
+    char key[GTV_PATH_NAME_CAP * 2];
+    while (gtv_playlist_next_uri(&rest, &uri)) {
+        uri = gtv_str_cut(&uri, '?');
+        int n = snprintf(key, sizeof key, GTV_STR_FMT "/" GTV_STR_FMT, GTV_STR_ARG(stream_of(f->entry)),
+                         GTV_STR_ARG(uri));
+        if (n > 0 && (size_t)n < sizeof key)
+            gtv_cache_extend(f->proxy->worker->app->cache, (struct gtv_str){key, (size_t)n}, until_ms);
+    }
+}
+
 // How long it may be served; 0 and *err when it is a playlist that cannot be read.
 static int64_t life_of(struct fill *f, struct gtv_bytes *body, struct gtv_error *err)
 {
@@ -545,8 +561,10 @@ static int64_t life_of(struct fill *f, struct gtv_bytes *body, struct gtv_error 
             gtv_error_set(err, GTV_E_UPSTREAM, NULL, "the media node sent a playlist that cannot be read");
             return 0;
         }
-        if (!pl.multivariant)
+        if (!pl.multivariant) {
             gtv_viewers_set_window(viewers, stream_of(e), pl.target_ms, pl.window_ms);
+            keep_named(f, body, gtv_mono_ms() + pl.window_ms);
+        }
         return gtv_playlist_life_ms(&pl);
     }
     int64_t named_ms = gtv_viewers_stream(viewers, stream_of(e), gtv_mono_ms()).window_ms;

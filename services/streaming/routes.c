@@ -217,8 +217,8 @@ static void handle_camera_info(struct gtv_http_request *req, void *user)
         gtv_add_urls(doc, o, &app->options, path);
     }
     struct gtv_str rtsp = without_slash(app->options.media_rtsp_url);
-    char *url = gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(rtsp), path);
-    yyjson_mut_obj_add_strcpy(doc, o, "rtsp_url", url);
+    char *url = rtsp.n ? gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(rtsp), path) : NULL;
+    add_text(doc, o, "rtsp_url", url);
     free(url);
     gtv_reply_json(req, 200, doc);
 }
