@@ -14,6 +14,7 @@ import asyncio
 import collections
 import fnmatch
 import json
+import resource
 import signal
 import socket
 import struct
@@ -68,6 +69,9 @@ class Double:
 
     def start(self):
         """Starts the thread and returns self once both ports listen."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < 65536:  # a thousand viewers need more files than the usual 1024
+            resource.setrlimit(resource.RLIMIT_NOFILE, (65536 if hard == resource.RLIM_INFINITY else min(hard, 65536), hard))
         ready = threading.Event()
         self.loop = asyncio.new_event_loop()
 

@@ -81,10 +81,10 @@ class Muxer:
 
     def index(self, query):
         whole = self.whole
-        rates = [len(self.media.segment(self.variant, n)) * 8 / self.media.duration for n in range(max(0, whole - 2), whole)]
+        rates = [self.media.rate(self.variant, n) for n in range(max(0, whole - 2), whole)]
         tail = f"?{query}" if query else ""
         return (f"#EXTM3U\n#EXT-X-VERSION:{3 if self.variant == 'mpegts' else 10}\n#EXT-X-INDEPENDENT-SEGMENTS\n\n"
-                f"#EXT-X-STREAM-INF:BANDWIDTH={int(max(rates))},AVERAGE-BANDWIDTH={int(sum(rates) / len(rates))},"
+                f"#EXT-X-STREAM-INF:BANDWIDTH={max(rates)},AVERAGE-BANDWIDTH={sum(rates) // len(rates)},"
                 f"CODECS=\"{self.media.codec}\",RESOLUTION={self.media.width}x{self.media.height},"
                 f"FRAME-RATE={self.media.fps:.3f}\n{self.stream}_stream.m3u8{tail}\n")
 

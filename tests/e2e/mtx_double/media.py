@@ -201,7 +201,7 @@ class Fragments:
 class Media:
     """The stream of every path: segment n shows the n-th group of pictures since the muxer's start, so all muxers share its bytes."""
 
-    KEPT = 64  # segments and parts kept, oldest out
+    KEPT = 128  # segments and parts kept, oldest out
 
     def __init__(self, duration=2.0, part=0.2, fps=25, width=1280, height=720, bitrate=4_000_000, clip=None):
         self.duration, self.part, self.fps, self.width, self.height = duration, part, fps, width, height
@@ -213,7 +213,7 @@ class Media:
             raise ValueError("the picture's sides must be multiples of 16")
         args = (width, height, fps, self.frames, bitrate)
         self.video = ClipVideo(clip, *args) if clip else SyntheticVideo(*args)
-        self.kept, self.lock = collections.OrderedDict(), threading.Lock()
+        self.kept, self.rates, self.lock = collections.OrderedDict(), {}, threading.RLock()
         self.packets = None
 
     @property
@@ -264,4 +264,14 @@ class Media:
             return self.ts(n)
         if variant == "fmp4":
             return self.fmp4(n, 0, self.frames, n)
-        return b"".join(self.ll_part(n * self.per_segment + k) for k in range(self.per_segment))
+        numbers = range(n * self.per_segment, (n + 1) * self.per_segment)
+        return self.keep(("whole", n), lambda: b"".join(self.ll_part(number) for number in numbers))
+
+    def rate(self, variant, n):
+        """Bits a second of segment n."""
+        key = (variant, n)
+        if key not in self.rates:
+            if len(self.rates) > self.KEPT:
+                self.rates.clear()
+            self.rates[key] = int(len(self.segment(variant, n)) * 8 / self.duration)
+        return self.rates[key]
