@@ -93,7 +93,8 @@ static enum gtv_log_level level_of(const char *line)
     static const struct {
         const char *sign;
         enum gtv_log_level level;
-    } signs[] = {{"[ALERT]", GTV_LOG_ERROR},
+    } signs[] = {{" is UP, reason", GTV_LOG_DEBUG},
+                 {"[ALERT]", GTV_LOG_ERROR},
                  {"ERROR", GTV_LOG_ERROR},
                  {"Fatal", GTV_LOG_ERROR},
                  {"FATAL", GTV_LOG_ERROR},

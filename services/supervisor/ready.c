@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REDIS_POLL_MS = 10, HEALTH_POLL_MS = 50, HEALTH_TIMEOUT_MS = 2000 };
+enum { REDIS_POLL_MS = 10, HEALTH_POLL_MS = 20, HEALTH_TIMEOUT_MS = 2000 };
 
 struct redis_wait {
     char *path;

@@ -16,8 +16,7 @@
 enum {
     REDIS_LIMIT_MS = 10 * 1000,
     HEALTH_LIMIT_MS = 10 * 1000,
-    DOOR_LIMIT_MS =
-        1500, // HAProxy takes a service that is not up yet for dead, and is slow to change its mind
+    DOOR_LIMIT_MS = 1500,
     PLAYABLE_LIMIT_MS = 15 * 1000,
     LAST_WORDS_MS = 30, // for what the last children wrote
     HTTP_CONNECTIONS = 8,
@@ -30,14 +29,15 @@ struct supervisor {
     const struct plan *plan;
     struct gtv_loop *loop;
     struct gtv_http_client *client;
-    uv_signal_t on_child;
+    uv_signal_t on_child, on_hangup;
     struct child *children[PLAN_MAX_CHILDREN];
     size_t count;
     struct redis_wait *redis_wait;
-    struct health_wait *health_wait;
+    struct health_wait *core_wait;  // what the door needs, asked directly
+    struct health_wait *house_wait; // all services, as clients reach them
     struct provision *provision;
     struct playable *playable;
-    struct gtv_timer *stop_timer, *door_timer;
+    struct gtv_timer *stop_timer;
     int64_t started_ms, playable_ms;
     bool health_known, picture_known;
     bool stopping, said_last_words;
@@ -90,11 +90,13 @@ static void begin_stop(struct supervisor *s, int exit_status)
     s->stopping = true;
     s->exit_status = exit_status;
     redis_wait_destroy(s->redis_wait);
-    health_wait_destroy(s->health_wait);
+    health_wait_destroy(s->core_wait);
+    health_wait_destroy(s->house_wait);
     provision_destroy(s->provision);
     playable_destroy(s->playable);
     s->redis_wait = NULL;
-    s->health_wait = NULL;
+    s->core_wait = NULL;
+    s->house_wait = NULL;
     s->provision = NULL;
     s->playable = NULL;
     for (size_t i = 0; i < s->count; i++) {
@@ -128,6 +130,12 @@ static void on_signal(void *arg, int signum)
     struct supervisor *s = arg;
     gtv_log_info(&house_log, "stopping", "signal=%s", sigabbrev_np(signum));
     begin_stop(s, 0);
+}
+
+// The terminal was closed.
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    on_signal(handle->data, signum);
 }
 
 static void on_child_signal(uv_signal_t *handle, int signum)
@@ -170,18 +178,7 @@ static void start_ranks(struct supervisor *s, int first, int last)
     }
 }
 
-// Once all services answer, or a moment later without the slow ones.
-static void open_door(void *arg)
-{
-    struct supervisor *s = arg;
-    gtv_timer_stop(s->door_timer);
-    if (!s->plan->whole || s->provision || s->stopping)
-        return;
-    start_ranks(s, RANK_DOOR, RANK_DOOR);
-    s->provision = provision_start(s->loop, s->client, s->plan, on_provisioned, s);
-}
-
-static void on_health(void *arg, const struct health_target *targets, size_t n)
+static void on_house_health(void *arg, const struct health_target *targets, size_t n)
 {
     struct supervisor *s = arg;
     for (size_t i = 0; i < n; i++) {
@@ -190,22 +187,54 @@ static void on_health(void *arg, const struct health_target *targets, size_t n)
                          "child=%s waited_s=%d", targets[i].name, HEALTH_LIMIT_MS / 1000);
     }
     s->health_known = true;
-    open_door(s);
     report_when_all_is_known(s);
 }
 
-static void wait_for_health(struct supervisor *s)
+// The health of a service behind the door, asked there: HAProxy may need a moment longer to see that it is
+// up.
+static char *health_url(const struct plan *plan, const char *name)
+{
+    if (plan->door_url && (strcmp(name, "streaming") == 0 || strcmp(name, "ai") == 0))
+        return gtv_asprintf("%s/%s/health", plan->door_url, name);
+    if (plan->door_url && strcmp(name, "console") == 0)
+        return gtv_asprintf("%s/health", plan->door_url);
+    return gtv_asprintf("http://127.0.0.1:%d/health", plan_http_port(plan, name));
+}
+
+static void wait_for_house(struct supervisor *s)
 {
     struct health_target targets[HEALTH_MAX];
     size_t n = 0;
     for (size_t i = 0; i < s->count; i++) {
         const char *name = child_spec_of(s->children[i])->name;
-        int port = plan_http_port(s->plan, name);
-        if (port)
-            targets[n++] =
-                (struct health_target){name, gtv_asprintf("http://127.0.0.1:%d/health", port), false};
+        if (plan_http_port(s->plan, name))
+            targets[n++] = (struct health_target){name, health_url(s->plan, name), false};
     }
-    s->health_wait = health_wait_start(s->loop, s->client, targets, n, HEALTH_LIMIT_MS, on_health, s);
+    s->house_wait = health_wait_start(s->loop, s->client, targets, n, HEALTH_LIMIT_MS, on_house_health, s);
+}
+
+static void open_door(void *arg, const struct health_target *targets, size_t n)
+{
+    (void)targets;
+    (void)n;
+    struct supervisor *s = arg;
+    start_ranks(s, RANK_DOOR, RANK_DOOR);
+    wait_for_house(s);
+    s->provision = provision_start(s->loop, s->client, s->plan, on_provisioned, s);
+}
+
+// HAProxy takes a service that is not up yet for dead, so that it starts after those that are needed first.
+// ai, which loads its network, is not waited for.
+static void wait_for_core(struct supervisor *s)
+{
+    static const char *const core[] = {"media", "streaming", "console"};
+    struct health_target targets[HEALTH_MAX];
+    size_t n = 0;
+    for (; n < sizeof(core) / sizeof(core[0]); n++) {
+        char *url = gtv_asprintf("http://127.0.0.1:%d/health", plan_http_port(s->plan, core[n]));
+        targets[n] = (struct health_target){core[n], url, false};
+    }
+    s->core_wait = health_wait_start(s->loop, s->client, targets, n, DOOR_LIMIT_MS, open_door, s);
 }
 
 static void on_redis(void *arg, bool up)
@@ -215,13 +244,13 @@ static void on_redis(void *arg, bool up)
         gtv_log_error(&house_log, "Redis does not answer; the others are started all the same", "waited_s=%d",
                       REDIS_LIMIT_MS / 1000);
     start_ranks(s, RANK_MEDIA, RANK_SERVICES);
-    wait_for_health(s);
     if (s->plan->whole) {
-        gtv_timer_start(s->door_timer, DOOR_LIMIT_MS, 0);
-    } else {
-        s->playable_ms = -1;
-        s->picture_known = true;
+        wait_for_core(s);
+        return;
     }
+    s->playable_ms = -1;
+    s->picture_known = true;
+    wait_for_house(s);
 }
 
 static void create_children(struct supervisor *s, int guard)
@@ -241,10 +270,12 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     s->loop = gtv_loop_create("supervisor");
     s->client = gtv_http_client_create(s->loop, HTTP_CONNECTIONS);
     s->stop_timer = gtv_timer_create(s->loop, stop_next_rank, s);
-    s->door_timer = gtv_timer_create(s->loop, open_door, s);
     (void)uv_signal_init(gtv_loop_uv(s->loop), &s->on_child);
     s->on_child.data = s;
     (void)uv_signal_start(&s->on_child, on_child_signal, SIGCHLD);
+    (void)uv_signal_init(gtv_loop_uv(s->loop), &s->on_hangup);
+    s->on_hangup.data = s;
+    (void)uv_signal_start(&s->on_hangup, on_hangup, SIGHUP);
     gtv_loop_on_signal(s->loop, on_signal, s);
     create_children(s, guard);
     start_ranks(s, RANK_REDIS, RANK_REDIS);
@@ -255,7 +286,6 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     for (size_t i = 0; i < s->count; i++)
         child_destroy(s->children[i]);
     gtv_timer_destroy(s->stop_timer);
-    gtv_timer_destroy(s->door_timer);
     gtv_http_client_destroy(s->client);
     gtv_loop_destroy(s->loop);
     free(s);
