@@ -19,9 +19,12 @@ struct gtv_bytes {
 // One reference belongs to the caller. NULL when there is no memory.
 struct gtv_bytes *gtv_bytes_create(size_t cap) GTV_WARN_UNUSED; // len 0
 struct gtv_bytes *gtv_bytes_copy(const void *data, size_t len) GTV_WARN_UNUSED;
-struct gtv_bytes *gtv_bytes_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2))) GTV_WARN_UNUSED;
-// Takes memory that free_fn(owner) gives back with the last reference (any thread). Static data: free_fn NULL.
-struct gtv_bytes *gtv_bytes_wrap(const void *data, size_t len, void (*free_fn)(void *), void *owner) GTV_WARN_UNUSED;
+struct gtv_bytes *gtv_bytes_printf(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2))) GTV_WARN_UNUSED;
+// Takes memory that free_fn(owner) gives back with the last reference (any thread). Static data: free_fn
+// NULL.
+struct gtv_bytes *gtv_bytes_wrap(const void *data, size_t len, void (*free_fn)(void *),
+                                 void *owner) GTV_WARN_UNUSED;
 
 struct gtv_bytes *gtv_bytes_ref(struct gtv_bytes *b); // returns b
 void gtv_bytes_unref(struct gtv_bytes *b);            // NULL is accepted

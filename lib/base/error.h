@@ -36,18 +36,21 @@ enum gtv_code {
 #undef X
 };
 
-// Details of one failure. Zeroed means no failure. `field` names the input at fault ("rtsp_url"), or is empty.
+// Details of one failure. Zeroed means no failure. `field` names the input at fault ("rtsp_url"), or is
+// empty.
 struct gtv_error {
     enum gtv_code code;
     char field[64];
     char message[256];
 };
 
-// Fills *err (NULL is accepted and ignored); message is cut at its capacity. fmt NULL takes the code's default text.
+// Fills *err (NULL is accepted and ignored); message is cut at its capacity. fmt NULL takes the code's
+// default text.
 void gtv_error_set(struct gtv_error *err, enum gtv_code code, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-// The machine-readable code ("not_found"), the HTTP status (404) and the default text of a code. Static strings.
+// The machine-readable code ("not_found"), the HTTP status (404) and the default text of a code. Static
+// strings.
 const char *gtv_code_name(enum gtv_code code);
 int gtv_code_http_status(enum gtv_code code);
 const char *gtv_code_text(enum gtv_code code);

@@ -4,9 +4,9 @@
 
 #include "lib/base/str.h"
 
-void *gtv_alloc(size_t n);                       // zeroed
-void *gtv_realloc(void *p, size_t n);            // the new part is not zeroed
-char *gtv_strdup(const char *s);                 // NULL gives NULL
+void *gtv_alloc(size_t n);            // zeroed
+void *gtv_realloc(void *p, size_t n); // the new part is not zeroed
+char *gtv_strdup(const char *s);      // NULL gives NULL
 char *gtv_strndup(struct gtv_str s);
 char *gtv_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

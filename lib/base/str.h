@@ -15,9 +15,9 @@ struct gtv_str {
     size_t n;
 };
 
-#define GTV_STR(literal)  ((struct gtv_str){(literal), sizeof(literal) - 1})
-#define GTV_STR_FMT       "%.*s"
-#define GTV_STR_ARG(s)    (int)(s).n, (s).p
+#define GTV_STR(literal) ((struct gtv_str){(literal), sizeof(literal) - 1})
+#define GTV_STR_FMT      "%.*s"
+#define GTV_STR_ARG(s)   (int)(s).n, (s).p
 
 static inline struct gtv_str gtv_str_of(const char *cstr)
 {
@@ -31,7 +31,8 @@ bool gtv_str_ends(struct gtv_str s, struct gtv_str suffix);
 struct gtv_str gtv_str_trim(struct gtv_str s); // without spaces and tabs at both ends
 // Position of c in s, or -1.
 ptrdiff_t gtv_str_find(struct gtv_str s, char c);
-// Cuts s at the first sep: returns what is before it and leaves in *s what follows (all of s, and empty, without one).
+// Cuts s at the first sep: returns what is before it and leaves in *s what follows (all of s, and empty,
+// without one).
 struct gtv_str gtv_str_cut(struct gtv_str *s, char sep);
 
 // Whole string, optional sign, decimal, within [min, max]; anything else returns false and leaves *out alone.

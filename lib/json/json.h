@@ -1,4 +1,5 @@
-// Thin helpers over yyjson: reading typed fields with errors that name the field, writing documents into refcounted bytes.
+// Thin helpers over yyjson: reading typed fields with errors that name the field, writing documents into
+// refcounted bytes.
 #ifndef GTV_JSON_JSON_H
 #define GTV_JSON_JSON_H
 
@@ -6,17 +7,23 @@
 
 #include <yyjson.h>
 
-// Parses strictly (RFC 8259), depth <= 64, else NULL with GTV_E_INVALID and a message with the position. Free with yyjson_doc_free.
+// Parses strictly (RFC 8259), depth <= 64, else NULL with GTV_E_INVALID and a message with the position. Free
+// with yyjson_doc_free.
 yyjson_doc *gtv_json_parse(struct gtv_str text, struct gtv_error *err) GTV_WARN_UNUSED;
 
 enum gtv_json_need { GTV_JSON_OPTIONAL, GTV_JSON_REQUIRED };
 
-// Read obj[name] into *out. Optional and absent (or null): true, *out untouched. Wrong type, out of range or missing though required:
-// false, err code GTV_E_INVALID, err->field = name. Strings are slices that live as long as the document.
-bool gtv_json_get_str(yyjson_val *obj, const char *name, enum gtv_json_need need, struct gtv_str *out, struct gtv_error *err) GTV_WARN_UNUSED;
-bool gtv_json_get_int(yyjson_val *obj, const char *name, enum gtv_json_need need, int64_t min, int64_t max, int64_t *out, struct gtv_error *err) GTV_WARN_UNUSED;
-bool gtv_json_get_double(yyjson_val *obj, const char *name, enum gtv_json_need need, double min, double max, double *out, struct gtv_error *err) GTV_WARN_UNUSED;
-bool gtv_json_get_bool(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *out, struct gtv_error *err) GTV_WARN_UNUSED;
+// Read obj[name] into *out. Optional and absent (or null): true, *out untouched. Wrong type, out of range or
+// missing though required: false, err code GTV_E_INVALID, err->field = name. Strings are slices that live as
+// long as the document.
+bool gtv_json_get_str(yyjson_val *obj, const char *name, enum gtv_json_need need, struct gtv_str *out,
+                      struct gtv_error *err) GTV_WARN_UNUSED;
+bool gtv_json_get_int(yyjson_val *obj, const char *name, enum gtv_json_need need, int64_t min, int64_t max,
+                      int64_t *out, struct gtv_error *err) GTV_WARN_UNUSED;
+bool gtv_json_get_double(yyjson_val *obj, const char *name, enum gtv_json_need need, double min, double max,
+                         double *out, struct gtv_error *err) GTV_WARN_UNUSED;
+bool gtv_json_get_bool(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *out,
+                       struct gtv_error *err) GTV_WARN_UNUSED;
 
 // Serialises the mutable document and frees it. NULL only without memory.
 struct gtv_bytes *gtv_json_write(yyjson_mut_doc *doc) GTV_WARN_UNUSED;

@@ -1,4 +1,5 @@
-// Prometheus metrics (text exposition format 0.0.4). Registered once at start; updates are lock-free and allowed on any thread.
+// Prometheus metrics (text exposition format 0.0.4). Registered once at start; updates are lock-free and
+// allowed on any thread.
 #ifndef GTV_METRICS_METRICS_H
 #define GTV_METRICS_METRICS_H
 
@@ -12,13 +13,16 @@ struct gtv_histogram; // fixed bucket bounds, observations in seconds or whateve
 struct gtv_metrics *gtv_metrics_create(void);
 void gtv_metrics_destroy(struct gtv_metrics *m);
 
-// name by Prometheus' rules; labels is "" or a ready list as `method="GET",route="/x"`; the same name with other labels is one family.
-// Asking twice for the same name and labels gives the same object. At most 2,000 series; beyond that the family's overflow series is
-// returned (labels overflow="true").
-struct gtv_counter *gtv_metrics_counter(struct gtv_metrics *m, const char *name, const char *labels, const char *help);
-struct gtv_gauge *gtv_metrics_gauge(struct gtv_metrics *m, const char *name, const char *labels, const char *help);
-struct gtv_histogram *gtv_metrics_histogram(struct gtv_metrics *m, const char *name, const char *labels, const char *help,
-                                            const double *bounds, size_t n); // bounds ascending, n <= 24, without +Inf
+// name by Prometheus' rules; labels is "" or a ready list as `method="GET",route="/x"`; the same name with
+// other labels is one family. Asking twice for the same name and labels gives the same object. At most 2,000
+// series; beyond that the family's overflow series is returned (labels overflow="true").
+struct gtv_counter *gtv_metrics_counter(struct gtv_metrics *m, const char *name, const char *labels,
+                                        const char *help);
+struct gtv_gauge *gtv_metrics_gauge(struct gtv_metrics *m, const char *name, const char *labels,
+                                    const char *help);
+struct gtv_histogram *gtv_metrics_histogram(struct gtv_metrics *m, const char *name, const char *labels,
+                                            const char *help, const double *bounds,
+                                            size_t n); // bounds ascending, n <= 24, without +Inf
 
 void gtv_counter_add(struct gtv_counter *c, uint64_t n);
 uint64_t gtv_counter_get(const struct gtv_counter *c);
@@ -27,8 +31,8 @@ void gtv_gauge_add(struct gtv_gauge *g, int64_t d);
 int64_t gtv_gauge_get(const struct gtv_gauge *g);
 void gtv_histogram_observe(struct gtv_histogram *h, double v);
 
-// Appends all families, sorted by name, and the process's own (process_resident_memory_bytes, process_cpu_seconds_total,
-// process_open_fds, process_start_time_seconds).
+// Appends all families, sorted by name, and the process's own (process_resident_memory_bytes,
+// process_cpu_seconds_total, process_open_fds, process_start_time_seconds).
 void gtv_metrics_write(struct gtv_metrics *m, struct gtv_buf *out);
 
 #endif
