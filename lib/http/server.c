@@ -10,10 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BACKLOG = 4096, KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_PROBES = 4 };
+enum {
+    BACKLOG = 4096,
+    SPARE_FILES = 1024,
+    KEEPALIVE_IDLE_S = 60,
+    KEEPALIVE_INTERVAL_S = 15,
+    KEEPALIVE_PROBES = 4
+};
 
 void http_wheel_add(struct gtv_http_conn *c)
 {
@@ -271,6 +278,17 @@ struct gtv_http_server *gtv_http_server_create(struct gtv_loop *loop,
     return s;
 }
 
+// The soft limit of many systems is 1,024 descriptors: far fewer than the connections that were asked for.
+static void raise_file_limit(size_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct gtv_http_server *s = listener->data;
@@ -330,6 +348,7 @@ bool gtv_http_server_listen(struct gtv_http_server *s, const char *host, int por
                             struct gtv_error *err)
 {
     assert(!s->listening && "a server listens once");
+    raise_file_limit(s->config.max_connections);
     struct sockaddr_storage addr;
     memset(&addr, 0, sizeof(addr));
     if (uv_ip4_addr(host, port, (struct sockaddr_in *)&addr) != 0 &&

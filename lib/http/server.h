@@ -56,7 +56,8 @@ struct gtv_http_server_config {
 struct gtv_http_server *gtv_http_server_create(struct gtv_loop *loop, const struct gtv_http_server_config *config,
                                                struct gtv_error *err) GTV_WARN_UNUSED;
 // host: an address literal ("127.0.0.1", "0.0.0.0", "::1"). port 0 lets the system choose: see gtv_http_server_port. Call before the loop
-// runs or on its thread. Sets SO_REUSEPORT only when reuseport is true (then a port in use by another program is not noticed).
+// runs or on its thread. Sets SO_REUSEPORT only when reuseport is true (then a port in use by another program is not noticed). Raises
+// the process's soft limit of open files to max_connections + 1,024 where the hard limit allows.
 bool gtv_http_server_listen(struct gtv_http_server *s, const char *host, int port, bool reuseport, struct gtv_error *err) GTV_WARN_UNUSED;
 int gtv_http_server_port(const struct gtv_http_server *s);
 // Stops accepting, lets requests in progress end for up to drain_ms (idle connections close at once), then calls done (may be NULL).

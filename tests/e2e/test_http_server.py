@@ -742,6 +742,67 @@ def test_upgrade_ends(server, how):
     assert server.counts()["upgrade_closed"] == before + 1
 
 
+# ---- Files ----
+
+@pytest.fixture
+def pages(spawn, tmp_path):
+    folder = tmp_path / "pages"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "index.html").write_text("<p>hello</p>")
+    (folder / "sub" / "a b.js").write_text("let a = 1")
+    (folder / ".hidden").write_text("no")
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "in.css").symlink_to(folder / "sub" / "a b.js")
+    own = Server(spawn, "--files", folder)
+    own.folder = folder
+    return own
+
+
+def fetch(own, path, *fields, method=b"GET"):
+    with own.connect() as s:
+        s.sendall(method + b" /files/" + path + b" HTTP/1.1\r\nHost: x\r\n" + b"".join(f + b"\r\n" for f in fields) + b"\r\n")
+        return Reply(s, head_only=method == b"HEAD")
+
+
+def test_files(pages):
+    reply = fetch(pages, b"")
+    assert reply.body == b"<p>hello</p>" and reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert reply.headers["cache-control"] == "no-cache"
+    reply = fetch(pages, b"sub/a%20b.js")
+    assert reply.body == b"let a = 1" and reply.headers["content-type"].startswith("text/javascript")
+    assert fetch(pages, b"in.css").headers["content-type"].startswith("text/css")
+    assert fetch(pages, b"index.html", method=b"HEAD").headers["content-length"] == "12"
+    for path in (b"nope", b"sub", b"sub/", b".hidden", b"out.txt", b"sub//a", b"index.html/", b"index.html/x", b"a" * 3000):
+        assert fetch(pages, path).status == 404, path
+    for path in (b"../secret.txt", b"sub/%2e%2e/%2e%2e/secret.txt", b"..%2fsecret.txt"):
+        assert fetch(pages, path).status == 400, path
+
+
+def test_files_are_revalidated(pages):
+    reply = fetch(pages, b"index.html")
+    etag, modified = reply.headers["etag"].encode(), reply.headers["last-modified"].encode()
+    for field in (b"If-None-Match: " + etag, b"If-None-Match: \"x\", W/" + etag, b"If-None-Match: *", b"If-Modified-Since: " + modified):
+        reply = fetch(pages, b"index.html", field)
+        assert reply.status == 304 and reply.headers["etag"] == etag.decode() and "content-length" not in reply.headers, field
+    for field in (b"If-None-Match: \"x\"", b"If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", b"If-Modified-Since: nonsense",
+                  b"If-None-Match: \"x\"\r\nIf-Modified-Since: " + modified):
+        assert fetch(pages, b"index.html", field).status == 200, field
+    (pages.folder / "index.html").write_text("<p>changed</p>")
+    wait_until(lambda: fetch(pages, b"index.html").body == b"<p>changed</p>", 5, what="the new content")
+    assert fetch(pages, b"index.html").headers["etag"].encode() != etag
+    (pages.folder / "index.html").unlink()
+    wait_until(lambda: fetch(pages, b"index.html").status == 404, 5, what="the file is gone")
+
+
+def test_the_file_cache_is_bounded(pages):
+    for i in range(12):
+        (pages.folder / f"{i}.bin").write_bytes(bytes([i]) * 5_000_000)
+    for _ in range(2):
+        for i in range(12):
+            assert fetch(pages, b"%d.bin" % i).body == bytes([i]) * 5_000_000
+
+
 # ---- The server as a whole ----
 
 def test_too_many_connections(spawn):

@@ -1,6 +1,6 @@
 // gtv-test-httpd: a server with one route for each thing that lib/http promises, for
 // tests/e2e/test_http_server.py. Not installed. Prints "ADDRESS PORT" once it listens. Options: --header-ms
-// --idle-ms --write-ms --max-connections --trusted --loops --drain-ms.
+// --idle-ms --write-ms --max-connections --trusted --loops --drain-ms --files --cors.
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
 #include "lib/log/log.h"
@@ -16,6 +16,7 @@ struct app {
     atomic_int upgraded, upgrade_closed;
     struct gtv_metrics *metrics;
     struct job *deaf; // only used with one loop
+    struct gtv_http_files *files;
 };
 
 struct node {
@@ -277,6 +278,12 @@ static void get_metrics(struct gtv_http_request *req, void *user)
     gtv_buf_finish(&out);
 }
 
+static void get_file(struct gtv_http_request *req, void *user)
+{
+    struct app *app = user;
+    gtv_http_files_reply(app->files, req, gtv_http_param(req, "rel"));
+}
+
 static const struct gtv_http_route routes[] = {
     {"GET", "/playlist", get_playlist, 0, "600 bytes from memory"},
     {"GET", "/block", get_block, 0, "1 MiB from memory"},
@@ -293,6 +300,8 @@ static const struct gtv_http_route routes[] = {
     {"GET", "/tunnel", get_tunnel, 0, "an upgrade"},
     {"GET", "/counts", get_counts, 0, "how requests ended"},
     {"GET", "/metrics", get_metrics, 0, "metrics"},
+    {"GET", "/files/", get_file, 0, "the folder's index.html"},
+    {"GET", "/files/{rel*}", get_file, 0, "files of a folder"},
 };
 
 static void stop_loop(void *arg)
@@ -326,7 +335,7 @@ static void on_signal(void *arg, int signum)
 }
 
 static void parse_args(int argc, char **argv, struct gtv_http_server_config *config, struct fleet *fleet,
-                       unsigned *drain_ms)
+                       unsigned *drain_ms, const char **folder)
 {
     for (int i = 1; i + 1 < argc; i += 2) {
         struct gtv_str name = gtv_str_of(argv[i]);
@@ -334,6 +343,8 @@ static void parse_args(int argc, char **argv, struct gtv_http_server_config *con
         bool is_number = gtv_parse_int(gtv_str_of(argv[i + 1]), 0, 1000000, &v);
         if (gtv_str_eq(name, GTV_STR("--trusted"))) {
             config->trusted_proxies = argv[i + 1];
+        } else if (gtv_str_eq(name, GTV_STR("--files"))) {
+            *folder = argv[i + 1];
         } else if (gtv_str_eq(name, GTV_STR("--cors"))) {
             config->cors_origin = argv[i + 1];
         } else if (!is_number) {
@@ -373,7 +384,9 @@ int main(int argc, char **argv)
                                             .cors_origin = "*",
                                             .max_connections = 20000,
                                             .metrics = app.metrics};
-    parse_args(argc, argv, &config, &fleet, &drain_ms);
+    const char *folder = ".";
+    parse_args(argc, argv, &config, &fleet, &drain_ms, &folder);
+    app.files = gtv_http_files_create(folder);
     struct gtv_error err = {0};
     int port = 0;
     for (size_t i = 0; i < fleet.count; i++) {
@@ -406,6 +419,7 @@ int main(int argc, char **argv)
         app.deaf = next;
     }
     gtv_metrics_destroy(app.metrics);
+    gtv_http_files_destroy(app.files);
     gtv_bytes_unref(app.playlist);
     gtv_bytes_unref(app.block);
     return 0;
