@@ -150,7 +150,7 @@ def compare(targets, connections, seconds, rounds):
     return {name: tuple(statistics.median(run[i] for run in runs) for i in range(3)) for name, runs in figures.items()}
 
 
-NGINX = """
+NGINX = """{user}
 worker_processes 2; daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log;
 events {{ worker_connections 4096; }}
 http {{
@@ -180,7 +180,7 @@ def bench_hls(options, folder):
     origin = ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     origin_port, nginx_port, ours_port, redis_port = origin.server_port, free_port(), free_port(), free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(dir=folder, origin=origin_port, port=nginx_port))
+    (folder / "nginx.conf").write_text(NGINX.format(user="user root;" if os.getuid() == 0 else "", dir=folder, origin=origin_port, port=nginx_port))
     environment = {"STREAMING_HOST": "127.0.0.1", "STREAMING_PORT": str(ours_port), "STREAMING_WORKERS": "2",
                    "MEDIAMTX_API_URL": f"http://127.0.0.1:{origin_port}", "MEDIAMTX_HLS_URL": f"http://127.0.0.1:{origin_port}",
                    "REDIS_URL": f"redis://127.0.0.1:{redis_port}/2", "LOG_LEVEL": "ERROR", "HLS_SEGMENT_CACHE_TTL": "60"}
