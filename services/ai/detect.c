@@ -259,7 +259,8 @@ static void finish(void *arg)
         reply_failure(ai, req, &job->err);
     else if (req)
         reply_found(ai, req, job);
-    gtv_gauge_set(ai->queue_size, (int64_t)gtv_pool_posted(ai->pool));
+    if (ai->pool) // it is gone when the program ends
+        gtv_gauge_set(ai->queue_size, (int64_t)gtv_pool_posted(ai->pool));
     free_job(job);
 }
 
