@@ -51,7 +51,7 @@ static bool open_codec(struct gtv_encoder *e, int fps)
     c->bit_rate = BITRATE;
     c->rc_max_rate = BITRATE * 5 / 4;
     c->rc_buffer_size = BITRATE;
-    c->flags |= (int) (AV_CODEC_FLAG_CLOSED_GOP | AV_CODEC_FLAG_GLOBAL_HEADER);
+    c->flags |= (int)(AV_CODEC_FLAG_CLOSED_GOP | AV_CODEC_FLAG_GLOBAL_HEADER);
     c->color_range = AVCOL_RANGE_MPEG;
     c->colorspace = AVCOL_SPC_BT709;
     c->color_primaries = AVCOL_PRI_BT709;
@@ -92,7 +92,7 @@ static float *make_grain(void)
         double sum = 0.0; // four even numbers: nearly a bell
         for (int k = 0; k < 4; k++)
             sum += gtv_random_unit(&r) - 0.5;
-        grain[i] = (float) (sum * 2.2);
+        grain[i] = (float)(sum * 2.2);
     }
     return grain;
 }
@@ -125,29 +125,30 @@ struct gtv_encoder *gtv_encoder_create(const char *path, int width, int height, 
 
 static uint8_t to_byte(float v)
 {
-    return (uint8_t) (v < 0.0F ? 0 : v > 255.0F ? 255 : (int) (v + 0.5F));
+    return (uint8_t)(v < 0.0F ? 0 : v > 255.0F ? 255 : (int)(v + 0.5F));
 }
 
 // ITU-R BT.709, limited range.
 static void fill_luma(struct gtv_encoder *e, const float *rgb)
 {
-    struct gtv_random r = {(uint64_t) e->next * 7919U + 1};
+    struct gtv_random r = {(uint64_t)e->next * 7919U + 1};
     for (int y = 0; y < e->height; y++) {
-        uint8_t *to = e->frame->data[0] + (ptrdiff_t) y * e->frame->linesize[0];
-        const float *from = rgb + (size_t) y * (size_t) e->width * 3;
-        const float *grain = e->grain + gtv_random_next(&r) % (uint64_t) (GRAIN_SIZE - e->width);
+        uint8_t *to = e->frame->data[0] + (ptrdiff_t)y * e->frame->linesize[0];
+        const float *from = rgb + (size_t)y * (size_t)e->width * 3;
+        const float *grain = e->grain + gtv_random_next(&r) % (uint64_t)(GRAIN_SIZE - e->width);
         for (int x = 0; x < e->width; x++, from += 3)
-            to[x] = to_byte(16.0F + 219.0F * (0.2126F * from[0] + 0.7152F * from[1] + 0.0722F * from[2]) + grain[x]);
+            to[x] = to_byte(16.0F + 219.0F * (0.2126F * from[0] + 0.7152F * from[1] + 0.0722F * from[2]) +
+                            grain[x]);
     }
 }
 
 static void fill_chroma(struct gtv_encoder *e, const float *rgb)
 {
-    size_t row = (size_t) e->width * 3;
+    size_t row = (size_t)e->width * 3;
     for (int y = 0; y < e->height / 2; y++) {
-        uint8_t *u = e->frame->data[1] + (ptrdiff_t) y * e->frame->linesize[1];
-        uint8_t *v = e->frame->data[2] + (ptrdiff_t) y * e->frame->linesize[2];
-        const float *a = rgb + (size_t) y * 2 * row, *b = a + row;
+        uint8_t *u = e->frame->data[1] + (ptrdiff_t)y * e->frame->linesize[1];
+        uint8_t *v = e->frame->data[2] + (ptrdiff_t)y * e->frame->linesize[2];
+        const float *a = rgb + (size_t)y * 2 * row, *b = a + row;
         for (int x = 0; x < e->width / 2; x++, a += 6, b += 6) {
             float red = (a[0] + a[3] + b[0] + b[3]) / 4, green = (a[1] + a[4] + b[1] + b[4]) / 4;
             float blue = (a[2] + a[5] + b[2] + b[5]) / 4;

@@ -26,13 +26,13 @@ static double block_distance(const void *context, struct gtv_vec p)
     double q[3] = {fabs(p.x - (b->low.x + front) / 2) - (front - b->low.x) / 2 + b->round,
                    fabs(p.y - (b->low.y + b->high.y) / 2) - (b->high.y - b->low.y) / 2 + b->round,
                    fabs(p.z - (b->low.z + b->high.z) / 2) - (b->high.z - b->low.z) / 2 + b->round};
-    double inside = fmin(fmax(q[0], fmax(q[1], q[2])), 0.0);
-    double x = fmax(q[0], 0.0), y = fmax(q[1], 0.0), z = fmax(q[2], 0.0);
+    double inside = gtv_least(gtv_most(q[0], gtv_most(q[1], q[2])), 0.0);
+    double x = gtv_most(q[0], 0.0), y = gtv_most(q[1], 0.0), z = gtv_most(q[2], 0.0);
     return inside + sqrt(x * x + y * y + z * z) - b->round;
 }
 
-static struct gtv_part *add_block(struct gtv_vehicle *vehicle, enum gtv_part_kind kind, struct block b, double step,
-                                  struct gtv_texel flat)
+static struct gtv_part *add_block(struct gtv_vehicle *vehicle, enum gtv_part_kind kind, struct block b,
+                                  double step, struct gtv_texel flat)
 {
     struct gtv_part *part =
         gtv_vehicle_add(vehicle, kind, gtv_mesh_from_distance(block_distance, &b, b.low, b.high, step));
@@ -93,10 +93,12 @@ static struct gtv_texture *bus_front(const struct gtv_order *o)
     gtv_canvas_rect(c, -0.55, 0.86, 0.55, 1.02, 0.03, TRIM);
     gtv_canvas_disc(c, 0, 0.94, 0.09, CHROME);
     for (int k = -1; k <= 1; k += 2) {
-        gtv_canvas_rect(c, k > 0 ? w - 0.55 : -w + 0.05, 0.58, k > 0 ? w - 0.05 : -w + 0.55, 0.86, 0.08, TRIM);
+        gtv_canvas_rect(c, k > 0 ? w - 0.55 : -w + 0.05, 0.58, k > 0 ? w - 0.05 : -w + 0.55, 0.86, 0.08,
+                        TRIM);
         gtv_canvas_disc(c, k * (w - 0.19), 0.72, 0.11, LAMP);
         gtv_canvas_disc(c, k * (w - 0.42), 0.72, 0.10, LAMP);
-        gtv_canvas_rect(c, k > 0 ? w - 0.12 : -w + 0.02, 0.40, k > 0 ? w - 0.02 : -w + 0.12, 0.54, 0.02, AMBER);
+        gtv_canvas_rect(c, k > 0 ? w - 0.12 : -w + 0.02, 0.40, k > 0 ? w - 0.02 : -w + 0.12, 0.54, 0.02,
+                        AMBER);
     }
     return gtv_canvas_finish(c);
 }
@@ -147,11 +149,12 @@ void gtv_bus_build(struct gtv_vehicle *vehicle, const struct gtv_order *order)
     part->skin.view[GTV_VIEW_FRONT] = bus_front(order);
     part->skin.view[GTV_VIEW_REAR] = bus_rear(order);
     part->skin.view[GTV_VIEW_TOP] = plain(l + 0.2, w + 0.2, gtv_texel_shade(order->paint, 0.95));
-    add_block(vehicle, GTV_PART_FLAT, block(-1.6, -0.8, BUS_HEIGHT - 0.05, 0.4, 0.8, BUS_HEIGHT + 0.17, 0.08), 0.06,
-              gtv_texel_make(0.85, 0.86, 0.86, 0.2));
+    add_block(vehicle, GTV_PART_FLAT, block(-1.6, -0.8, BUS_HEIGHT - 0.05, 0.4, 0.8, BUS_HEIGHT + 0.11, 0.08),
+              0.06, gtv_texel_shade(order->paint, 0.92));
     for (int k = -1; k <= 1; k += 2) {
         double y = k * (w + 0.16);
-        add_block(vehicle, GTV_PART_FLAT, block(l - 0.1, y - 0.10, 1.75, l + 0.04, y + 0.10, 2.25, 0.05), 0.035, TRIM);
+        add_block(vehicle, GTV_PART_FLAT, block(l - 0.1, y - 0.10, 1.75, l + 0.04, y + 0.10, 2.25, 0.05),
+                  0.035, TRIM);
     }
     add_axle(vehicle, front, w, 0.48);
     add_axle(vehicle, rear, w, 0.48);
@@ -166,9 +169,11 @@ static struct gtv_texture *cab_side(const struct gtv_order *o, double axle)
 {
     struct gtv_texel seam = gtv_texel_shade(o->paint, 0.4);
     struct gtv_canvas *c = gtv_canvas_create(CAB_BACK - 0.1, 0, CAB_FRONT + 0.1, 2.6, 150, o->paint);
-    const double pane[][2] = {{CAB_BACK + 0.30, 1.50}, {CAB_BACK + 0.34, 2.18}, {CAB_FRONT - 0.42, 2.18}, {CAB_FRONT - 0.18, 1.42}};
+    const double pane[][2] = {
+        {CAB_BACK + 0.30, 1.50}, {CAB_BACK + 0.34, 2.18}, {CAB_FRONT - 0.42, 2.18}, {CAB_FRONT - 0.18, 1.42}};
     gtv_canvas_polygon(c, CORNERS(pane), TRIM);
-    const double glass[][2] = {{CAB_BACK + 0.36, 1.54}, {CAB_BACK + 0.39, 2.13}, {CAB_FRONT - 0.45, 2.13}, {CAB_FRONT - 0.24, 1.47}};
+    const double glass[][2] = {
+        {CAB_BACK + 0.36, 1.54}, {CAB_BACK + 0.39, 2.13}, {CAB_FRONT - 0.45, 2.13}, {CAB_FRONT - 0.24, 1.47}};
     gtv_canvas_polygon(c, CORNERS(glass), GLASS);
     gtv_canvas_line(c, CAB_BACK + 0.24, 0.75, CAB_BACK + 0.24, 2.25, 0.018, seam);
     gtv_canvas_line(c, CAB_FRONT - 0.12, 0.75, CAB_FRONT - 0.12, 1.45, 0.018, seam);
@@ -192,8 +197,10 @@ static struct gtv_texture *cab_front(const struct gtv_order *o)
         gtv_canvas_rect(c, -0.72, 0.84 + 0.15 * i, 0.72, 0.93 + 0.15 * i, 0.03, TRIM);
     gtv_canvas_disc(c, 0, 1.29, 0.08, CHROME);
     for (int k = -1; k <= 1; k += 2) {
-        gtv_canvas_rect(c, k > 0 ? w - 0.44 : -w + 0.06, 0.46, k > 0 ? w - 0.06 : -w + 0.44, 0.68, 0.06, LAMP);
-        gtv_canvas_rect(c, k > 0 ? w - 0.16 : -w + 0.02, 0.76, k > 0 ? w - 0.02 : -w + 0.16, 1.0, 0.03, AMBER);
+        gtv_canvas_rect(c, k > 0 ? w - 0.44 : -w + 0.06, 0.46, k > 0 ? w - 0.06 : -w + 0.44, 0.68, 0.06,
+                        LAMP);
+        gtv_canvas_rect(c, k > 0 ? w - 0.16 : -w + 0.02, 0.76, k > 0 ? w - 0.02 : -w + 0.16, 1.0, 0.03,
+                        AMBER);
     }
     return gtv_canvas_finish(c);
 }
@@ -239,14 +246,20 @@ static struct gtv_texture *box_rear(void)
 static void add_underside(struct gtv_vehicle *vehicle)
 {
     const struct gtv_texel steel = {0.13, 0.13, 0.14, 0.2};
-    add_block(vehicle, GTV_PART_FLAT, block(TRUCK_BACK + 0.1, -0.55, 0.55, CAB_FRONT - 0.4, 0.55, 0.98, 0.04), 0.08, steel);
+    add_block(vehicle, GTV_PART_FLAT, block(TRUCK_BACK + 0.1, -0.55, 0.55, CAB_FRONT - 0.4, 0.55, 0.98, 0.04),
+              0.08, steel);
     add_block(vehicle, GTV_PART_FLAT, block(-0.9, -1.05, 0.45, 0.9, 1.05, 0.85, 0.06), 0.07, steel);
-    add_block(vehicle, GTV_PART_FLAT, block(TRUCK_BACK - 0.02, -1.1, 0.42, TRUCK_BACK + 0.10, 1.1, 0.78, 0.03), 0.05, steel);
+    add_block(vehicle, GTV_PART_FLAT,
+              block(TRUCK_BACK - 0.02, -1.1, 0.42, TRUCK_BACK + 0.10, 1.1, 0.78, 0.03), 0.05, steel);
     for (int k = -1; k <= 1; k += 2) {
-        add_block(vehicle, GTV_PART_FLAT,
-                  block(TRUCK_BACK - 0.07, k * 0.9 - 0.16, 0.52, TRUCK_BACK + 0.03, k * 0.9 + 0.16, 0.70, 0.03), 0.035, RED);
-        add_block(vehicle, GTV_PART_FLAT,
-                  block(CAB_FRONT - 0.22, k * 1.32 - 0.10, 1.55, CAB_FRONT - 0.10, k * 1.32 + 0.10, 2.05, 0.05), 0.035, TRIM);
+        add_block(
+            vehicle, GTV_PART_FLAT,
+            block(TRUCK_BACK - 0.07, k * 0.9 - 0.16, 0.52, TRUCK_BACK + 0.03, k * 0.9 + 0.16, 0.70, 0.03),
+            0.035, RED);
+        add_block(
+            vehicle, GTV_PART_FLAT,
+            block(CAB_FRONT - 0.22, k * 1.32 - 0.10, 1.55, CAB_FRONT - 0.10, k * 1.32 + 0.10, 2.05, 0.05),
+            0.035, TRIM);
     }
 }
 

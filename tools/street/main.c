@@ -10,9 +10,10 @@
 #include "encode.h"
 #include "truth.h"
 
-static const char USAGE[] = "usage: gtv-street --out DIR             write DIR/street.mp4 and DIR/street.json\n"
-                            "       gtv-street --frame N --png FILE  write one frame as a picture\n"
-                            "  --quiet   no progress on stderr\n";
+static const char USAGE[] =
+    "usage: gtv-street --out DIR             write DIR/street.mp4 and DIR/street.json\n"
+    "       gtv-street --frame N --png FILE  write one frame as a picture\n"
+    "  --quiet   no progress on stderr\n";
 
 struct arguments {
     const char *out, *png;
@@ -22,9 +23,10 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *a)
 {
-    static const struct option OPTIONS[] = {{"out", required_argument, NULL, 'o'},   {"frame", required_argument, NULL, 'f'},
-                                            {"png", required_argument, NULL, 'p'},   {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    static const struct option OPTIONS[] = {
+        {"out", required_argument, NULL, 'o'}, {"frame", required_argument, NULL, 'f'},
+        {"png", required_argument, NULL, 'p'}, {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
     char *end = NULL;
     *a = (struct arguments){.frame = -1};
     for (int c; (c = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
@@ -68,8 +70,8 @@ static bool write_png(const char *path, const float *rgb, int width, int height)
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             for (int k = 0; k < 3; k++) {
-                float v = rgb[((size_t) y * (size_t) width + (size_t) x) * 3 + (size_t) k];
-                data[y * stride + x * 4 + 2 - k] = (unsigned char) (v * 255.0F + 0.5F);
+                float v = rgb[((size_t)y * (size_t)width + (size_t)x) * 3 + (size_t)k];
+                data[y * stride + x * 4 + 2 - k] = (unsigned char)(v * 255.0F + 0.5F);
             }
     cairo_surface_mark_dirty(surface);
     bool good = cairo_surface_write_to_png(surface, path) == CAIRO_STATUS_SUCCESS;
@@ -84,7 +86,7 @@ static bool write_clip(struct gtv_film *film, const struct arguments *a, float *
 {
     const struct gtv_camera *camera = gtv_film_camera(film);
     char clip[4096], partial[4096], json[4096];
-    if (snprintf(partial, sizeof partial, "%s/street.part.mp4", a->out) >= (int) sizeof partial) {
+    if (snprintf(partial, sizeof partial, "%s/street.part.mp4", a->out) >= (int)sizeof partial) {
         fputs("gtv-street: the folder's name is too long\n", stderr);
         return false;
     }
@@ -123,11 +125,11 @@ int main(int argc, char **argv)
         return 2;
     struct gtv_film *film = gtv_film_create();
     const struct gtv_camera *camera = gtv_film_camera(film);
-    float *rgb = gtv_street_alloc((size_t) camera->width * (size_t) camera->height * 3, sizeof *rgb);
-    struct gtv_seen *seen = gtv_street_alloc((size_t) gtv_pass_count, sizeof *seen);
+    float *rgb = gtv_street_alloc((size_t)camera->width * (size_t)camera->height * 3, sizeof *rgb);
+    struct gtv_seen *seen = gtv_street_alloc((size_t)gtv_pass_count, sizeof *seen);
     bool good;
     if (a.png != NULL) {
-        gtv_film_frame(film, (int) a.frame, rgb, seen);
+        gtv_film_frame(film, (int)a.frame, rgb, seen);
         good = write_png(a.png, rgb, camera->width, camera->height);
     } else {
         good = write_clip(film, &a, rgb, seen);

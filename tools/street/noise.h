@@ -21,7 +21,7 @@ static inline uint64_t gtv_random_next(struct gtv_random *r)
 // Evenly in 0..1.
 static inline double gtv_random_unit(struct gtv_random *r)
 {
-    return (double) (gtv_random_next(r) >> 11) * 0x1p-53;
+    return (double)(gtv_random_next(r) >> 11) * 0x1p-53;
 }
 
 static inline double gtv_random_between(struct gtv_random *r, double low, double high)
@@ -31,7 +31,7 @@ static inline double gtv_random_between(struct gtv_random *r, double low, double
 
 static inline double gtv_noise_cell(int x, int y)
 {
-    struct gtv_random r = {((uint64_t) (uint32_t) x << 32) | (uint32_t) y};
+    struct gtv_random r = {((uint64_t)(uint32_t)x << 32) | (uint32_t)y};
     gtv_random_next(&r);
     return gtv_random_unit(&r);
 }
@@ -39,7 +39,7 @@ static inline double gtv_noise_cell(int x, int y)
 // Smooth noise in 0..1 with features about one unit wide.
 static inline double gtv_noise(double x, double y)
 {
-    int xi = (int) floor(x), yi = (int) floor(y);
+    int xi = (int)floor(x), yi = (int)floor(y);
     double fx = x - xi, fy = y - yi;
     fx = fx * fx * (3.0 - 2.0 * fx);
     fy = fy * fy * (3.0 - 2.0 * fy);
@@ -50,7 +50,8 @@ static inline double gtv_noise(double x, double y)
 
 static inline double gtv_noise_rough(double x, double y)
 {
-    return 0.5 * gtv_noise(x, y) + 0.3 * gtv_noise(x * 2.1 + 7, y * 2.1) + 0.2 * gtv_noise(x * 4.3, y * 4.3 + 3);
+    return 0.5 * gtv_noise(x, y) + 0.3 * gtv_noise(x * 2.1 + 7, y * 2.1) +
+           0.2 * gtv_noise(x * 4.3, y * 4.3 + 3);
 }
 
 #endif

@@ -8,8 +8,8 @@ static const struct gtv_texel PLAIN = {0.95, 0.95, 0.95, 0.1};
 static const struct gtv_texel GREY = {0.74, 0.75, 0.76, 0.1};
 
 // One or two lines of text between the heights `low` and `high`.
-static void letters(struct gtv_canvas *canvas, const char *text, bool two_lines, bool dash, double w, double low,
-                    double high)
+static void letters(struct gtv_canvas *canvas, const char *text, bool two_lines, bool dash, double w,
+                    double low, double high)
 {
     char upper[4] = {text[0], text[1], text[2], 0};
     double room = high - low;
@@ -31,8 +31,8 @@ struct gtv_texture *gtv_plate_paint(const char *text, enum gtv_plate_format form
                                     double *h)
 {
     bool old = format == GTV_PLATE_OLD;
-    *w = (two_lines ? 0.26 : 0.40) * GTV_PLATE_ENLARGED;
-    *h = (two_lines ? 0.22 : 0.135) * GTV_PLATE_ENLARGED;
+    *w = two_lines ? 0.26 * GTV_PLATE_ENLARGED_SMALL : 0.40 * GTV_PLATE_ENLARGED;
+    *h = two_lines ? 0.22 * GTV_PLATE_ENLARGED_SMALL : 0.135 * GTV_PLATE_ENLARGED;
     double x = *w / 2, y = *h / 2, edge = *h * 0.03, band = *h * (two_lines ? 0.17 : 0.22);
     struct gtv_canvas *canvas = gtv_canvas_create(-x, -y, x, y, 900.0, BLACK);
     gtv_canvas_rect(canvas, -x + edge, -y + edge, x - edge, y - edge, edge, old ? GREY : PLAIN);

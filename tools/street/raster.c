@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLES 2 // per pixel, each way
+#define SAMPLES 2    // per pixel, each way
+#define EDGE    1e-9 // so that rounding leaves no gap between two triangles
 
 void gtv_camera_init(struct gtv_camera *camera, struct gtv_vec at, double yaw, double pitch, double focal)
 {
@@ -18,7 +19,8 @@ void gtv_camera_init(struct gtv_camera *camera, struct gtv_vec at, double yaw, d
     camera->centre_y = camera->height / 2.0;
 }
 
-bool gtv_camera_project(const struct gtv_camera *camera, struct gtv_vec p, double *x, double *y, double *depth)
+bool gtv_camera_project(const struct gtv_camera *camera, struct gtv_vec p, double *x, double *y,
+                        double *depth)
 {
     struct gtv_vec d = gtv_vec_sub(p, camera->at);
     *depth = gtv_vec_dot(d, camera->ahead);
@@ -52,7 +54,7 @@ void gtv_surroundings(struct gtv_vec d, double rgb[3])
 struct corner {
     double x, y, depth;
     struct gtv_vec model, world, normal;
-    bool seen;
+    bool seen, away; // away: the surface looks away from the eye there
 };
 
 struct target {
@@ -108,16 +110,18 @@ static void shade(const struct shading *s, struct gtv_vec model, struct gtv_vec 
     if (facing < 0.0)
         facing = 0.0;
     struct gtv_vec bounce = gtv_vec_add(look, gtv_vec_scale(n, 2.0 * facing));
-    double sun = fmax(0.0, gtv_vec_dot(n, s->light->sun)) * s->light->sun_strength;
+    double sun = gtv_most(0.0, gtv_vec_dot(n, s->light->sun)) * s->light->sun_strength;
     double near_ground = gtv_mix(0.45, 1.0, gtv_smoothstep(0.0, 0.55, world.z));
     double sky = s->light->sky_strength * (0.62 + 0.38 * n.z) * near_ground;
-    double fresnel = t.gloss * (0.06 + 0.16 * (t.gloss > 0.8) + 0.75 * pow(1.0 - facing, 4.0));
-    double glint = t.gloss * 0.9 * pow(fmax(0.0, gtv_vec_dot(bounce, s->light->sun)), 90.0);
+    double graze = (1.0 - facing) * (1.0 - facing), shine = gtv_vec_dot(bounce, s->light->sun);
+    double fresnel = t.gloss * (0.06 + 0.16 * (t.gloss > 0.8) + 0.75 * graze * graze);
+    // Below .93 the glint is under one part in a thousand.
+    double glint = shine > 0.93 ? t.gloss * 0.9 * pow(shine, 90.0) : 0.0;
     double around[3], base[3] = {t.r, t.g, t.b};
     gtv_surroundings(bounce, around);
     for (int k = 0; k < 3; k++)
-        out[k] = (float) gtv_clamp(base[k] * (sun + sky) * (1.0 - fresnel * 0.6) + around[k] * fresnel + glint,
-                                   0.0, 1.0);
+        out[k] = (float)gtv_clamp(base[k] * (sun + sky) * (1.0 - fresnel * 0.6) + around[k] * fresnel + glint,
+                                  0.0, 1.0);
 }
 
 static double edge(const struct corner *a, const struct corner *b, double x, double y)
@@ -150,27 +154,33 @@ static void draw_triangle(struct target *t, const struct shading *s, const struc
     double area = edge(c[0], c[1], c[2]->x, c[2]->y);
     if (fabs(area) < 1e-9)
         return;
-    double left = fmin(c[0]->x, fmin(c[1]->x, c[2]->x)), right = fmax(c[0]->x, fmax(c[1]->x, c[2]->x));
-    double top = fmin(c[0]->y, fmin(c[1]->y, c[2]->y)), bottom = fmax(c[0]->y, fmax(c[1]->y, c[2]->y));
-    int x0 = (int) fmax(ceil(left - 0.5), t->x0), x1 = (int) fmin(floor(right - 0.5), t->x0 + t->w - 1);
-    int y0 = (int) fmax(ceil(top - 0.5), t->y0), y1 = (int) fmin(floor(bottom - 0.5), t->y0 + t->h - 1);
+    double left = gtv_least(c[0]->x, gtv_least(c[1]->x, c[2]->x)),
+           right = gtv_most(c[0]->x, gtv_most(c[1]->x, c[2]->x));
+    double top = gtv_least(c[0]->y, gtv_least(c[1]->y, c[2]->y)),
+           bottom = gtv_most(c[0]->y, gtv_most(c[1]->y, c[2]->y));
+    int x0 = (int)gtv_most(ceil(left - 0.5), t->x0),
+        x1 = (int)gtv_least(floor(right - 0.5), t->x0 + t->w - 1);
+    int y0 = (int)gtv_most(ceil(top - 0.5), t->y0),
+        y1 = (int)gtv_least(floor(bottom - 0.5), t->y0 + t->h - 1);
+    // Barycentric weights are linear in the picture: a step to the right adds a constant.
+    double step0 = -(c[2]->y - c[1]->y) / area, step1 = -(c[0]->y - c[2]->y) / area;
+    double i0 = 1.0 / c[0]->depth, i1 = 1.0 / c[1]->depth, i2 = 1.0 / c[2]->depth;
     for (int y = y0; y <= y1; y++) {
-        for (int x = x0; x <= x1; x++) {
-            double px = x + 0.5, py = y + 0.5;
-            double w0 = edge(c[1], c[2], px, py) / area, w1 = edge(c[2], c[0], px, py) / area;
+        double w0 = edge(c[1], c[2], x0 + 0.5, y + 0.5) / area,
+               w1 = edge(c[2], c[0], x0 + 0.5, y + 0.5) / area;
+        size_t at = (size_t)(y - t->y0) * (size_t)t->w + (size_t)(x0 - t->x0);
+        for (int x = x0; x <= x1; x++, at++, w0 += step0, w1 += step1) {
             double w2 = 1.0 - w0 - w1;
-            if (w0 < 0.0 || w1 < 0.0 || w2 < 0.0)
+            if (w0 < -EDGE || w1 < -EDGE || w2 < -EDGE)
                 continue;
-            double inverse = w0 / c[0]->depth + w1 / c[1]->depth + w2 / c[2]->depth;
-            size_t at = (size_t) (y - t->y0) * (size_t) t->w + (size_t) (x - t->x0);
+            double inverse = w0 * i0 + w1 * i1 + w2 * i2;
             // Kept as an inverse, so that larger is nearer and nothing is 0.
-            if ((float) inverse <= t->depth[at])
+            if ((float)inverse <= t->depth[at])
                 continue;
-            t->depth[at] = (float) inverse;
+            t->depth[at] = (float)inverse;
             if (s == NULL)
                 continue;
-            struct hit hit = {{c[0], c[1], c[2]},
-                              {w0 / c[0]->depth / inverse, w1 / c[1]->depth / inverse, w2 / c[2]->depth / inverse}};
+            struct hit hit = {{c[0], c[1], c[2]}, {w0 * i0 / inverse, w1 * i1 / inverse, w2 * i2 / inverse}};
             draw_sample(t, s, &hit, at);
         }
     }
@@ -186,6 +196,7 @@ static struct gtv_vec roll(struct gtv_vec p, double angle)
 static struct corner *place(const struct gtv_camera *camera, const struct gtv_part *part,
                             const struct gtv_pose *pose, double samples, const struct gtv_vec *sun)
 {
+    double cosine = cos(pose->heading), sine = sin(pose->heading);
     struct corner *out = gtv_street_alloc(part->mesh->vertex_count, sizeof *out);
     double spin = part->kind == GTV_PART_WHEEL ? pose->rolled / part->radius : 0.0;
     for (size_t i = 0; i < part->mesh->vertex_count; i++) {
@@ -194,9 +205,12 @@ static struct corner *place(const struct gtv_camera *camera, const struct gtv_pa
         out[i].normal = part->mesh->normal[i];
         if (spin != 0.0)
             p = roll(p, spin);
-        out[i].world = gtv_pose_apply(pose, gtv_vec_add(p, part->at));
+        out[i].world = gtv_vec_add(gtv_vec_turn(gtv_vec_add(p, part->at), cosine, sine), pose->at);
+        struct gtv_vec look = sun != NULL ? gtv_vec_scale(*sun, -1.0) : gtv_vec_sub(out[i].world, camera->at);
+        out[i].away = part->kind != GTV_PART_WHEEL &&
+                      gtv_vec_dot(gtv_vec_turn(out[i].normal, cosine, sine), look) > 0.0;
         if (sun != NULL) {
-            double t = fmax(out[i].world.z, 0.0) / sun->z;
+            double t = gtv_most(out[i].world.z, 0.0) / sun->z;
             out[i].world = gtv_vec_sub(out[i].world, gtv_vec_scale(*sun, t));
             out[i].world.z = 0.0;
         }
@@ -208,7 +222,8 @@ static struct corner *place(const struct gtv_camera *camera, const struct gtv_pa
 }
 
 // The bounds in pixels of all parts together; false where something is behind the camera.
-static bool bounds(struct corner *const *corner, const struct gtv_vehicle *vehicle, double samples, double box[4])
+static bool bounds(struct corner *const *corner, const struct gtv_vehicle *vehicle, double samples,
+                   double box[4])
 {
     box[0] = box[1] = 1e9;
     box[2] = box[3] = -1e9;
@@ -217,10 +232,10 @@ static bool bounds(struct corner *const *corner, const struct gtv_vehicle *vehic
             const struct corner *c = &corner[i][k];
             if (!c->seen)
                 return false;
-            box[0] = fmin(box[0], c->x / samples);
-            box[1] = fmin(box[1], c->y / samples);
-            box[2] = fmax(box[2], c->x / samples);
-            box[3] = fmax(box[3], c->y / samples);
+            box[0] = gtv_least(box[0], c->x / samples);
+            box[1] = gtv_least(box[1], c->y / samples);
+            box[2] = gtv_most(box[2], c->x / samples);
+            box[3] = gtv_most(box[3], c->y / samples);
         }
     }
     return true;
@@ -229,14 +244,14 @@ static bool bounds(struct corner *const *corner, const struct gtv_vehicle *vehic
 // The part of `box`, widened by `margin`, that is in the picture.
 static struct gtv_layer *layer_create(const struct gtv_camera *camera, const double box[4], int margin)
 {
-    int x0 = (int) fmax(floor(box[0]) - margin, 0), y0 = (int) fmax(floor(box[1]) - margin, 0);
-    int x1 = (int) fmin(ceil(box[2]) + margin, camera->width);
-    int y1 = (int) fmin(ceil(box[3]) + margin, camera->height);
+    int x0 = (int)gtv_most(floor(box[0]) - margin, 0), y0 = (int)gtv_most(floor(box[1]) - margin, 0);
+    int x1 = (int)gtv_least(ceil(box[2]) + margin, camera->width);
+    int y1 = (int)gtv_least(ceil(box[3]) + margin, camera->height);
     if (x1 <= x0 || y1 <= y0)
         return NULL;
     struct gtv_layer *layer = gtv_street_alloc(1, sizeof *layer);
     *layer = (struct gtv_layer){.x0 = x0, .y0 = y0, .w = x1 - x0, .h = y1 - y0};
-    layer->rgba = gtv_street_alloc((size_t) layer->w * (size_t) layer->h * 4, sizeof *layer->rgba);
+    layer->rgba = gtv_street_alloc((size_t)layer->w * (size_t)layer->h * 4, sizeof *layer->rgba);
     return layer;
 }
 
@@ -250,8 +265,9 @@ void gtv_layer_destroy(struct gtv_layer *layer)
 
 static struct target target_create(const struct gtv_layer *layer, int samples, bool colour)
 {
-    struct target t = {layer->x0 * samples, layer->y0 * samples, layer->w * samples, layer->h * samples, 0, 0};
-    size_t n = (size_t) t.w * (size_t) t.h;
+    struct target t = {
+        layer->x0 * samples, layer->y0 * samples, layer->w * samples, layer->h * samples, 0, 0};
+    size_t n = (size_t)t.w * (size_t)t.h;
     t.depth = gtv_street_alloc(n, sizeof *t.depth);
     if (colour)
         t.rgb = gtv_street_alloc(n * 3, sizeof *t.rgb);
@@ -264,20 +280,21 @@ static void draw_part(struct target *t, const struct shading *s, const struct gt
     for (size_t i = 0; i < mesh->triangle_count; i++) {
         const struct corner *const c[3] = {&corner[mesh->triangle[i][0]], &corner[mesh->triangle[i][1]],
                                            &corner[mesh->triangle[i][2]]};
-        if (c[0]->seen && c[1]->seen && c[2]->seen)
+        // The solids are closed: what looks away is hidden by what does not.
+        if (c[0]->seen && c[1]->seen && c[2]->seen && !(c[0]->away && c[1]->away && c[2]->away))
             draw_triangle(t, s, c);
     }
 }
 
 static void gather(const struct target *t, struct gtv_layer *layer, int samples)
 {
-    const float share = 1.0F / (float) (samples * samples);
+    const float share = 1.0F / (float)(samples * samples);
     for (int y = 0; y < t->h; y++) {
         for (int x = 0; x < t->w; x++) {
-            size_t from = (size_t) y * (size_t) t->w + (size_t) x;
+            size_t from = (size_t)y * (size_t)t->w + (size_t)x;
             if (t->depth[from] <= 0.0F)
                 continue;
-            float *to = layer->rgba + ((size_t) (y / samples) * (size_t) layer->w + (size_t) (x / samples)) * 4;
+            float *to = layer->rgba + ((size_t)(y / samples) * (size_t)layer->w + (size_t)(x / samples)) * 4;
             for (size_t k = 0; k < 3 && t->rgb != NULL; k++)
                 to[k] += t->rgb[from * 3 + k] * share;
             to[3] += share;
@@ -297,7 +314,8 @@ static void choose_levels(struct shading *s, double scale)
 }
 
 struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struct gtv_light *light,
-                                    const struct gtv_vehicle *vehicle, const struct gtv_pose *pose, double box[4])
+                                    const struct gtv_vehicle *vehicle, const struct gtv_pose *pose,
+                                    double box[4])
 {
     struct corner *corner[GTV_PARTS_MAX];
     struct gtv_layer *layer = NULL;
@@ -313,7 +331,7 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
             struct shading s = {.camera = camera, .light = light, .part = &vehicle->part[i]};
             s.cosine = cos(pose->heading);
             s.sine = sin(pose->heading);
-            choose_levels(&s, SAMPLES * camera->focal / fmax(depth, 1.0));
+            choose_levels(&s, SAMPLES * camera->focal / gtv_most(depth, 1.0));
             draw_part(&t, &s, vehicle->part[i].mesh, corner[i]);
         }
         gather(&t, layer, SAMPLES);
@@ -329,26 +347,26 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
 static void blur_line(float *line, float *copy, int n, size_t stride, int radius)
 {
     for (int i = 0; i < n; i++)
-        copy[i] = line[(size_t) i * stride];
-    float sum = 0.0F, share = 1.0F / (float) (2 * radius + 1);
+        copy[i] = line[(size_t)i * stride];
+    float sum = 0.0F, share = 1.0F / (float)(2 * radius + 1);
     for (int i = -radius; i < n; i++) {
         sum += i + radius < n ? copy[i + radius] : 0.0F;
         sum -= i - radius - 1 >= 0 ? copy[i - radius - 1] : 0.0F;
         if (i >= 0)
-            line[(size_t) i * stride] = sum * share;
+            line[(size_t)i * stride] = sum * share;
     }
 }
 
 static void soften(struct gtv_layer *layer, int radius)
 {
     int longest = layer->w > layer->h ? layer->w : layer->h;
-    float *copy = gtv_street_alloc((size_t) longest, sizeof *copy);
-    size_t row = (size_t) layer->w * 4;
+    float *copy = gtv_street_alloc((size_t)longest, sizeof *copy);
+    size_t row = (size_t)layer->w * 4;
     for (int turn = 0; turn < 2; turn++) {
         for (int y = 0; y < layer->h; y++)
-            blur_line(layer->rgba + (size_t) y * row + 3, copy, layer->w, 4, radius);
+            blur_line(layer->rgba + (size_t)y * row + 3, copy, layer->w, 4, radius);
         for (int x = 0; x < layer->w; x++)
-            blur_line(layer->rgba + (size_t) x * 4 + 3, copy, layer->h, row, radius);
+            blur_line(layer->rgba + (size_t)x * 4 + 3, copy, layer->h, row, radius);
     }
     free(copy);
 }

@@ -16,9 +16,11 @@ struct gtv_camera {
 void gtv_camera_init(struct gtv_camera *camera, struct gtv_vec at, double yaw, double pitch, double focal);
 
 // Pixel of a point in the world; false behind the camera. *depth in metres along the view.
-bool gtv_camera_project(const struct gtv_camera *camera, struct gtv_vec p, double *x, double *y, double *depth);
+bool gtv_camera_project(const struct gtv_camera *camera, struct gtv_vec p, double *x, double *y,
+                        double *depth);
 
-// Where a vehicle stands: the middle of its footprint, the way it looks (0: +x, pi: -x) and how far it has rolled.
+// Where a vehicle stands: the middle of its footprint, the way it looks (0: +x, pi: -x) and how far it has
+// rolled.
 struct gtv_pose {
     struct gtv_vec at;
     double heading, rolled;

@@ -44,7 +44,7 @@ double gtv_profile_distance(const struct gtv_profile *p, double u, double v)
         double wu = u - p->u[i], wv = v - p->v[i];
         double t = gtv_clamp((wu * eu + wv * ev) / (eu * eu + ev * ev + 1e-12), 0.0, 1.0);
         double du = wu - eu * t, dv = wv - ev * t;
-        best = fmin(best, du * du + dv * dv);
+        best = gtv_least(best, du * du + dv * dv);
         if ((p->v[i] > v) != (p->v[j] > v) && u < (v - p->v[i]) * eu / ev + p->u[i])
             inside = !inside;
     }
@@ -53,8 +53,8 @@ double gtv_profile_distance(const struct gtv_profile *p, double u, double v)
 
 double gtv_smooth_min(double a, double b, double k)
 {
-    double h = fmax(k - fabs(a - b), 0.0) / k;
-    return fmin(a, b) - h * h * k * 0.25;
+    double h = gtv_most(k - fabs(a - b), 0.0) / k;
+    return gtv_least(a, b) - h * h * k * 0.25;
 }
 
 double gtv_hull_distance(const struct gtv_hull *hull, struct gtv_vec p)
@@ -109,8 +109,8 @@ static bool cell_vertex(const struct grid *g, const size_t at[3], struct gtv_vec
     double v[8];
     int inside = 0;
     for (int i = 0; i < 8; i++) {
-        v[i] = (double) g->value[grid_at(g, at[0] + (size_t) (i & 1), at[1] + (size_t) (i >> 1 & 1),
-                                         at[2] + (size_t) (i >> 2))];
+        v[i] = (double)g->value[grid_at(g, at[0] + (size_t)(i & 1), at[1] + (size_t)(i >> 1 & 1),
+                                        at[2] + (size_t)(i >> 2))];
         inside += v[i] < 0.0;
     }
     if (inside == 0 || inside == 8)
@@ -123,22 +123,23 @@ static bool cell_vertex(const struct grid *g, const size_t at[3], struct gtv_vec
                 continue;
             double t = v[i] / (v[i] - v[j]);
             for (int k = 0; k < 3; k++)
-                sum[k] += k == axis ? t : (double) (i >> k & 1);
+                sum[k] += k == axis ? t : (double)(i >> k & 1);
             count += 1.0;
         }
     }
-    *out = grid_point(g, (double) at[0] + sum[0] / count, (double) at[1] + sum[1] / count,
-                      (double) at[2] + sum[2] / count);
+    *out = grid_point(g, (double)at[0] + sum[0] / count, (double)at[1] + sum[1] / count,
+                      (double)at[2] + sum[2] / count);
     return true;
 }
 
 static struct gtv_vec gradient(gtv_distance_fn *distance, const void *context, struct gtv_vec p, double e)
 {
-    return gtv_vec_unit(gtv_vec_make(
-        distance(context, gtv_vec_make(p.x + e, p.y, p.z)) - distance(context, gtv_vec_make(p.x - e, p.y, p.z)),
-        distance(context, gtv_vec_make(p.x, p.y + e, p.z)) - distance(context, gtv_vec_make(p.x, p.y - e, p.z)),
-        distance(context, gtv_vec_make(p.x, p.y, p.z + e)) -
-            distance(context, gtv_vec_make(p.x, p.y, p.z - e))));
+    return gtv_vec_unit(gtv_vec_make(distance(context, gtv_vec_make(p.x + e, p.y, p.z)) -
+                                         distance(context, gtv_vec_make(p.x - e, p.y, p.z)),
+                                     distance(context, gtv_vec_make(p.x, p.y + e, p.z)) -
+                                         distance(context, gtv_vec_make(p.x, p.y - e, p.z)),
+                                     distance(context, gtv_vec_make(p.x, p.y, p.z + e)) -
+                                         distance(context, gtv_vec_make(p.x, p.y, p.z - e))));
 }
 
 static void add_quad(struct gtv_mesh *mesh, const unsigned corner[4])
@@ -184,7 +185,7 @@ struct gtv_mesh *gtv_mesh_from_distance(gtv_distance_fn *distance, const void *c
     struct grid g = {.step = step, .low = gtv_vec_sub(low, gtv_vec_make(2 * step, 2 * step, 2 * step))};
     double span[3] = {high.x - low.x, high.y - low.y, high.z - low.z};
     for (int k = 0; k < 3; k++)
-        g.n[k] = (size_t) ceil(span[k] / step) + 5;
+        g.n[k] = (size_t)ceil(span[k] / step) + 5;
     size_t total = g.n[0] * g.n[1] * g.n[2];
     g.value = gtv_street_alloc(total, sizeof *g.value);
     g.index = gtv_street_alloc(total, sizeof *g.index);
@@ -192,14 +193,14 @@ struct gtv_mesh *gtv_mesh_from_distance(gtv_distance_fn *distance, const void *c
         for (size_t y = 0; y < g.n[1]; y++)
             for (size_t x = 0; x < g.n[0]; x++)
                 g.value[grid_at(&g, x, y, z)] =
-                    (float) distance(context, grid_point(&g, (double) x, (double) y, (double) z));
+                    (float)distance(context, grid_point(&g, (double)x, (double)y, (double)z));
     size_t count = 0;
     struct gtv_vec vertex;
     for (size_t z = 0; z + 1 < g.n[2]; z++)
         for (size_t y = 0; y + 1 < g.n[1]; y++)
             for (size_t x = 0; x + 1 < g.n[0]; x++)
                 if (cell_vertex(&g, (size_t[3]){x, y, z}, &vertex))
-                    g.index[grid_at(&g, x, y, z)] = (unsigned) ++count;
+                    g.index[grid_at(&g, x, y, z)] = (unsigned)++count;
     struct gtv_mesh *mesh = mesh_create(count, count * 3);
     for (size_t z = 0; z + 1 < g.n[2]; z++)
         for (size_t y = 0; y + 1 < g.n[1]; y++)
@@ -220,7 +221,7 @@ struct gtv_mesh *gtv_mesh_wheel(double radius, double width)
     struct gtv_mesh *mesh = mesh_create(SIDES * 4 + 2, SIDES * 4);
     const struct gtv_vec out = {0, 1, 0}, in = {0, -1, 0};
     for (unsigned i = 0; i < SIDES; i++) {
-        double a = 2.0 * M_PI * (double) i / SIDES;
+        double a = 2.0 * M_PI * (double)i / SIDES;
         struct gtv_vec radial = gtv_vec_make(cos(a), 0.0, sin(a));
         struct gtv_vec rim = gtv_vec_scale(radial, radius), face = gtv_vec_scale(radial, radius * 0.985);
         for (unsigned k = 0; k < 2; k++) {

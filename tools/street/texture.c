@@ -24,8 +24,8 @@ struct gtv_canvas *gtv_canvas_create(double u0, double v0, double u1, double v1,
                                      struct gtv_texel base)
 {
     struct gtv_canvas *canvas = gtv_street_alloc(1, sizeof *canvas);
-    canvas->w = (int) ceil((u1 - u0) * per_metre);
-    canvas->h = (int) ceil((v1 - v0) * per_metre);
+    canvas->w = (int)ceil((u1 - u0) * per_metre);
+    canvas->h = (int)ceil((v1 - v0) * per_metre);
     canvas->u0 = u0;
     canvas->v1 = v1;
     canvas->per_metre = per_metre;
@@ -95,7 +95,8 @@ void gtv_canvas_disc(struct gtv_canvas *canvas, double u, double v, double radiu
     gtv_canvas_fill(canvas, colour);
 }
 
-void gtv_canvas_polygon(struct gtv_canvas *canvas, const double (*corner)[2], size_t n, struct gtv_texel colour)
+void gtv_canvas_polygon(struct gtv_canvas *canvas, const double (*corner)[2], size_t n,
+                        struct gtv_texel colour)
 {
     for (size_t i = 0; i < n; i++)
         cairo_line_to(canvas->colour, corner[i][0], corner[i][1]);
@@ -140,7 +141,7 @@ static void shrink(struct gtv_texture *t, int level)
     int w = t->level[level - 1].w, h = t->level[level - 1].h;
     const uint8_t *from = t->level[level - 1].rgba;
     int nw = w > 1 ? w / 2 : 1, nh = h > 1 ? h / 2 : 1;
-    uint8_t *to = gtv_street_alloc((size_t) nw * (size_t) nh, 4);
+    uint8_t *to = gtv_street_alloc((size_t)nw * (size_t)nh, 4);
     for (int y = 0; y < nh; y++)
         for (int x = 0; x < nw; x++)
             for (int k = 0; k < 4; k++) {
@@ -148,7 +149,7 @@ static void shrink(struct gtv_texture *t, int level)
                 int x0 = 2 * x < w ? 2 * x : w - 1, y0 = 2 * y < h ? 2 * y : h - 1;
                 int sum = from[(y0 * w + x0) * 4 + k] + from[(y0 * w + x1) * 4 + k] +
                           from[(y1 * w + x0) * 4 + k] + from[(y1 * w + x1) * 4 + k];
-                to[(y * nw + x) * 4 + k] = (uint8_t) ((sum + 2) / 4);
+                to[(y * nw + x) * 4 + k] = (uint8_t)((sum + 2) / 4);
             }
     t->level[level].w = nw;
     t->level[level].h = nh;
@@ -163,7 +164,7 @@ struct gtv_texture *gtv_canvas_finish(struct gtv_canvas *canvas)
     t->per_metre = canvas->per_metre;
     t->level[0].w = canvas->w;
     t->level[0].h = canvas->h;
-    t->level[0].rgba = gtv_street_alloc((size_t) canvas->w * (size_t) canvas->h, 4);
+    t->level[0].rgba = gtv_street_alloc((size_t)canvas->w * (size_t)canvas->h, 4);
     cairo_surface_flush(canvas->colour_surface);
     cairo_surface_flush(canvas->gloss_surface);
     int stride = cairo_image_surface_get_stride(canvas->colour_surface);
@@ -200,25 +201,26 @@ void gtv_texture_destroy(struct gtv_texture *texture)
 
 int gtv_texture_level(const struct gtv_texture *texture, double pixels_per_metre)
 {
-    double ratio = texture->per_metre / fmax(pixels_per_metre, 1e-6);
-    int level = ratio <= 1.0 ? 0 : (int) floor(log2(ratio) + 0.3);
+    double ratio = texture->per_metre / gtv_most(pixels_per_metre, 1e-6);
+    int level = ratio <= 1.0 ? 0 : (int)floor(log2(ratio) + 0.3);
     return level < texture->levels ? level : texture->levels - 1;
 }
 
 struct gtv_texel gtv_texture_sample(const struct gtv_texture *t, int level, double u, double v)
 {
     int w = t->level[level].w, h = t->level[level].h;
-    double scale = t->per_metre / (double) (1 << level);
-    double x = gtv_clamp((u - t->u0) * scale - 0.5, 0.0, (double) w - 1.001);
-    double y = gtv_clamp((t->v1 - v) * scale - 0.5, 0.0, (double) h - 1.001);
-    int xi = w > 1 ? (int) x : 0, yi = h > 1 ? (int) y : 0;
-    double fx = x - (double) xi, fy = y - (double) yi;
+    double scale = t->per_metre / (double)(1 << level);
+    double x = gtv_clamp((u - t->u0) * scale - 0.5, 0.0, (double)w - 1.001);
+    double y = gtv_clamp((t->v1 - v) * scale - 0.5, 0.0, (double)h - 1.001);
+    int xi = w > 1 ? (int)x : 0, yi = h > 1 ? (int)y : 0;
+    double fx = x - (double)xi, fy = y - (double)yi;
     const uint8_t *p = t->level[level].rgba + (yi * w + xi) * 4;
     const uint8_t *q = p + (h > 1 ? w * 4 : 0);
     int right = w > 1 ? 4 : 0;
     double c[4];
     for (int k = 0; k < 4; k++)
         c[k] = ((p[k] * (1.0 - fx) + p[k + right] * fx) * (1.0 - fy) +
-                (q[k] * (1.0 - fx) + q[k + right] * fx) * fy) / 255.0;
+                (q[k] * (1.0 - fx) + q[k + right] * fx) * fy) /
+               255.0;
     return (struct gtv_texel){c[0], c[1], c[2], c[3]};
 }

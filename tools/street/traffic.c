@@ -1,42 +1,70 @@
 #include "traffic.h"
 
-#define AWAY_FROM   -3.0 // x, where a pass begins and ends
-#define AWAY_TO     44.0
-#define TOWARD_FROM 60.0
-#define TOWARD_TO   0.0
+#include "backdrop.h"
 
-#define NEAR_LANE 7.85
-#define FAR_LANE  11.55
+#define AWAY_FROM   -5.0 // x, where a pass begins and ends
+#define AWAY_TO     36.0
+#define TOWARD_FROM 54.0
+#define TOWARD_TO   -1.0
 
-#define RED    {0.66, 0.06, 0.07, 0.6}
-#define WHITE  {0.86, 0.87, 0.87, 0.6}
-#define SILVER {0.62, 0.64, 0.66, 0.7}
-#define BLUE   {0.07, 0.18, 0.48, 0.6}
-#define BLACK  {0.07, 0.07, 0.08, 0.7}
-#define GREEN  {0.10, 0.34, 0.20, 0.6}
-#define YELLOW {0.90, 0.66, 0.08, 0.6}
-#define GREY   {0.32, 0.34, 0.36, 0.7}
-#define ORANGE {0.82, 0.34, 0.05, 0.6}
+#define RED                                                                                                  \
+    {                                                                                                        \
+        0.66, 0.06, 0.07, 0.6                                                                                \
+    }
+#define WHITE                                                                                                \
+    {                                                                                                        \
+        0.86, 0.87, 0.87, 0.6                                                                                \
+    }
+#define SILVER                                                                                               \
+    {                                                                                                        \
+        0.62, 0.64, 0.66, 0.7                                                                                \
+    }
+#define BLUE                                                                                                 \
+    {                                                                                                        \
+        0.30, 0.50, 0.72, 0.6                                                                                \
+    }
+#define NAVY                                                                                                 \
+    {                                                                                                        \
+        0.07, 0.18, 0.48, 0.6                                                                                \
+    }
+#define BLACK                                                                                                \
+    {                                                                                                        \
+        0.07, 0.07, 0.08, 0.7                                                                                \
+    }
+{
+    0.10, 0.34, 0.20, 0.6
+}
+#define GREY                                                                                                 \
+    {                                                                                                        \
+        0.32, 0.34, 0.36, 0.7                                                                                \
+    }
 
+// Metres a second: a car and a heavy vehicle in the near lane, and the same in the far lane.
+#define NEAR_CAR   5.2
+#define NEAR_HEAVY 4.6
+#define FAR_CAR    7.0
+#define FAR_HEAVY  5.6
+
+// Starts are chosen so that cars hide one another now and then, but nothing is behind the near bus or truck.
 // clang-format off
 const struct gtv_pass gtv_passes[] = {
-    {"red",    {GTV_MODEL_HATCH, RED, RED, "BRA2E19", GTV_PLATE_MERCOSUL},            NEAR_LANE, true,   0.4, 6.8},
-    {"silver", {GTV_MODEL_SEDAN, SILVER, SILVER, "DKR4578", GTV_PLATE_OLD},           FAR_LANE,  false,  1.2, 8.2},
-    {"black",  {GTV_MODEL_MOTORCYCLE, BLACK, RED, "FTS8B42", GTV_PLATE_MERCOSUL},     NEAR_LANE, true,   7.0, 6.2},
-    {"white",  {GTV_MODEL_TRUCK, WHITE, BLUE, "HLP3C64", GTV_PLATE_MERCOSUL},         FAR_LANE,  false,  7.2, 7.4},
-    {"white",  {GTV_MODEL_BUS, WHITE, BLUE, "EWN6D83", GTV_PLATE_MERCOSUL},           NEAR_LANE, true,  12.6, 6.2},
-    {"yellow", {GTV_MODEL_HATCH, YELLOW, YELLOW, "CFZ9G27", GTV_PLATE_MERCOSUL},      FAR_LANE,  false, 14.2, 8.0},
-    {"white",  {GTV_MODEL_SUV, WHITE, WHITE, "KMV2974", GTV_PLATE_OLD},               NEAR_LANE, true,  20.4, 6.8},
-    {"green",  {GTV_MODEL_BUS, WHITE, GREEN, "LTB5H38", GTV_PLATE_MERCOSUL},          FAR_LANE,  false, 21.0, 7.2},
-    {"red",    {GTV_MODEL_TRUCK, RED, RED, "MGS7A56", GTV_PLATE_MERCOSUL},            NEAR_LANE, true,  26.6, 6.2},
-    {"blue",   {GTV_MODEL_SUV, BLUE, BLUE, "NXC4K85", GTV_PLATE_MERCOSUL},            FAR_LANE,  false, 29.0, 8.0},
-    {"blue",   {GTV_MODEL_SEDAN, BLUE, BLUE, "PRE8316", GTV_PLATE_OLD},               NEAR_LANE, true,  34.0, 6.8},
-    {"grey",   {GTV_MODEL_HATCH, GREY, GREY, "SHD3F71", GTV_PLATE_MERCOSUL},          FAR_LANE,  false, 35.0, 8.0},
-    {"orange", {GTV_MODEL_MOTORCYCLE, ORANGE, BLUE, "TZW6B95", GTV_PLATE_MERCOSUL},   NEAR_LANE, true,  40.2, 6.2},
+    {"red",    {GTV_MODEL_HATCH, RED, RED, "BRA2E19", GTV_PLATE_MERCOSUL},         GTV_LANE_NEAR, true,   0.3, NEAR_CAR},
+    {"blue",   {GTV_MODEL_SEDAN, BLUE, BLUE, "DKR4578", GTV_PLATE_OLD},            GTV_LANE_FAR,  false,  2.0, FAR_CAR},
+    {"black",  {GTV_MODEL_MOTORCYCLE, BLACK, RED, "FTS8B42", GTV_PLATE_MERCOSUL},  GTV_LANE_NEAR, true,   8.6, NEAR_CAR},
+    {"white",  {GTV_MODEL_TRUCK, WHITE, NAVY, "HLP3C64", GTV_PLATE_MERCOSUL},      GTV_LANE_FAR,  false, 10.2, FAR_HEAVY},
+    {"red",    {GTV_MODEL_BUS, RED, WHITE, "EWN6D83", GTV_PLATE_MERCOSUL},         GTV_LANE_NEAR, true,  20.2, NEAR_HEAVY},
+    {"grey",   {GTV_MODEL_HATCH, GREY, GREY, "CFZ9G27", GTV_PLATE_MERCOSUL},       GTV_LANE_FAR,  false, 27.0, FAR_CAR},
+    {"white",  {GTV_MODEL_SEDAN, WHITE, WHITE, "KMV2974", GTV_PLATE_OLD},          GTV_LANE_NEAR, true,  28.6, NEAR_CAR},
+    {"blue",   {GTV_MODEL_BUS, BLUE, NAVY, "LTB5H38", GTV_PLATE_MERCOSUL},       GTV_LANE_FAR,  false, 35.0, FAR_HEAVY},
+    {"silver", {GTV_MODEL_SEDAN, SILVER, SILVER, "PRE8316", GTV_PLATE_OLD},        GTV_LANE_NEAR, true,  37.2, NEAR_CAR},
+    {"red",    {GTV_MODEL_TRUCK, RED, RED, "MGS7A56", GTV_PLATE_MERCOSUL},         GTV_LANE_NEAR, true,  43.4, NEAR_HEAVY},
+    {"white",  {GTV_MODEL_SUV, WHITE, WHITE, "NXC4K85", GTV_PLATE_MERCOSUL},       GTV_LANE_FAR,  false, 49.6, FAR_CAR},
+    {"red",    {GTV_MODEL_MOTORCYCLE, RED, BLACK, "TZW6B95", GTV_PLATE_MERCOSUL},  GTV_LANE_NEAR, true,  51.4, NEAR_CAR},
+    {"black",  {GTV_MODEL_SEDAN, BLACK, BLACK, "SHD3F71", GTV_PLATE_MERCOSUL},     GTV_LANE_FAR,  false, 51.9, FAR_CAR},
 };
 // clang-format on
 
-const int gtv_pass_count = (int) (sizeof gtv_passes / sizeof gtv_passes[0]);
+const int gtv_pass_count = (int)(sizeof gtv_passes / sizeof gtv_passes[0]);
 
 bool gtv_pass_pose(const struct gtv_pass *pass, double t, struct gtv_pose *pose)
 {

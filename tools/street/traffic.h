@@ -5,15 +5,15 @@
 #include "raster.h"
 
 #define GTV_STREET_FPS    15
-#define GTV_STREET_FRAMES 720
+#define GTV_STREET_FRAMES 900
 
 struct gtv_pass {
     const char *colour; // its name in the truth
     struct gtv_order order;
-    double lane;   // metres to the left of the camera's foot
-    bool away;     // in the near lane, showing its back; else towards the camera
-    double start;  // seconds
-    double speed;  // metres a second
+    double lane;  // metres to the left of the camera's foot
+    bool away;    // in the near lane, showing its back; else towards the camera
+    double start; // seconds
+    double speed; // metres a second
 };
 
 extern const struct gtv_pass gtv_passes[];

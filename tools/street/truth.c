@@ -6,11 +6,11 @@
 #include "backdrop.h"
 
 // Less of a vehicle than this does not count as being there.
-#define VISIBLE_LEAST 0.02
+#define VISIBLE_LEAST 0.005
 
 // The counting lines lie across the road at these distances along the street, in metres.
 static const double LINE_AT[] = {9.5, 14.0};
-#define LINES ((int) (sizeof LINE_AT / sizeof LINE_AT[0]))
+#define LINES ((int)(sizeof LINE_AT / sizeof LINE_AT[0]))
 
 struct gtv_truth {
     const struct gtv_film *film;
@@ -27,7 +27,7 @@ struct gtv_truth *gtv_truth_create(const struct gtv_film *film)
 {
     struct gtv_truth *truth = gtv_street_alloc(1, sizeof *truth);
     truth->film = film;
-    truth->seen = gtv_street_alloc((size_t) (GTV_STREET_FRAMES * gtv_pass_count), sizeof *truth->seen);
+    truth->seen = gtv_street_alloc((size_t)(GTV_STREET_FRAMES * gtv_pass_count), sizeof *truth->seen);
     for (int i = 0; i < LINES; i++) {
         double depth, *l = truth->line[i];
         const struct gtv_camera *camera = gtv_film_camera(film);
@@ -73,7 +73,7 @@ static void write_crossings(const struct gtv_truth *truth, int pass, FILE *out)
             double a = side_of(truth->line[i], before), b = side_of(truth->line[i], now);
             if ((a < 0.0) == (b < 0.0))
                 continue;
-            double t = ((double) (f - 1) + a / (a - b)) / GTV_STREET_FPS;
+            double t = ((double)(f - 1) + a / (a - b)) / GTV_STREET_FPS;
             fprintf(out, "%s{\"line\":\"line_%d\",\"t_s\":%.3f}", comma, i + 1, t);
             comma = ",";
         }
@@ -93,8 +93,8 @@ static void write_plate(const struct gtv_seen *s, FILE *out)
         box[2] = fmax(box[2], s->corner[k][0]);
         box[3] = fmax(box[3], s->corner[k][1]);
     }
-    fprintf(out, "{\"x\":%.1f,\"y\":%.1f,\"w\":%.1f,\"h\":%.1f,\"corners\":[", box[0], box[1], box[2] - box[0],
-            box[3] - box[1]);
+    fprintf(out, "{\"x\":%.1f,\"y\":%.1f,\"w\":%.1f,\"h\":%.1f,\"corners\":[", box[0], box[1],
+            box[2] - box[0], box[3] - box[1]);
     for (int k = 0; k < 4; k++)
         fprintf(out, "%s[%.1f,%.1f]", k ? "," : "", s->corner[k][0], s->corner[k][1]);
     fputs("]}", out);
@@ -107,11 +107,12 @@ static void write_boxes(const struct gtv_truth *truth, int pass, FILE *out)
         const struct gtv_seen *s = seen_at(truth, f, pass);
         if (!s->present)
             continue;
-        bool whole = s->whole[0] >= 0 && s->whole[1] >= 0 && s->whole[2] == s->box[2] && s->whole[3] == s->box[3];
+        bool whole =
+            s->whole[0] >= 0 && s->whole[1] >= 0 && s->whole[2] == s->box[2] && s->whole[3] == s->box[3];
         fprintf(out,
                 "%s\n{\"frame\":%d,\"t\":%.3f,\"x\":%.1f,\"y\":%.1f,\"w\":%.1f,\"h\":%.1f,\"whole\":%s,"
                 "\"visible\":%.3f,\"plate\":",
-                comma, f, (double) f / GTV_STREET_FPS, s->box[0], s->box[1], s->box[2] - s->box[0],
+                comma, f, (double)f / GTV_STREET_FPS, s->box[0], s->box[1], s->box[2] - s->box[0],
                 s->box[3] - s->box[1], whole ? "true" : "false", s->visible);
         write_plate(s, out);
         fputc('}', out);
@@ -133,8 +134,9 @@ static void write_vehicle(const struct gtv_truth *truth, int pass, FILE *out)
             "{\"id\":\"v%02d\",\"class\":\"%s\",\"colour\":\"%s\",\"plate\":\"%s\",\"plate_format\":\"%s\","
             "\"plate_lines\":%d,\"direction\":\"%s\",\"enter_s\":%.3f,\"leave_s\":%.3f,\"crossings\":[",
             pass + 1, gtv_film_vehicle(truth->film, pass)->class_name, p->colour, p->order.plate,
-            p->order.format == GTV_PLATE_OLD ? "old" : "mercosul", p->order.model == GTV_MODEL_MOTORCYCLE ? 2 : 1,
-            p->away ? "away" : "toward", (double) first / GTV_STREET_FPS, (double) (last + 1) / GTV_STREET_FPS);
+            p->order.format == GTV_PLATE_OLD ? "old" : "mercosul",
+            p->order.model == GTV_MODEL_MOTORCYCLE ? 2 : 1, p->away ? "away" : "toward",
+            (double)first / GTV_STREET_FPS, (double)(last + 1) / GTV_STREET_FPS);
     write_crossings(truth, pass, out);
     fputs("],\"boxes\":[", out);
     write_boxes(truth, pass, out);
@@ -149,12 +151,14 @@ bool gtv_truth_write(const struct gtv_truth *truth, const char *path)
         return false;
     }
     const struct gtv_camera *camera = gtv_film_camera(truth->film);
-    fprintf(out, "{\"version\":1,\"fps\":%d,\"width\":%d,\"height\":%d,\"duration_s\":%.3f,\"frames\":%d,\"lines\":[",
-            GTV_STREET_FPS, camera->width, camera->height, (double) GTV_STREET_FRAMES / GTV_STREET_FPS,
-            GTV_STREET_FRAMES);
+    fprintf(
+        out,
+        "{\"version\":1,\"fps\":%d,\"width\":%d,\"height\":%d,\"duration_s\":%.3f,\"frames\":%d,\"lines\":[",
+        GTV_STREET_FPS, camera->width, camera->height, (double)GTV_STREET_FRAMES / GTV_STREET_FPS,
+        GTV_STREET_FRAMES);
     for (int i = 0; i < LINES; i++)
-        fprintf(out, "%s{\"id\":\"line_%d\",\"x1\":%.1f,\"y1\":%.1f,\"x2\":%.1f,\"y2\":%.1f}", i ? "," : "", i + 1,
-                truth->line[i][0], truth->line[i][1], truth->line[i][2], truth->line[i][3]);
+        fprintf(out, "%s{\"id\":\"line_%d\",\"x1\":%.1f,\"y1\":%.1f,\"x2\":%.1f,\"y2\":%.1f}", i ? "," : "",
+                i + 1, truth->line[i][0], truth->line[i][1], truth->line[i][2], truth->line[i][3]);
     fputs("],\"vehicles\":[\n", out);
     for (int i = 0; i < gtv_pass_count; i++) {
         fputs(i ? ",\n" : "", out);

@@ -45,6 +45,17 @@ static inline struct gtv_vec gtv_vec_turn(struct gtv_vec a, double cosine, doubl
     return gtv_vec_make(a.x * cosine - a.y * sine, a.x * sine + a.y * cosine, a.z);
 }
 
+// Unlike fmin and fmax these ignore NaN and are one instruction.
+static inline double gtv_least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static inline double gtv_most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static inline double gtv_clamp(double v, double low, double high)
 {
     return v < low ? low : v > high ? high : v;

@@ -25,9 +25,9 @@ static struct gtv_texture *wheel_picture(double radius, double rim, struct gtv_t
     gtv_canvas_disc(canvas, 0, 0, radius * rim, metal);
     gtv_canvas_disc(canvas, 0, 0, radius * rim * 0.90, dark);
     for (int i = 0; i < 6; i++) {
-        double a = M_PI * (double) i / 3.0 + 0.2;
-        gtv_canvas_line(canvas, 0, 0, cos(a) * radius * rim * 0.93, sin(a) * radius * rim * 0.93, radius * 0.17,
-                        metal);
+        double a = M_PI * (double)i / 3.0 + 0.2;
+        gtv_canvas_line(canvas, 0, 0, cos(a) * radius * rim * 0.93, sin(a) * radius * rim * 0.93,
+                        radius * 0.17, metal);
     }
     gtv_canvas_disc(canvas, 0, 0, radius * rim * 0.32, metal);
     gtv_canvas_disc(canvas, 0, 0, radius * rim * 0.16, dark);

@@ -7,7 +7,7 @@
 #include "shape.h"
 #include "texture.h"
 
-#define GTV_PARTS_MAX 48
+#define GTV_PARTS_MAX 64
 
 enum gtv_part_kind {
     GTV_PART_SKIN,  // four views, chosen by the way the surface looks
@@ -82,7 +82,8 @@ static inline struct gtv_texel gtv_texel_make(double r, double g, double b, doub
 
 static inline struct gtv_texel gtv_texel_shade(struct gtv_texel t, double k)
 {
-    return (struct gtv_texel){fmin(t.r * k, 1.0), fmin(t.g * k, 1.0), fmin(t.b * k, 1.0), t.gloss};
+    return (struct gtv_texel){gtv_least(t.r * k, 1.0), gtv_least(t.g * k, 1.0), gtv_least(t.b * k, 1.0),
+                              t.gloss};
 }
 
 #endif
