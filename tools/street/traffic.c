@@ -7,37 +7,15 @@
 #define TOWARD_FROM 54.0
 #define TOWARD_TO   -1.0
 
-#define RED                                                                                                  \
-    {                                                                                                        \
-        0.66, 0.06, 0.07, 0.6                                                                                \
-    }
-#define WHITE                                                                                                \
-    {                                                                                                        \
-        0.86, 0.87, 0.87, 0.6                                                                                \
-    }
-#define SILVER                                                                                               \
-    {                                                                                                        \
-        0.62, 0.64, 0.66, 0.7                                                                                \
-    }
-#define BLUE                                                                                                 \
-    {                                                                                                        \
-        0.30, 0.50, 0.72, 0.6                                                                                \
-    }
-#define NAVY                                                                                                 \
-    {                                                                                                        \
-        0.07, 0.18, 0.48, 0.6                                                                                \
-    }
-#define BLACK                                                                                                \
-    {                                                                                                        \
-        0.07, 0.07, 0.08, 0.7                                                                                \
-    }
-{
-    0.10, 0.34, 0.20, 0.6
-}
-#define GREY                                                                                                 \
-    {                                                                                                        \
-        0.32, 0.34, 0.36, 0.7                                                                                \
-    }
+// clang-format off
+#define RED    {0.66, 0.06, 0.07, 0.6}
+#define WHITE  {0.86, 0.87, 0.87, 0.6}
+#define SILVER {0.62, 0.64, 0.66, 0.7}
+#define BLUE   {0.30, 0.50, 0.72, 0.6}
+#define NAVY   {0.07, 0.18, 0.48, 0.6}
+#define BLACK  {0.07, 0.07, 0.08, 0.7}
+#define GREY   {0.32, 0.34, 0.36, 0.7}
+// clang-format on
 
 // Metres a second: a car and a heavy vehicle in the near lane, and the same in the far lane.
 #define NEAR_CAR   5.2
