@@ -4,8 +4,10 @@
 
 #include "lib/base/mem.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static void feed(struct gtv_http_conn *c, const char *data, size_t n);
@@ -449,6 +451,18 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     }
 }
 
+// What waits here and in the kernel: a socket takes more only when a good part of its buffer is free, and a
+// slow reader may need longer than the time-out for that part.
+static size_t unacknowledged(const struct gtv_http_conn *c)
+{
+    uv_os_fd_t fd = -1;
+    int in_kernel = 0;
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0 || ioctl(fd, SIOCOUTQ, &in_kernel) != 0) {
+        in_kernel = 0;
+    }
+    return http_pending(c) + (size_t)in_kernel;
+}
+
 void http_conn_expired(struct gtv_http_conn *c)
 {
     struct gtv_http_server *s = c->server;
@@ -459,11 +473,12 @@ void http_conn_expired(struct gtv_http_conn *c)
         return;
     }
     if (c->out && c->state != HTTP_CONN_LINGERING) {
-        // Looked at four times in a write time-out: no byte moved between any two looks is what ends it.
-        size_t pending = http_pending(c);
+        // Looked at four times in a write time-out: it ends when no byte moved from the first look to the
+        // last.
+        size_t pending = unacknowledged(c);
         c->out->stalls = pending == c->out->seen_pending ? c->out->stalls + 1 : 0;
         c->out->seen_pending = pending;
-        if (c->out->stalls < 4) {
+        if (c->out->stalls < 3) {
             after_ms(c, s->config.write_timeout_ms / 4);
             return;
         }

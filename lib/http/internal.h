@@ -21,10 +21,11 @@ enum {
     HTTP_READ_BUFFER = 64 * 1024,
     HTTP_READ_HEAD =
         16 * 1024, // offered to a read while no body is awaited: bounds what pipelining can leave over
-    HTTP_POOLED_REQUESTS = 64,       // spare request objects a server keeps
-    HTTP_CHUNK_OVERHEAD = 16 * 1024, // framing bytes of a chunked body beyond 8 per byte of content
-    HTTP_BODY_DEADLINE_MS = 300000,  // a whole request body
-    HTTP_LINGER_MS = 2000,           // reading on after the last reply
+    HTTP_POOLED_REQUESTS = 64,           // spare request objects a server keeps
+    HTTP_CHUNK_OVERHEAD = 16 * 1024,     // framing bytes of a chunked body beyond 8 per byte of content
+    HTTP_ALL_BODIES = 256 * 1024 * 1024, // memory of all bodies that a server holds at once; beyond it 503
+    HTTP_BODY_DEADLINE_MS = 300000,      // a whole request body
+    HTTP_LINGER_MS = 2000,               // reading on after the last reply
     HTTP_LINGER_BYTES = 16 * 1024 * 1024,
     HTTP_NOTSENT_LOWAT = 512 * 1024, // unsent bytes the kernel holds for a slow reader
     HTTP_TICK_MS = 250,              // resolution of the deadlines
@@ -194,6 +195,7 @@ struct gtv_http_server {
     struct gtv_http_conn *wheel[HTTP_WHEEL_SLOTS];
     uint64_t now_tick;
     size_t connections;
+    size_t body_bytes; // of the requests that hold a body now
     struct gtv_http_conn *deferred, *deferred_last;
     struct gtv_http_request *pool;
     size_t pooled;

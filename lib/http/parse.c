@@ -239,9 +239,19 @@ static bool body_reserve(struct gtv_http_request *req, size_t more)
     while (cap < need) {
         cap *= 2;
     }
+    if (cap > req->max_body && req->max_body >= need) {
+        cap = req->max_body;
+    }
+    struct gtv_http_server *s = req->server;
+    if (s && s->body_bytes + cap - req->body_cap > HTTP_ALL_BODIES) {
+        return false;
+    }
     char *grown = realloc(req->body_owned ? req->body : NULL, cap);
     if (!grown) {
         return false;
+    }
+    if (s) {
+        s->body_bytes += cap - req->body_cap;
     }
     req->body = grown;
     req->body_cap = cap;
@@ -264,7 +274,7 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
         return 0;
     }
     if (!body_reserve(req, n)) {
-        return fail(p, GTV_E_LIMIT, "No memory for this body");
+        return fail(p, GTV_E_LIMIT, "Too many request bodies are being read");
     }
     memcpy(req->body + req->body_len, at, n);
     req->body_len += n;
@@ -302,8 +312,8 @@ static bool other_version(const struct gtv_http_request *req)
 {
     const char *end = memchr(req->head, '\r', req->head_len);
     size_t n = end ? (size_t)(end - req->head) : 0;
-    return n > 9 && memcmp(end - 9, " HTTP/", 6) == 0 && end[-3] >= '0' && end[-3] <= '9' && end[-2] == '.' && end[-1] >= '0' &&
-           end[-1] <= '9' && !memchr(req->head, '\n', n);
+    return n > 9 && memcmp(end - 9, " HTTP/", 6) == 0 && end[-3] >= '0' && end[-3] <= '9' && end[-2] == '.' &&
+           end[-1] >= '0' && end[-1] <= '9' && !memchr(req->head, '\n', n);
 }
 
 static size_t execute(struct gtv_http_request *req, const char *data, size_t n)

@@ -240,6 +240,7 @@ static void add_own(struct http_head *h, struct gtv_http_request *req, const str
         http_head_field(h, GTV_STR("Allow"), gtv_str_of(req->allow));
     }
     http_head_field(h, GTV_STR("X-Request-ID"), gtv_http_request_id(req));
+    req->close_after = req->close_after || s->stopping;
     if (req->close_after) {
         ADD(h, "Connection: close\r\n");
     } else if (req->parser.http_minor == 0) {

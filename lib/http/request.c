@@ -23,12 +23,20 @@ struct gtv_http_request *http_request_take(struct gtv_http_server *s)
     return req;
 }
 
-// Leaves the object as new, but for its arena's block; the large arrays need no clearing.
-static void clear(struct gtv_http_request *req)
+static void release_body(struct gtv_http_request *req)
 {
     if (req->body_owned) {
         free(req->body);
+        if (req->server) {
+            req->server->body_bytes -= req->body_cap;
+        }
     }
+}
+
+// Leaves the object as new, but for its arena's block; the large arrays need no clearing.
+static void clear(struct gtv_http_request *req)
+{
+    release_body(req);
     if (req->head != req->inline_head) {
         free(req->head);
         req->head = req->inline_head;
@@ -78,9 +86,7 @@ void http_request_free(struct gtv_http_request *req)
     if (!req) {
         return;
     }
-    if (req->body_owned) {
-        free(req->body);
-    }
+    release_body(req);
     if (req->head != req->inline_head) {
         free(req->head);
     }
