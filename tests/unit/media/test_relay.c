@@ -144,6 +144,12 @@ static void stop_loop(void *arg)
     gtv_loop_stop(f->loop);
 }
 
+static void stop_server(void *arg)
+{
+    struct fixture *f = arg;
+    gtv_http_server_stop(f->server, 0, stop_loop, f);
+}
+
 static void a_slow_reader_is_skipped_and_slows_nobody(void **state)
 {
     struct fixture f = {.gop.max_bytes = 64 << 20, .ts.video = GTV_CODEC_H264, .expected_readers = 3};
@@ -170,7 +176,7 @@ static void a_slow_reader_is_skipped_and_slows_nobody(void **state)
     for (int i = 0; i < 3; i++) {
         pthread_join(threads[i], NULL);
     }
-    gtv_http_server_stop(f.server, 0, stop_loop, &f);
+    assert_true(gtv_loop_post(f.loop, stop_server, &f));
     gtv_loop_join(f.loop);
 
     assert_int_equal(clients[0].frames, UNITS);

@@ -1,0 +1,180 @@
+#include "lib/av/av.h"
+#include "lib/base/clock.h"
+#include "services/media/pull.h"
+#include "tests/unit/unit.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// Cameras without pictures: what matters here is how a pull ends, and that nothing comes after it was
+// stopped.
+struct fixture {
+    struct gtv_loop *loop;
+    struct gtv_timer *timer;
+    atomic_int running;
+    int listener, port;
+    int ended, expected;
+    char code[32];
+    struct gtv_pull *pulls[20];
+    int stop_at_ms, waited_ms;
+};
+
+static void on_tracks(void *arg, const struct gtv_tracks *tracks)
+{
+    fail();
+}
+
+static void on_unit(void *arg, const struct gtv_unit *unit, size_t received)
+{
+    fail();
+}
+
+static void on_silent(void *arg, const struct gtv_pull_end *why)
+{
+    fail();
+}
+
+static void on_error_frames(void *arg, unsigned count)
+{
+    fail();
+}
+
+static void on_end(void *arg, const struct gtv_pull_end *end)
+{
+    struct fixture *f = arg;
+    f->ended++;
+    snprintf(f->code, sizeof f->code, "%s", end->code);
+}
+
+static const struct gtv_pull_callbacks callbacks = {on_tracks, on_unit, on_silent, on_error_frames, on_end};
+
+// A socket that accepts in the kernel and never answers.
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    f->listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(f->listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(f->listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(listen(f->listener, 64), 0);
+    f->port = ntohs(at.sin_port);
+    f->loop = gtv_loop_create("test");
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    gtv_timer_destroy(f->timer);
+    gtv_loop_destroy(f->loop);
+    if (f->listener >= 0) {
+        close(f->listener);
+    }
+    free(f);
+    return 0;
+}
+
+static struct gtv_pull *start(struct fixture *f, const char *format, int64_t connect_ms)
+{
+    struct gtv_pathconf conf;
+    struct gtv_pull_options o = {
+        .loop = f->loop, .running = &f->running, .connect_ms = connect_ms, .stall_ms = 1000};
+    gtv_pathconf_defaults(&conf, GTV_STR("cam_1"));
+    snprintf(conf.source, sizeof conf.source, "rtsp://bob:secret@%s:%d/x", format, f->port);
+    struct gtv_pull *p = gtv_pull_start(&o, &conf, &callbacks, f);
+    assert_non_null(p);
+    return p;
+}
+
+static void tick(void *arg)
+{
+    struct fixture *f = arg;
+    f->waited_ms += 10;
+    for (size_t i = 0; f->waited_ms == f->stop_at_ms && i < 20; i++) {
+        if (f->pulls[i] != NULL) {
+            gtv_pull_stop(f->pulls[i]);
+        }
+    }
+    if (atomic_load(&f->running) == 0 || f->waited_ms > 20000) {
+        gtv_loop_stop(f->loop);
+    }
+}
+
+static void run(struct fixture *f)
+{
+    f->timer = gtv_timer_create(f->loop, tick, f);
+    gtv_timer_start(f->timer, 10, 10);
+    gtv_loop_run(f->loop);
+    assert_int_equal(atomic_load(&f->running), 0);
+}
+
+static void refused(void **state)
+{
+    struct fixture *f = *state;
+    close(f->listener);
+    f->listener = -1;
+    (void)start(f, "127.0.0.1", 5000);
+    run(f);
+    assert_int_equal(f->ended, 1);
+    assert_string_equal(f->code, "refused");
+}
+
+static void no_such_name(void **state)
+{
+    struct fixture *f = *state;
+    (void)start(f, "no-such-host.invalid", 5000);
+    run(f);
+    assert_string_equal(f->code, "name");
+}
+
+static void no_answer(void **state)
+{
+    struct fixture *f = *state;
+    int64_t before = gtv_mono_ms();
+    (void)start(f, "127.0.0.1", 700);
+    run(f);
+    assert_string_equal(f->code, "timed_out");
+    assert_in_range(gtv_mono_ms() - before, 600, 5000);
+}
+
+static void stopped_ones_say_nothing(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 20; i++) {
+        f->pulls[i] = start(f, "127.0.0.1", 30000);
+    }
+    f->stop_at_ms = 300;
+    int64_t before = gtv_mono_ms();
+    run(f);
+    assert_int_equal(f->ended, 0);
+    assert_true(gtv_mono_ms() - before < 10000);
+}
+
+static void stopped_at_once(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 20; i++) {
+        gtv_pull_stop(start(f, "127.0.0.1", 30000));
+    }
+    run(f);
+    assert_int_equal(f->ended, 0);
+}
+
+int main(void)
+{
+    static const struct gtv_log log = {"test", NULL, NULL};
+    gtv_av_init(&log);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_such_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stopped_ones_say_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stopped_at_once, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
