@@ -236,7 +236,7 @@ struct gtv_bytes *gtv_hls_media(struct gtv_hls *h)
                                                     .number = s->number};
     }
     struct gtv_buf out;
-    gtv_buf_init(&out, 256U * (RING_MAX + 1));
+    gtv_buf_init(&out, (size_t)256 * (RING_MAX + 1));
     gtv_playlist_media(&out, listed, n, h->target_duration, h->ring[from].number, h->discontinuities);
     return gtv_buf_take(&out);
 }

@@ -216,7 +216,7 @@ bool gtv_video_info_read(enum gtv_codec codec, struct gtv_str key_unit, struct g
     }
     enum AVCodecID id = codec == GTV_CODEC_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC;
     bool ok = false;
-    AVCodecParserContext *parser = av_parser_init(id);
+    AVCodecParserContext *parser = av_parser_init((int)id);
     AVCodecContext *codec_ctx = avcodec_alloc_context3(NULL);
     uint8_t *copy = padded_copy(key_unit);
     if (parser != NULL && codec_ctx != NULL && copy != NULL) {

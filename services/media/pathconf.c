@@ -259,6 +259,7 @@ static bool check_source(const struct gtv_pathconf *c, struct gtv_error *err)
 bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
 {
     struct gtv_error why = {0};
+    bool has_path = strstr(c->record_path, "%path") != NULL;
     if (!gtv_name_check(gtv_str_of(c->name), &why)) {
         char message[sizeof why.message + GTV_NAME_MAX + 32];
         snprintf(message, sizeof message, "invalid path name '%s': %s", c->name, why.message);
@@ -268,7 +269,7 @@ bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
     if (!check_source(c, err)) {
         return false;
     }
-    if (strstr(c->record_path, "%path") == NULL) {
+    if (!has_path) {
         gtv_error_set(err, GTV_E_BAD_REQUEST, "recordPath", "'recordPath' must contain %%path");
         return false;
     }

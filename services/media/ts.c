@@ -67,8 +67,9 @@ static void put_tables(struct gtv_ts *ts, uint8_t *packets)
     pmt[n++] = h265 ? 6 : 0;
     if (h265) {
         // Registration descriptor: several players look for it rather than for the stream type.
-        memcpy(pmt + n, "\x05\x04HEVC", 6);
-        n += 6;
+        static const uint8_t hevc[] = {5, 4, 'H', 'E', 'V', 'C'};
+        memcpy(pmt + n, hevc, sizeof hevc);
+        n += sizeof hevc;
     }
     if (ts->audio) {
         const uint8_t audio[] = {STREAM_TYPE_AAC, 0xe0 | GTV_TS_PID_AUDIO >> 8, GTV_TS_PID_AUDIO & 255, 0xf0,
@@ -204,7 +205,7 @@ static struct gtv_bytes *write_unit(struct gtv_ts *ts, int stream, uint8_t strea
     uint8_t *at = out->data;
     if (tables) {
         put_tables(ts, at);
-        at += 2 * GTV_TS_PACKET;
+        at += (size_t)2 * GTV_TS_PACKET;
     }
     for (bool start = true; c.left > 0; start = false) {
         at = put_packet(ts, stream, at, &c, field, start ? field_len : 0, start);
@@ -225,20 +226,20 @@ struct gtv_bytes *gtv_ts_audio(struct gtv_ts *ts, const struct gtv_ts_unit *unit
 
 struct gtv_bytes *gtv_ts_splice(struct gtv_ts_counters counters)
 {
-    struct gtv_bytes *out = gtv_bytes_create(GTV_TS_STREAMS * GTV_TS_PACKET);
+    struct gtv_bytes *out = gtv_bytes_create((size_t)GTV_TS_STREAMS * GTV_TS_PACKET);
     if (out == NULL) {
         return NULL;
     }
     for (int stream = 0; stream < GTV_TS_STREAMS; stream++) {
         // A packet without payload repeats the counter: the next one with payload is then the one that
         // follows.
-        uint8_t *packet = out->data + stream * GTV_TS_PACKET;
+        uint8_t *packet = out->data + (size_t)stream * GTV_TS_PACKET;
         uint8_t *at = put_header(packet, pids[stream], false, 2, (uint8_t)(counters.of[stream] + 15));
         *at++ = PAYLOAD - 1;
         *at++ = 0x80;
         memset(at, 0xff, (size_t)(packet + GTV_TS_PACKET - at));
     }
-    out->len = GTV_TS_STREAMS * GTV_TS_PACKET;
+    out->len = (size_t)GTV_TS_STREAMS * GTV_TS_PACKET;
     return out;
 }
 
