@@ -65,7 +65,7 @@ static bool axis_init(struct axis *a, int in, int out)
     if (a->taps > in)
         a->taps = in;
     a->start = malloc((size_t)out * sizeof(*a->start));
-    a->weight = malloc((size_t)out * (size_t)a->taps * sizeof(*a->weight));
+    a->weight = calloc((size_t)out * (size_t)a->taps, sizeof(*a->weight));
     double *w = malloc((size_t)a->taps * sizeof(*w));
     if (!a->start || !a->weight || !w) {
         free(w);

@@ -40,7 +40,7 @@ bool gtv_head_check(const struct gtv_model *m, const struct gtv_tensor *const *o
         return false;
     }
     if (m->head == GTV_HEAD_YOLOX)
-        return check_count(outputs[0], 0, gtv_head_cells(m) * (size_t)(5 + m->class_count), err);
+        return check_count(outputs[0], 0, gtv_head_cells(m) * (5 + (size_t)m->class_count), err);
     for (size_t i = 0; i < m->stride_count; i++) {
         size_t cells = columns(m, m->strides[i]) * rows(m, m->strides[i]);
         if (!check_count(outputs[i], i, cells * (size_t)m->class_count, err) ||
@@ -95,12 +95,13 @@ static size_t decode_bins(const struct gtv_model *m, const struct gtv_tensor *co
             struct gtv_box *box = &boxes[n];
             if (!best_vehicle(m, scores + i * (size_t)m->class_count, min_score, box))
                 continue;
-            float x = ((float)(i % across) + 0.5F) * stride, y = ((float)(i / across) + 0.5F) * stride;
-            const float *d = sides + i * 4 * (size_t)m->bins;
+            size_t column = i % across, row = i / across, bins = (size_t)m->bins;
+            float x = ((float)column + 0.5F) * stride, y = ((float)row + 0.5F) * stride;
+            const float *d = sides + i * 4 * bins;
             box->at[0] = x - expectation(d, m->bins) * stride;
-            box->at[1] = y - expectation(d + m->bins, m->bins) * stride;
-            box->at[2] = x + expectation(d + 2 * m->bins, m->bins) * stride;
-            box->at[3] = y + expectation(d + 3 * m->bins, m->bins) * stride;
+            box->at[1] = y - expectation(d + bins, m->bins) * stride;
+            box->at[2] = x + expectation(d + 2 * bins, m->bins) * stride;
+            box->at[3] = y + expectation(d + 3 * bins, m->bins) * stride;
             n++;
         }
     }
@@ -111,7 +112,7 @@ static size_t decode_yolox(const struct gtv_model *m, const struct gtv_tensor *c
                            float min_score, struct gtv_box *boxes)
 {
     const float *row = outputs[0]->data;
-    size_t width = (size_t)(5 + m->class_count), n = 0;
+    size_t width = 5 + (size_t)m->class_count, n = 0;
     for (size_t level = 0; level < m->stride_count; level++) {
         float stride = (float)m->strides[level];
         size_t across = columns(m, m->strides[level]), cells = across * rows(m, m->strides[level]);
@@ -121,7 +122,8 @@ static size_t decode_yolox(const struct gtv_model *m, const struct gtv_tensor *c
             if (!(row[4] >= min_score) || !best_vehicle(m, row + 5, min_score / row[4], box))
                 continue;
             box->score *= row[4];
-            float x = (row[0] + (float)(i % across)) * stride, y = (row[1] + (float)(i / across)) * stride;
+            size_t column = i % across, line = i / across;
+            float x = (row[0] + (float)column) * stride, y = (row[1] + (float)line) * stride;
             float w = expf(row[2]) * stride / 2, h = expf(row[3]) * stride / 2;
             box->at[0] = x - w;
             box->at[1] = y - h;
@@ -163,11 +165,12 @@ static int by_score_falling(const void *a, const void *b)
 
 static double overlap(const float *a, const float *b)
 {
-    double w = fmin(a[2], b[2]) - fmax(a[0], b[0]), h = fmin(a[3], b[3]) - fmax(a[1], b[1]);
+    double w = (double)fminf(a[2], b[2]) - fmaxf(a[0], b[0]);
+    double h = (double)fminf(a[3], b[3]) - fmaxf(a[1], b[1]);
     if (w <= 0 || h <= 0)
         return 0;
-    double area_a = ((double)a[2] - a[0]) * ((double)a[3] - a[1]),
-           area_b = ((double)b[2] - b[0]) * ((double)b[3] - b[1]);
+    double area_a = ((double)a[2] - a[0]) * ((double)a[3] - a[1]);
+    double area_b = ((double)b[2] - b[0]) * ((double)b[3] - b[1]);
     return w * h / (area_a + area_b - w * h);
 }
 

@@ -253,7 +253,7 @@ static void on_cameras(void *arg, redisReply *reply)
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value))
         ((struct camera *)value)->seen = false;
-    for (size_t i = 1; i < reply->elements && i < 2 * MAX_CAMERAS; i += 2)
+    for (size_t i = 1; i < reply->elements && i < (size_t)2 * MAX_CAMERAS; i += 2)
         take_camera(w, reply->element[i]);
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
