@@ -169,8 +169,10 @@ void gtv_node_stop(struct gtv_node *n)
     }
     n->stopped = true;
     gtv_timer_destroy(n->tick);
-    gtv_map_destroy(n->paths, destroy_path);
+    // Requests that come while the replies end find no path.
+    struct gtv_map *paths = n->paths;
     n->paths = gtv_map_create();
+    gtv_map_destroy(paths, destroy_path);
 }
 
 int gtv_node_threads(const struct gtv_node *n)

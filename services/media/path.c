@@ -63,7 +63,8 @@ static void drop_muxer(struct gtv_path *p)
     gtv_log_info(&p->log, "HLS muxer closed", NULL);
 }
 
-// What a lost or closed source leaves behind: segments, for a while; nothing for the relay.
+// What a lost or closed source leaves behind: segments, for a while; nothing for the relay. The state is set
+// before, for replies that end let the next requests of their connections in.
 static void lose_source(struct gtv_path *p)
 {
     p->tracks_known = false;
@@ -77,13 +78,14 @@ static void lose_source(struct gtv_path *p)
 
 static void close_source(struct gtv_path *p)
 {
-    if (p->pull != NULL) {
-        gtv_pull_stop(p->pull);
-        p->pull = NULL;
+    struct gtv_pull *pull = p->pull;
+    p->pull = NULL;
+    p->failures = 0;
+    set_state(p, GTV_PATH_IDLE);
+    if (pull != NULL) {
+        gtv_pull_stop(pull);
         lose_source(p);
     }
-    set_state(p, GTV_PATH_IDLE);
-    p->failures = 0;
 }
 
 void gtv_path_destroy(struct gtv_path *p)
@@ -218,9 +220,9 @@ static void on_end(void *arg, const struct gtv_pull_end *end)
     }
     p->failures++;
     p->retry_ms = now + wait * 4 / 5 + random_below(wait * 2 / 5);
-    lose_source(p);
     set_state(p, GTV_PATH_FAILED);
     take_cause(p, end);
+    lose_source(p);
     gtv_path_waiters_serve(p, now);
 }
 

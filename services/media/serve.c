@@ -139,19 +139,23 @@ static void waiter_left(void *arg, bool complete)
 
 void gtv_path_waiters_serve(struct gtv_path *p, int64_t now_ms)
 {
-    struct gtv_waiter **at = &p->waiters;
-    while (*at != NULL) {
-        struct gtv_waiter *w = *at;
+    // A reply may let the next request of its connection in, which may wait here too: the list is taken off
+    // before.
+    struct gtv_waiter *list = p->waiters;
+    p->waiters = NULL;
+    while (list != NULL) {
+        struct gtv_waiter *w = list;
+        list = w->next;
         // The reply sets its own watch where it needs one (the relay does): ours must be gone before.
         gtv_http_on_close(w->req, ignore_close, NULL);
         if (try_serve(p, w->req, w->kind) || try_refuse(p, w->req, now_ms < w->deadline_ms)) {
-            *at = w->next;
             p->waiter_count--;
             free(w);
             continue;
         }
         gtv_http_on_close(w->req, waiter_left, w);
-        at = &w->next;
+        w->next = p->waiters;
+        p->waiters = w;
     }
 }
 

@@ -200,6 +200,19 @@ def test_hls_errors(running):
     assert preflight.status_code == 204 and "GET" in preflight.headers["Access-Control-Allow-Methods"]
 
 
+def test_pipelined_requests_are_held_one_after_another(media, rtsp_camera):
+    media.add("cam_1", rtsp_camera().url, sourceOnDemand=True)
+    with socket.create_connection(("127.0.0.1", media.hls_port), 5) as s:
+        request = "GET /cam_1/%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
+        s.sendall((request % ("index.m3u8", "") + request % ("main_stream.m3u8", "") + request % ("index.m3u8", "") +
+                   request % ("relay", "Connection: close\r\n")).encode())
+        data, end = b"", time.monotonic() + 8
+        s.settimeout(6)
+        while data.count(b"HTTP/1.1 200 OK") < 4 and time.monotonic() < end:
+            data += s.recv(65536)
+    assert data.count(b"HTTP/1.1 200 OK") == 4 and data.count(b"#EXT-X-STREAM-INF") == 2 and data.count(b"#EXT-X-MEDIA-SEQUENCE") == 1
+
+
 # ---- The relay ----
 
 def test_the_relay_has_the_clock_of_the_playlist_and_no_latency(running):
