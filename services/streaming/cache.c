@@ -65,60 +65,6 @@ void gtv_cache_destroy(struct gtv_cache *c)
     free(c);
 }
 
-// ---- entries ----
-
-static struct gtv_entry *entry_create(struct gtv_str key, size_t stream_len, bool is_playlist)
-{
-    struct gtv_entry *e = GTV_NEW(struct gtv_entry);
-    atomic_init(&e->refs, 1);
-    atomic_init(&e->state, GTV_ENTRY_FILLING);
-    e->key = gtv_strndup(key);
-    e->stream_len = stream_len;
-    e->is_playlist = is_playlist;
-    e->content_length = -1;
-    pthread_mutex_init(&e->lock, NULL);
-    return e;
-}
-
-void gtv_entry_ref(struct gtv_entry *e)
-{
-    atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
-}
-
-void gtv_entry_drop_pieces(struct gtv_entry *e)
-{
-    struct gtv_piece *p = atomic_exchange(&e->pieces, NULL);
-    e->last_piece = NULL;
-    while (p) {
-        struct gtv_piece *next = atomic_load_explicit(&p->next, memory_order_relaxed);
-        gtv_bytes_unref(p->bytes);
-        free(p);
-        p = next;
-    }
-}
-
-void gtv_entry_unref(struct gtv_entry *e)
-{
-    if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    gtv_entry_drop_pieces(e);
-    gtv_bytes_unref(e->body);
-    pthread_mutex_destroy(&e->lock);
-    free(e->key);
-    free(e);
-}
-
-void gtv_entry_append(struct gtv_entry *e, struct gtv_bytes *bytes)
-{
-    struct gtv_piece *p = GTV_NEW(struct gtv_piece);
-    p->bytes = bytes;
-    if (e->last_piece)
-        atomic_store_explicit(&e->last_piece->next, p, memory_order_release);
-    else
-        atomic_store_explicit(&e->pieces, p, memory_order_release);
-    e->last_piece = p;
-}
-
 // ---- order of eviction: all with the queue's lock held ----
 
 static void queue_remove(struct gtv_cache *c, struct gtv_entry *e)
@@ -206,7 +152,7 @@ enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, 
     else if (state == GTV_ENTRY_FILLING)
         result = GTV_CACHE_JOIN;
     if (result == GTV_CACHE_FILL) {
-        e = entry_create(key, stream_len, is_playlist);
+        e = gtv_entry_create(key, stream_len, is_playlist);
         replaced = gtv_map_put(s->map, key, e);
     } else if (!atomic_load_explicit(&e->visited, memory_order_relaxed)) {
         atomic_store_explicit(&e->visited, true, memory_order_relaxed);

@@ -73,6 +73,8 @@ enum gtv_cache_result {
 enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, size_t stream_len,
                                        bool is_playlist, int64_t now_ms, struct gtv_entry **out);
 
+// FILLING, with one reference. For the cache.
+struct gtv_entry *gtv_entry_create(struct gtv_str key, size_t stream_len, bool is_playlist) GTV_WARN_UNUSED;
 void gtv_entry_ref(struct gtv_entry *e);
 void gtv_entry_unref(struct gtv_entry *e); // NULL is accepted
 

@@ -8,6 +8,7 @@
 #include "services/streaming/routes.h"
 #include "services/streaming/stats.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -147,6 +148,7 @@ static int run(struct gtv_app *app)
     struct gtv_error err = {0};
     create_shared(app);
     create_workers(app);
+    assert(app->workers);
     bool ok = listen_all(app, &err);
     if (ok) {
         app->control = gtv_control_create(app, app->workers[0].loop, &err);

@@ -64,8 +64,11 @@ void gtv_media_destroy(struct gtv_media *m)
     if (!m)
         return;
     gtv_http_client_destroy(m->client);
-    while (m->calls)
-        call_free(m->calls);
+    for (struct call *c = m->calls, *next; c; c = next) {
+        next = c->next;
+        free(c->items);
+        free(c);
+    }
     free(m->base);
     free(m);
 }

@@ -292,12 +292,13 @@ static void op_arrives(void *arg)
 
 void gtv_ops_destroy(struct gtv_control *c)
 {
-    while (c->ops) {
-        struct gtv_op *op = c->ops;
+    for (struct gtv_op *op = c->ops, *next; op; op = next) {
+        next = op->next;
         op_release(op);
-        op_unlist(op);
         free(op);
     }
+    c->ops = NULL;
+    c->op_count = 0;
 }
 
 // ---- the request's loop ----

@@ -663,9 +663,10 @@ void gtv_proxy_destroy(struct gtv_proxy *p)
     gtv_http_client_destroy(p->client);
     struct gtv_error err = {0};
     gtv_error_set(&err, GTV_E_CANCELLED, NULL, NULL);
-    while (p->fills) {
-        gtv_cache_fail(p->worker->app->cache, p->fills->entry, &err);
-        fill_free(p->fills);
+    for (struct fill *f = p->fills, *next; f; f = next) {
+        next = f->next;
+        gtv_cache_fail(p->worker->app->cache, f->entry, &err);
+        fill_free(f);
     }
     free(p->base);
     free(p);
