@@ -208,9 +208,9 @@ static void plant(const struct gtv_camera *camera, const struct gtv_light *light
     int w = camera->width, h = camera->height;
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, w, h);
     struct brush b = {cairo_create(surface), camera, {7}};
-    for (double x = 88.0; x > 5.0; x -= 9.5)
+    for (double x = 91.0; x > 5.0; x -= 9.5)
         tree_shadow(&b, gtv_vec_make(x, GTV_TREES, GTV_PAVEMENT_RISE), light, 5.2);
-    for (double x = 88.0; x > 5.0; x -= 9.5) {
+    for (double x = 91.0; x > 5.0; x -= 9.5) {
         lamp_post(&b, gtv_vec_make(x + 4.6, GTV_TREES - 0.5, GTV_PAVEMENT_RISE), 6.6);
         tree(&b, gtv_vec_make(x, GTV_TREES, GTV_PAVEMENT_RISE), 4.6 + gtv_random_between(&b.random, 0, 1.2));
     }
