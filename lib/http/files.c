@@ -6,6 +6,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +22,8 @@ enum {
     MAX_FILE_BYTES = 64 * 1024 * 1024, // a bigger one is not served: this is for pages, not for recordings
     MAX_CACHED_FILES = 2048,
     RECHECK_MS = 1000, // between two looks at a file's mtime
+    OWN_HEADERS = 5,
+    MAX_EXTRA_HEADERS = 8,
 };
 
 struct cached {
@@ -277,6 +280,13 @@ static bool not_modified(const struct gtv_http_request *req, const struct cached
 
 void gtv_http_files_reply(struct gtv_http_files *f, struct gtv_http_request *req, struct gtv_str rel)
 {
+    gtv_http_files_reply_with(f, req, rel, NULL, 0);
+}
+
+void gtv_http_files_reply_with(struct gtv_http_files *f, struct gtv_http_request *req, struct gtv_str rel,
+                               const struct gtv_http_header *extra, size_t extra_count)
+{
+    assert(extra_count <= MAX_EXTRA_HEADERS);
     char index[PATH_MAX / 2 + 16];
     if (rel.n == 0 || rel.p[rel.n - 1] == '/') {
         int n = snprintf(index, sizeof(index), GTV_STR_FMT "index.html", GTV_STR_ARG(rel));
@@ -293,15 +303,17 @@ void gtv_http_files_reply(struct gtv_http_files *f, struct gtv_http_request *req
         http_reply_error(req, GTV_E_NOT_FOUND, NULL);
         return;
     }
-    struct gtv_http_header headers[] = {
+    struct gtv_http_header headers[OWN_HEADERS + MAX_EXTRA_HEADERS] = {
         {GTV_STR("Content-Type"), gtv_str_of(entry.type)},
         {GTV_STR("Cache-Control"), GTV_STR("no-cache")},
         {GTV_STR("ETag"), gtv_str_of(entry.etag)},
         {GTV_STR("Last-Modified"), gtv_str_of(entry.last_modified)},
         {GTV_STR("X-Content-Type-Options"), GTV_STR("nosniff")},
     };
+    if (extra_count > 0) {
+        memcpy(headers + OWN_HEADERS, extra, extra_count * sizeof(*extra));
+    }
     bool same = not_modified(req, &entry);
-    gtv_http_reply(req, same ? 304 : 200, headers, sizeof(headers) / sizeof(headers[0]),
-                   same ? NULL : entry.bytes);
+    gtv_http_reply(req, same ? 304 : 200, headers, OWN_HEADERS + extra_count, same ? NULL : entry.bytes);
     gtv_bytes_unref(entry.bytes);
 }

@@ -1,0 +1,36 @@
+// The console's routes and what their handlers use.
+#ifndef GTV_CONSOLE_API_H
+#define GTV_CONSOLE_API_H
+
+#include "lib/redis/redis.h"
+#include "services/console/directory.h"
+#include "services/console/options.h"
+#include "services/console/store.h"
+
+struct gtv_console {
+    struct gtv_service_pages pages; // first: the common handlers take the struct for theirs
+    struct gtv_console_options options;
+    struct gtv_metrics *metrics;
+    struct gtv_loop *loop;
+    struct gtv_http_server *server;
+    struct gtv_http_client *client;
+    struct gtv_http_files *web, *hlsjs; // hlsjs may be NULL
+    struct gtv_redis *redis;
+    struct gtv_directory *directory;
+    struct gtv_store *store;
+    struct gtv_ingest *ingest;
+};
+
+extern const struct gtv_http_route gtv_console_routes[];
+extern const size_t gtv_console_route_count;
+
+// Handlers of site.c: the page, and the player that it loads.
+void gtv_site_handle(struct gtv_http_request *req, void *user);
+void gtv_site_handle_vendor(struct gtv_http_request *req, void *user);
+
+// Handlers of lists.c.
+void gtv_handle_cameras(struct gtv_http_request *req, void *user);
+void gtv_handle_camera(struct gtv_http_request *req, void *user);
+void gtv_handle_detections(struct gtv_http_request *req, void *user);
+
+#endif

@@ -1,0 +1,128 @@
+// gtv-console: only wires. See README.md for the threads.
+
+#include "services/console/api.h"
+#include "services/console/ingest.h"
+
+#include <stdio.h>
+
+enum { DRAIN_MS = 3000, UPSTREAM_CONNECTIONS = 4 };
+
+static const struct gtv_log log_main = {"console", NULL, NULL};
+
+static bool has(const char *s)
+{
+    return s && *s;
+}
+
+static void stopped(void *arg)
+{
+    struct gtv_console *c = arg;
+    gtv_loop_stop(c->loop);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct gtv_console *c = arg;
+    gtv_log_info(&log_main, "stopping", "signal=%d", signum);
+    gtv_http_server_stop(c->server, DRAIN_MS, stopped, c);
+}
+
+static bool listen_on(struct gtv_console *c, struct gtv_error *err)
+{
+    const struct gtv_http_server_config config = {
+        .name = "console",
+        .routes = gtv_console_routes,
+        .route_count = gtv_console_route_count,
+        .user = c,
+        .metrics = c->metrics,
+        .trusted_proxies = c->options.trusted_proxies,
+    };
+    c->server = gtv_http_server_create(c->loop, &config, err);
+    if (!c->server || !gtv_http_server_listen(c->server, c->options.host, (int)c->options.port, false, err))
+        return false;
+    gtv_log_info(&log_main, "listening", "host=%s port=%d", c->options.host, gtv_http_server_port(c->server));
+    return true;
+}
+
+static bool create(struct gtv_console *c, struct gtv_error *err)
+{
+    const struct gtv_console_options *o = &c->options;
+    char last_event[GTV_DB_EVENT_CAP];
+    c->metrics = gtv_metrics_create();
+    c->loop = gtv_loop_create("console");
+    c->web = gtv_http_files_create(o->web_dir);
+    c->hlsjs = has(o->hlsjs_dir) ? gtv_http_files_create(o->hlsjs_dir) : NULL;
+    c->pages = (struct gtv_service_pages){
+        .metrics = c->metrics,
+        .openapi = has(o->api_dir) ? gtv_http_files_create(o->api_dir) : NULL,
+        .docs_ui = has(o->docs_ui_dir) ? gtv_http_files_create(o->docs_ui_dir) : NULL,
+        .name = "console",
+    };
+    struct gtv_db *db = gtv_db_open(o->database_url, 0, err);
+    if (!db)
+        return false;
+    if (!gtv_db_last_event(db, last_event, err)) {
+        gtv_db_close(db);
+        return false;
+    }
+    c->store = gtv_store_create(db, c->loop, c->metrics);
+    c->client = gtv_http_client_create(c->loop, UPSTREAM_CONNECTIONS);
+    c->directory = gtv_directory_create(c->loop, c->client, o->streaming_url);
+    c->redis = gtv_redis_create(c->loop, o->redis_url, "gtv-console", NULL, NULL, err);
+    if (!c->redis)
+        return false;
+    c->ingest = gtv_ingest_create(c->loop, o->redis_url, last_event, c->store, c->directory, c->metrics, err);
+    return c->ingest && listen_on(c, err);
+}
+
+// What calls back comes down before what it calls: requests last, so that their handlers may still end them.
+static void destroy(struct gtv_console *c)
+{
+    gtv_ingest_destroy(c->ingest);
+    gtv_redis_destroy(c->redis);
+    gtv_store_destroy(c->store);
+    gtv_http_server_destroy(c->server);
+    gtv_directory_destroy(c->directory);
+    gtv_http_client_destroy(c->client);
+    gtv_loop_destroy(c->loop);
+    gtv_http_files_destroy(c->web);
+    gtv_http_files_destroy(c->hlsjs);
+    gtv_http_files_destroy(c->pages.openapi);
+    gtv_http_files_destroy(c->pages.docs_ui);
+    gtv_metrics_destroy(c->metrics);
+}
+
+static int run(struct gtv_console *c)
+{
+    struct gtv_error err = {0};
+    bool ok = create(c, &err);
+    if (ok) {
+        gtv_loop_on_signal(c->loop, on_signal, c);
+        gtv_loop_run(c->loop);
+        gtv_log_info(&log_main, "stopped", NULL);
+    } else {
+        gtv_log_error(&log_main, "cannot start", "cause=\"%s\"", err.message);
+    }
+    destroy(c);
+    return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct gtv_console console;
+    struct gtv_error err = {0};
+    enum gtv_log_level level;
+    if (!gtv_config_load(&console.options, gtv_console_option_table, gtv_console_option_count, "gtv-console",
+                         "the web page, cameras and stored detections", argc, argv, &err)) {
+        fprintf(stderr, "gtv-console: %s\n", err.message);
+        return 2;
+    }
+    if (!gtv_log_level_parse(gtv_str_of(console.options.log_level), &level)) {
+        fprintf(stderr, "gtv-console: LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR\n");
+        return 2;
+    }
+    gtv_log_set_level(level);
+    int rc = run(&console);
+    gtv_config_finish(&console.options, gtv_console_option_table, gtv_console_option_count);
+    return rc;
+}

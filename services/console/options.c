@@ -1,0 +1,29 @@
+#include "services/console/options.h"
+
+#define AT(field) offsetof(struct gtv_console_options, field)
+
+const struct gtv_option gtv_console_option_table[] = {
+    {"CONSOLE_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
+     "Address to listen on; 0.0.0.0 in containers."},
+    {"CONSOLE_PORT", GTV_OPT_INT, AT(port), "8002", 0, 65535, false,
+     "Port to listen on; 0 lets the system choose."},
+    {"REDIS_URL", GTV_OPT_STRING, AT(redis_url), "redis://redis_cache:6379/2", 0, 0, true,
+     "redis://[user:pass@]host:port/db or unix:///path/to.sock?db=2."},
+    {"DATABASE_URL", GTV_OPT_STRING, AT(database_url), "sqlite:./var/console/console.db", 0, 0, true,
+     "Where detections are stored: sqlite:/path/to/file.db."},
+    {"STREAMING_URL", GTV_OPT_STRING, AT(streaming_url), "http://streaming:8001", 0, 0, false,
+     "The streaming service, asked for the state of the cameras."},
+    {"PUBLIC_BASE", GTV_OPT_STRING, AT(public_base), "/streaming", 0, 0, false,
+     "What the door puts in front of the streaming service's paths; stream_url in answers begins with it."},
+    {"GTV_WEB_DIR", GTV_OPT_STRING, AT(web_dir), "./web", 0, 0, false, "Folder of the page."},
+    {"GTV_HLSJS_DIR", GTV_OPT_STRING, AT(hlsjs_dir), NULL, 0, 0, false,
+     "Folder with hls.min.js and hls.worker.js (dist of hls.js); the page plays no video without it."},
+    {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with console.json (OpenAPI)."},
+    {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, AT(docs_ui_dir), NULL, 0, 0, false,
+     "Folder of swagger-ui-dist, for /docs."},
+    {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
+     "Peers whose X-Forwarded-For is believed."},
+    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
+};
+
+const size_t gtv_console_option_count = sizeof gtv_console_option_table / sizeof *gtv_console_option_table;

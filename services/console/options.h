@@ -1,0 +1,22 @@
+// The one table of what gtv-console can be told.
+#ifndef GTV_CONSOLE_OPTIONS_H
+#define GTV_CONSOLE_OPTIONS_H
+
+#include "lib/config/config.h"
+
+struct gtv_console_options {
+    char *host;
+    int64_t port;
+    char *redis_url;
+    char *database_url;
+    char *streaming_url;
+    char *public_base;
+    char *web_dir, *hlsjs_dir, *api_dir, *docs_ui_dir;
+    char *trusted_proxies;
+    char *log_level;
+};
+
+extern const struct gtv_option gtv_console_option_table[];
+extern const size_t gtv_console_option_count;
+
+#endif

@@ -1,0 +1,58 @@
+#include "lib/base/clock.h"
+#include "services/console/api.h"
+
+#include <stdlib.h>
+
+static void handle_health(struct gtv_http_request *req, void *user)
+{
+    struct gtv_console *c = user;
+    char when[GTV_ISO8601_CAP];
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc)
+        abort(); // a small allocation
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_obj_add_str(doc, o, "status", "ok");
+    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", gtv_iso8601_utc(gtv_wall_ms(), when));
+    yyjson_mut_obj_add_bool(doc, o, "redis", gtv_redis_up(c->redis));
+    yyjson_mut_obj_add_bool(doc, o, "database", gtv_store_healthy(c->store));
+    yyjson_mut_obj_add_str(doc, o, "version", GTV_VERSION);
+    gtv_reply_json(req, 200, doc);
+}
+
+// Links of the reference are relative: with a slash at its end they would point a folder too deep.
+static void handle_docs_slash(struct gtv_http_request *req, void *user)
+{
+    const struct gtv_http_header headers[] = {{GTV_STR("Location"), GTV_STR("../docs")}};
+    gtv_http_reply(req, 307, headers, 1, NULL);
+}
+
+const struct gtv_http_route gtv_console_routes[] = {
+    {"GET", "/api/cameras/", gtv_handle_cameras, 0, "Cameras"},
+    {"GET", "/api/cameras", gtv_handle_cameras, 0, "Cameras"},
+    {"GET", "/api/cameras/{id}/", gtv_handle_camera, 0, "One camera"},
+    {"GET", "/api/cameras/{id}", gtv_handle_camera, 0, "One camera"},
+    {"GET", "/api/detections/", gtv_handle_detections, 0, "Stored detections, newest first"},
+    {"GET", "/api/detections", gtv_handle_detections, 0, "Stored detections, newest first"},
+    {"GET", "/api/health", handle_health, 0, "The process is alive"},
+    {"GET", "/api/health/", handle_health, 0, "The process is alive"},
+    {"GET", "/health", handle_health, 0, "The process is alive"},
+    // The door passes /api/ on as it is, so that the reference has a place there too.
+    {"GET", "/api/openapi.json", gtv_handle_openapi, 0, "This API as OpenAPI 3.1"},
+    {"GET", "/api/docs", gtv_handle_docs, 0, "Interactive reference"},
+    {"GET", "/api/docs/", handle_docs_slash, 0, "Interactive reference"},
+    {"GET", "/docs/", handle_docs_slash, 0, "Interactive reference"},
+    {"GET", "/api/docs/{file}", gtv_handle_docs_file, 0, "Files of the interactive reference"},
+    GTV_SERVICE_PAGE_ROUTES,
+    // The page: its files by name, so that nothing else of its folder is public.
+    {"GET", "/", gtv_site_handle, 0, "The page"},
+    {"GET", "/index.html", gtv_site_handle, 0, "The page"},
+    {"GET", "/style.css", gtv_site_handle, 0, "The page's looks"},
+    {"GET", "/icons.svg", gtv_site_handle, 0, "The page's icons"},
+    {"GET", "/favicon.svg", gtv_site_handle, 0, "The page's own icon"},
+    {"GET", "/js/{file}", gtv_site_handle, 0, "The page's modules"},
+    {"GET", "/i18n/{file}", gtv_site_handle, 0, "The page's words"},
+    {"GET", "/vendor/{file}", gtv_site_handle_vendor, 0, "hls.js"},
+};
+
+const size_t gtv_console_route_count = sizeof gtv_console_routes / sizeof *gtv_console_routes;

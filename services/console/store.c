@@ -1,0 +1,228 @@
+#include "services/console/store.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/queue.h"
+#include "lib/log/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RETRY_MS = 1000, WARN_EVERY_MS = 30000 };
+
+static const struct gtv_log log_store = {"console", "part", "store"};
+
+struct item {
+    bool is_query;
+    // rows
+    struct gtv_db_detection *rows;
+    size_t count;
+    char last_event[GTV_DB_EVENT_CAP];
+    // query, and then its answer
+    struct gtv_db_filter filter;
+    void (*fn)(void *arg, const struct gtv_store_result *r);
+    void *arg;
+    int64_t total;
+    struct gtv_error err;
+    bool failed;
+};
+
+// Rows that wait for their transaction. SQL thread only.
+struct batch {
+    struct gtv_db_detection rows[GTV_STORE_BATCH];
+    size_t count;
+    char last_event[GTV_DB_EVENT_CAP];
+    bool open;       // something is in it
+    int64_t due_ms;  // monotonic: when it is written at the latest
+    int64_t warn_ms; // monotonic: no warning before
+};
+
+struct gtv_store {
+    struct gtv_db *db; // SQL thread only
+    struct gtv_loop *loop;
+    struct gtv_queue *queue;
+    pthread_t thread;
+    struct batch batch;
+    atomic_bool healthy, closing;
+    int64_t drop_warn_ms; // loop thread only
+    struct gtv_counter *stored, *dropped, *failures;
+    struct gtv_gauge *waiting;
+};
+
+static void free_item(void *p)
+{
+    struct item *i = p;
+    if (i)
+        free(i->rows);
+    free(i);
+}
+
+static void answer(void *p)
+{
+    struct item *i = p;
+    const struct gtv_store_result r = {
+        .rows = i->rows, .count = i->count, .total = i->total, .err = i->failed ? &i->err : NULL};
+    i->fn(i->arg, &r);
+    free_item(i);
+}
+
+// False when the rows are still there, to be tried again.
+static bool flush(struct gtv_store *s)
+{
+    struct batch *b = &s->batch;
+    struct gtv_error err = {0};
+    if (!b->open)
+        return true;
+    int64_t now = gtv_mono_ms();
+    if (!gtv_db_store(s->db, b->rows, b->count, b->last_event, &err)) {
+        atomic_store(&s->healthy, false);
+        gtv_counter_add(s->failures, 1);
+        if (now >= b->warn_ms) {
+            gtv_log_error(&log_store, "detections cannot be stored, trying again", "waiting=%zu cause=\"%s\"",
+                          b->count, err.message);
+            b->warn_ms = now + WARN_EVERY_MS;
+        }
+        b->due_ms = now + RETRY_MS;
+        return false;
+    }
+    atomic_store(&s->healthy, true);
+    gtv_counter_add(s->stored, b->count);
+    b->count = 0;
+    b->open = false;
+    return true;
+}
+
+static void add_rows(struct gtv_store *s, const struct item *i)
+{
+    struct batch *b = &s->batch;
+    if (b->count + i->count > GTV_STORE_BATCH && !flush(s)) {
+        // The disc has been refusing for long: what is oldest is given up, so that memory stays bounded.
+        gtv_counter_add(s->dropped, b->count);
+        b->count = 0;
+    }
+    if (!b->open) {
+        b->open = true;
+        b->due_ms = gtv_mono_ms() + GTV_STORE_BATCH_MS;
+    }
+    for (size_t k = 0; k < i->count && b->count < GTV_STORE_BATCH; k++)
+        b->rows[b->count++] = i->rows[k];
+    snprintf(b->last_event, sizeof b->last_event, "%s", i->last_event);
+}
+
+// The item goes back to the loop, or is freed when that has stopped.
+static void run_query(struct gtv_store *s, struct item *i)
+{
+    (void)flush(s); // what was reported before the question belongs in the answer
+    i->rows = calloc((size_t)i->filter.limit, sizeof *i->rows);
+    if (!i->rows) {
+        i->failed = true;
+        gtv_error_set(&i->err, GTV_E_LIMIT, NULL, "no memory for the answer");
+    } else {
+        i->failed = !gtv_db_find(s->db, &i->filter, i->rows, &i->count, &i->total, &i->err);
+    }
+    if (!gtv_loop_post(s->loop, answer, i))
+        free_item(i);
+}
+
+static int wait_ms(const struct batch *b)
+{
+    if (!b->open)
+        return -1;
+    int64_t left = b->due_ms - gtv_mono_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+static void *sql_thread(void *arg)
+{
+    struct gtv_store *s = arg;
+    bool closing = false;
+    pthread_setname_np(pthread_self(), "console-sql");
+    while (!closing) {
+        struct item *i = gtv_queue_pop(s->queue, wait_ms(&s->batch));
+        gtv_gauge_set(s->waiting, (int64_t)gtv_queue_count(s->queue));
+        if (i && i->is_query) {
+            run_query(s, i);
+        } else if (i) {
+            add_rows(s, i);
+            free_item(i);
+        }
+        closing = !i && atomic_load(&s->closing);
+        if (s->batch.open && (closing || gtv_mono_ms() >= s->batch.due_ms))
+            (void)flush(s);
+    }
+    return NULL;
+}
+
+struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, struct gtv_metrics *metrics)
+{
+    struct gtv_store *s = GTV_NEW(struct gtv_store);
+    s->db = db;
+    s->loop = loop;
+    s->queue = gtv_queue_create(GTV_STORE_QUEUE);
+    atomic_init(&s->healthy, true);
+    atomic_init(&s->closing, false);
+    s->stored = gtv_metrics_counter(metrics, "console_detections_stored_total", "",
+                                    "Detections written to the database");
+    s->dropped = gtv_metrics_counter(metrics, "console_detections_dropped_total", "",
+                                     "Detections given up because the database was too slow or failing");
+    s->failures =
+        gtv_metrics_counter(metrics, "console_store_failures_total", "", "Transactions that failed");
+    s->waiting = gtv_metrics_gauge(metrics, "console_store_queue", "", "Items waiting for the SQL thread");
+    if (pthread_create(&s->thread, NULL, sql_thread, s) != 0)
+        abort(); // at start-up, without a thread there is no service
+    return s;
+}
+
+void gtv_store_destroy(struct gtv_store *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->closing, true);
+    gtv_queue_close(s->queue);
+    pthread_join(s->thread, NULL);
+    gtv_queue_destroy(s->queue, free_item);
+    gtv_db_close(s->db);
+    free(s);
+}
+
+void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, size_t n, const char *last_event)
+{
+    struct item *i = GTV_NEW(struct item);
+    snprintf(i->last_event, sizeof i->last_event, "%s", last_event);
+    i->count = n;
+    if (n) {
+        i->rows = gtv_alloc(n * sizeof *rows);
+        memcpy(i->rows, rows, n * sizeof *rows);
+    }
+    if (gtv_queue_push(s->queue, i))
+        return;
+    gtv_counter_add(s->dropped, n);
+    int64_t now = gtv_mono_ms();
+    if (n && now >= s->drop_warn_ms) {
+        gtv_log_warn(&log_store, "the database is too slow, detections are dropped", "queue=%d",
+                     (int)GTV_STORE_QUEUE);
+        s->drop_warn_ms = now + WARN_EVERY_MS;
+    }
+    free_item(i);
+}
+
+bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter,
+                    void (*fn)(void *arg, const struct gtv_store_result *r), void *arg)
+{
+    struct item *i = GTV_NEW(struct item);
+    i->is_query = true;
+    i->filter = *filter;
+    i->fn = fn;
+    i->arg = arg;
+    if (gtv_queue_push(s->queue, i))
+        return true;
+    free_item(i);
+    return false;
+}
+
+bool gtv_store_healthy(struct gtv_store *s)
+{
+    return atomic_load(&s->healthy);
+}

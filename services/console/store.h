@@ -1,0 +1,41 @@
+// The SQL thread: what comes from the loop waits in one bounded queue, rows are written in batches, answers
+// go back by gtv_loop_post.
+#ifndef GTV_CONSOLE_STORE_H
+#define GTV_CONSOLE_STORE_H
+
+#include "lib/loop/loop.h"
+#include "lib/metrics/metrics.h"
+#include "services/console/db.h"
+
+enum {
+    GTV_STORE_QUEUE =
+        4096, // items between loop and thread; when it is full, detections are dropped and counted
+    GTV_STORE_BATCH = 512,    // rows in one transaction at most
+    GTV_STORE_BATCH_MS = 200, // how long a row waits for company
+};
+
+struct gtv_store;
+
+// What a query found; lives until the callback returns. err is NULL when all went well.
+struct gtv_store_result {
+    const struct gtv_db_detection *rows;
+    size_t count;
+    int64_t total;
+    const struct gtv_error *err;
+};
+
+// Starts the thread, which owns db from here on and closes it. metrics must outlive the store.
+struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, struct gtv_metrics *metrics);
+// Writes what waits and joins the thread. Callbacks that were not yet called get their chance while the loop
+// is destroyed.
+void gtv_store_destroy(struct gtv_store *s);
+
+// Loop thread. Copies the rows (n <= GTV_MAX_OBJECTS; 0 only moves last_event on). Never blocks.
+void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, size_t n,
+                   const char *last_event);
+// Loop thread. fn is called on the loop, once; false (and never) when the queue is full.
+bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter,
+                    void (*fn)(void *arg, const struct gtv_store_result *r), void *arg) GTV_WARN_UNUSED;
+bool gtv_store_healthy(struct gtv_store *s); // any thread: the last write went well
+
+#endif
