@@ -60,7 +60,9 @@ struct axis {
 static bool axis_init(struct axis *a, int in, int out)
 {
     double scale = (double)in / out;
-    double reach = fmax(scale, 1);
+    // Below a half nothing is lost by the two nearest pixels alone, and the detectors find the same; from
+    // there on all must count.
+    double reach = scale < 2 ? 1 : scale;
     a->taps = (int)ceil(reach) * 2 + 1;
     if (a->taps > in)
         a->taps = in;

@@ -17,8 +17,8 @@ struct gtv_geometry {
 void gtv_geometry_init(struct gtv_geometry *g, const struct gtv_model *m, int full_width, int full_height);
 
 // Resamples a u8 RGB picture of any size (the full one, or one decoded at a smaller scale) into its place in
-// the input and fills the padding. Triangle filter, as wide as the reduction asks for. stride in bytes. False
-// only without memory.
+// the input and fills the padding. Triangle filter: bilinear, and as wide as the reduction asks for from a
+// half on. stride in bytes. False only without memory.
 bool gtv_geometry_fill(const struct gtv_geometry *g, const uint8_t *rgb, int width, int height, size_t stride,
                        uint8_t *input) GTV_WARN_UNUSED;
 // The padding alone, for callers that scale by other means.

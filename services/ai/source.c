@@ -15,7 +15,7 @@
 
 enum {
     IO_TIMEOUT_MS = 10000,     // no byte from the relay for that long: connect again
-    DECODE_TIMEOUT_MS = 15000, // packets, but no picture
+    DECODE_TIMEOUT_MS = 10000, // packets, but no picture
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MAX_MS = 10000,
     LAG_SKIP_MS = 1000, // behind by that much: leave out frames that nothing refers to

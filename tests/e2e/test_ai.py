@@ -418,7 +418,7 @@ def test_a_camera_is_watched_and_its_boxes_are_right(watching, relay, truth):
     relay.modes["/cam_1/relay"] = "live"
     watching.cameras.put(1)
     wait_until(lambda: watching.status(1)["watching"], 20, what="camera 1 watched")
-    time.sleep(12)
+    time.sleep(10)
     status = watching.status(1)
     assert status["codec"] == "h264" and (status["width"], status["height"]) == (1280, 720)
     assert 2 <= status["fps"] <= 5.5 and 10 <= status["decoded_fps"] <= 20, status
@@ -545,3 +545,40 @@ def test_accuracy_on_labelled_pictures(spawn, redis_module, models):
                 found += min(box[2:]) >= 24
     # The reference implementation has .57 and .75 on these pictures.
     assert hits / wanted >= 0.55 and hits / found >= 0.72, (hits, found, wanted)
+
+
+# --- With the real media node and a real camera ---
+
+
+def test_boxes_keep_step_with_the_media_node(spawn, redis_server, models, rtsp_camera, truth):
+    """The offset between the camera's clip and the wall clock is not known, but one offset must fit all events."""
+    camera = rtsp_camera()
+    api, hls = free_port(), free_port()
+    media = spawn("gtv-media", env={"MEDIA_API_PORT": api, "MEDIA_HLS_PORT": hls, "MEDIA_DATA": redis_server.folder},
+                  ready=f"http://127.0.0.1:{api}/v3/paths/list")
+    added = requests.post(f"http://127.0.0.1:{api}/v3/config/paths/add/cam_1", json={"source": camera.url}, timeout=5)
+    assert added.status_code == 200, added.text
+    ai = Ai(spawn, redis_server.port, models, f"http://127.0.0.1:{hls}", AI_CAMERA_CONFIDENCE="0.3")
+    cameras = Cameras(redis_server.client())
+    cameras.put(1)
+    wait_until(lambda: ai.get("/cameras/1/status").json()["watching"], 20, what="camera 1 watched")
+    time.sleep(15)
+    events = [event for _, _, event in cameras.events()]
+    assert len(events) > 20
+    frames = [(event["wall_ms"] * 15 / 1000, event["data"]["objects"]) for event in events]
+
+    def score(offset):
+        hits = misses = 0
+        for number, found in frames:
+            for kind, box in truth.get(round(number + offset) % 900, []):
+                hit = bool(matches(kind, box, found))
+                hits, misses = hits + hit, misses + (not hit)
+        return hits / (hits + misses) if hits + misses > 20 else 0
+
+    best = max(range(900), key=score)
+    assert score(best) >= 0.7, (best, score(best))
+    latencies = sorted(event["data"]["latency_ms"] for event in events)
+    assert 0 <= latencies[0] and latencies[len(latencies) // 2] < 1500, latencies
+    assert ai.get("/cameras/1/status").json()["cause"] is None
+    media.stop()
+    wait_until(lambda: "refused" in ai.get("/cameras/1/status").json()["cause"], 20, what="the media node's absence named")
