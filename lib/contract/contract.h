@@ -1,4 +1,5 @@
-// What the programs share: Redis keys, the event envelope, the error shape. Nothing else passes between them but HTTP.
+// What the programs share: Redis keys, the event envelope, the error shape. Nothing else passes between them
+// but HTTP.
 #ifndef GTV_CONTRACT_CONTRACT_H
 #define GTV_CONTRACT_CONTRACT_H
 
@@ -6,11 +7,12 @@
 #include "lib/json/json.h"
 
 // ---- Redis keys, all in db 2 ----
-#define GTV_KEY_EVENTS       "gtv:events"       // stream: fields stream, type, json; trimmed to GTV_EVENTS_MAXLEN entries
-#define GTV_EVENTS_MAXLEN    20000
-#define GTV_KEY_CAMERAS      "gtv:cameras"      // hash: camera id -> camera JSON (struct gtv_camera), the desired state
-#define GTV_KEY_CAMERAS_NEWS "gtv:cameras:news" // stream: field id; an entry for each change of the hash (bounded 1000)
-#define GTV_KEY_STATS        "streaming:stats"  // string: stats JSON, expiry 60 s (old clients read it)
+#define GTV_KEY_EVENTS    "gtv:events" // stream: fields stream, type, json; trimmed to GTV_EVENTS_MAXLEN entries
+#define GTV_EVENTS_MAXLEN 20000
+#define GTV_KEY_CAMERAS   "gtv:cameras" // hash: camera id -> camera JSON (struct gtv_camera), the desired state
+#define GTV_KEY_CAMERAS_NEWS                                                                                 \
+    "gtv:cameras:news" // stream: field id; an entry for each change of the hash (bounded 1000)
+#define GTV_KEY_STATS "streaming:stats" // string: stats JSON, expiry 60 s (old clients read it)
 
 // ---- A camera as provisioned ----
 #define GTV_CAMERA_NAME_MAX 128
@@ -23,15 +25,17 @@ struct gtv_camera {
     int64_t created_ms; // wall clock
 };
 bool gtv_camera_parse(yyjson_val *obj, struct gtv_camera *out, struct gtv_error *err) GTV_WARN_UNUSED;
-struct gtv_bytes *gtv_camera_write(const struct gtv_camera *c) GTV_WARN_UNUSED; // JSON, with credentials: for Redis only
+struct gtv_bytes *
+gtv_camera_write(const struct gtv_camera *c) GTV_WARN_UNUSED; // JSON, with credentials: for Redis only
 #define GTV_CAMERA_PATH_CAP 32
 const char *gtv_camera_path(int64_t id, char out[GTV_CAMERA_PATH_CAP]); // "cam_7"
 bool gtv_camera_path_parse(struct gtv_str path, int64_t *id) GTV_WARN_UNUSED;
 
 // ---- Events ----
-// Envelope (version 1): {"v":1,"type":T,"stream":"cam_1","timestamp":"...Z","wall_ms":N,"data":{...}}; on the wire to browsers an "id" (the
-// Redis entry's) is put in front. Types: status, detection, alert. wall_ms is the moment in front of the camera, the clock of
-// EXT-X-PROGRAM-DATE-TIME; timestamp is the same moment as RFC 3339.
+// Envelope (version 1): {"v":1,"type":T,"stream":"cam_1","timestamp":"...Z","wall_ms":N,"data":{...}}; on the
+// wire to browsers an "id" (the Redis entry's) is put in front. Types: status, detection, alert. wall_ms is
+// the moment in front of the camera, the clock of EXT-X-PROGRAM-DATE-TIME; timestamp is the same moment as
+// RFC 3339.
 #define GTV_EVENT_VERSION 1
 enum { GTV_MAX_OBJECTS = 100 };
 
@@ -40,8 +44,10 @@ struct gtv_detected {
     double confidence;    // 0..1
     int x, y, w, h;       // pixels of the frame, x,y top-left
 };
-// data of a detection: {"camera_id","frame":{"width","height"},"model","latency_ms","objects":[{"object_type","confidence","bbox":{x,y,w,h},
-// "plate_number":null}]}. latency_ms: from the frame's arrival in the media node's clock (wall_ms) to the publication.
+// data of a detection:
+// {"camera_id","frame":{"width","height"},"model","latency_ms","objects":[{"object_type","confidence","bbox":{x,y,w,h},
+// "plate_number":null}]}. latency_ms: from the frame's arrival in the media node's clock (wall_ms) to the
+// publication.
 struct gtv_detection_event {
     int64_t camera_id;
     int64_t wall_ms;
@@ -52,23 +58,29 @@ struct gtv_detection_event {
     size_t count;
 };
 struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e) GTV_WARN_UNUSED;
-// data: {"camera_id","state":"connected|disconnected|...","cause":text or null,"cause_code":machine-readable or null}. Redacted.
-struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state, const char *cause,
-                                   int64_t wall_ms) GTV_WARN_UNUSED;
-struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state, const char *cause,
-                                         const char *cause_code, int64_t wall_ms) GTV_WARN_UNUSED;
+// data: {"camera_id","state":"connected|disconnected|...","cause":text or null,"cause_code":machine-readable
+// or null}. Redacted.
+struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state,
+                                   const char *cause, int64_t wall_ms) GTV_WARN_UNUSED;
+struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state,
+                                         const char *cause, const char *cause_code,
+                                         int64_t wall_ms) GTV_WARN_UNUSED;
 
 // ---- Errors ----
-// {"detail": text, "code": machine-readable, "field": name or null}. message NULL: the code's default text. Redacted.
-void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const char *field, const char *message);
+// {"detail": text, "code": machine-readable, "field": name or null}. message NULL: the code's default text.
+// Redacted.
+void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const char *field,
+                     const char *message);
 void gtv_reply_error_from(struct gtv_http_request *req, const struct gtv_error *err);
-// FastAPI's 422 shape for a body field: {"detail":[{"loc":["body",field],"msg":...,"type":"value_error"}],"code":"invalid","field":field}
+// FastAPI's 422 shape for a body field:
+// {"detail":[{"loc":["body",field],"msg":...,"type":"value_error"}],"code":"invalid","field":field}
 void gtv_reply_invalid(struct gtv_http_request *req, const struct gtv_error *err);
 // Serialises and frees doc; application/json.
 void gtv_reply_json(struct gtv_http_request *req, int status, yyjson_mut_doc *doc);
 
 // ---- Routes that every service has: /metrics, /openapi.json, /docs ----
-// user of these handlers must begin with struct gtv_service_pages (embed it first in the service's own struct).
+// user of these handlers must begin with struct gtv_service_pages (embed it first in the service's own
+// struct).
 struct gtv_service_pages {
     struct gtv_metrics *metrics;
     struct gtv_http_files *openapi; // folder api/: <name>.json
@@ -77,12 +89,15 @@ struct gtv_service_pages {
 };
 void gtv_handle_metrics(struct gtv_http_request *req, void *user);
 void gtv_handle_openapi(struct gtv_http_request *req, void *user);
-void gtv_handle_docs(struct gtv_http_request *req, void *user);      // GET /docs: the page (relative links, so that it works behind a prefix)
+void gtv_handle_docs(struct gtv_http_request *req,
+                     void *user); // GET /docs: the page (relative links, so that it works behind a prefix)
 void gtv_handle_docs_file(struct gtv_http_request *req, void *user); // GET /docs/{file}
-#define GTV_SERVICE_PAGE_ROUTES                                                                                \
-    {"GET", "/metrics", gtv_handle_metrics, 0, "Prometheus metrics"},                                          \
-    {"GET", "/openapi.json", gtv_handle_openapi, 0, "This API as OpenAPI 3.1"},                                \
-    {"GET", "/docs", gtv_handle_docs, 0, "Interactive reference"},                                             \
-    {"GET", "/docs/{file}", gtv_handle_docs_file, 0, "Files of the interactive reference"}
+#define GTV_SERVICE_PAGE_ROUTES                                                                              \
+    {"GET", "/metrics", gtv_handle_metrics, 0, "Prometheus metrics"},                                        \
+        {"GET", "/openapi.json", gtv_handle_openapi, 0, "This API as OpenAPI 3.1"},                          \
+        {"GET", "/docs", gtv_handle_docs, 0, "Interactive reference"},                                       \
+    {                                                                                                        \
+        "GET", "/docs/{file}", gtv_handle_docs_file, 0, "Files of the interactive reference"                 \
+    }
 
 #endif

@@ -70,8 +70,8 @@ static void add_cause(yyjson_mut_doc *doc, yyjson_mut_val *data, const char *nam
     }
 }
 
-struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state, const char *cause,
-                                         const char *cause_code, int64_t wall_ms)
+struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state,
+                                         const char *cause, const char *cause_code, int64_t wall_ms)
 {
     yyjson_mut_val *data;
     yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
@@ -84,8 +84,8 @@ struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, 
     return gtv_json_write(doc);
 }
 
-struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state, const char *cause,
-                                   int64_t wall_ms)
+struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state,
+                                   const char *cause, int64_t wall_ms)
 {
     return gtv_event_status_coded(stream, camera_id, state, cause, NULL, wall_ms);
 }

@@ -14,15 +14,15 @@ void gtv_http_client_destroy(struct gtv_http_client *c); // cancels what runs, w
 struct gtv_http_fetch_options {
     const char *method; // NULL: GET
     const char *url;
-    const char *user, *password;   // Basic, or NULL
-    const char *const *headers;    // "Name: value" ..., NULL-terminated, or NULL
-    const void *body;              // copied; NULL: none
+    const char *user, *password; // Basic, or NULL
+    const char *const *headers;  // "Name: value" ..., NULL-terminated, or NULL
+    const void *body;            // copied; NULL: none
     size_t body_len;
-    unsigned connect_timeout_ms;   // 0: 5,000
-    unsigned timeout_ms;           // whole fetch; 0: 10,000
-    unsigned stall_timeout_ms;     // no byte for that long; 0: as timeout_ms
-    size_t max_body;               // 0: 1 MiB; beyond it the fetch fails with GTV_E_TOO_LARGE
-    bool stream;                   // true: bodies go to on_data only and are not collected (timeout_ms 0 then means none)
+    unsigned connect_timeout_ms; // 0: 5,000
+    unsigned timeout_ms;         // whole fetch; 0: 10,000
+    unsigned stall_timeout_ms;   // no byte for that long; 0: as timeout_ms
+    size_t max_body;             // 0: 1 MiB; beyond it the fetch fails with GTV_E_TOO_LARGE
+    bool stream; // true: bodies go to on_data only and are not collected (timeout_ms 0 then means none)
     // A redirect is never followed; the caller sees it.
 };
 
@@ -35,9 +35,10 @@ struct gtv_http_response {
 };
 
 struct gtv_http_fetch_callbacks {
-    void (*on_head)(void *arg, const struct gtv_http_response *r);         // may be NULL; body is NULL here
-    void (*on_data)(void *arg, const void *data, size_t n);                // when streaming
-    void (*on_done)(void *arg, const struct gtv_http_response *r, const struct gtv_error *err); // err NULL: complete; r NULL: no answer came
+    void (*on_head)(void *arg, const struct gtv_http_response *r); // may be NULL; body is NULL here
+    void (*on_data)(void *arg, const void *data, size_t n);        // when streaming
+    void (*on_done)(void *arg, const struct gtv_http_response *r,
+                    const struct gtv_error *err); // err NULL: complete; r NULL: no answer came
 };
 
 // Calls back on the loop, never before it returned. The fetch is gone after on_done.

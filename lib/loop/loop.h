@@ -10,7 +10,8 @@ struct gtv_loop;
 
 // Not running yet. `name` (<= 15 bytes) names the thread.
 struct gtv_loop *gtv_loop_create(const char *name);
-void gtv_loop_destroy(struct gtv_loop *loop); // after it stopped; closes what handles are left; NULL is accepted
+void gtv_loop_destroy(
+    struct gtv_loop *loop); // after it stopped; closes what handles are left; NULL is accepted
 
 uv_loop_t *gtv_loop_uv(struct gtv_loop *loop); // for use on the loop's own thread only
 
@@ -19,8 +20,8 @@ void gtv_loop_start(struct gtv_loop *loop); // on a thread of its own
 void gtv_loop_stop(struct gtv_loop *loop);  // any thread: ends the run after the posts made so far
 void gtv_loop_join(struct gtv_loop *loop);  // waits for a started thread to end
 
-// Any thread: runs fn(arg) on the loop's thread, in order of posting. False when 65,536 are waiting or the loop was stopped: fn will
-// not run and arg stays the caller's.
+// Any thread: runs fn(arg) on the loop's thread, in order of posting. False when 65,536 are waiting or the
+// loop was stopped: fn will not run and arg stays the caller's.
 bool gtv_loop_post(struct gtv_loop *loop, void (*fn)(void *arg), void *arg) GTV_WARN_UNUSED;
 
 // A timer on the loop's own thread. repeat_ms 0 fires once. Destroy is allowed inside the callback.
