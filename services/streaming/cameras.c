@@ -213,10 +213,11 @@ void gtv_cameras_put(struct gtv_cameras *c, struct gtv_redis *redis, const struc
 bool gtv_cameras_remove(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id)
 {
     struct gtv_camera known;
-    if (!gtv_cameras_get(c, id, &known))
-        return false;
-    change(c, redis, id, NULL);
-    return true;
+    bool found = gtv_cameras_get(c, id, &known);
+    // Before Redis was read it may hold a camera that we do not know yet: it must not come back.
+    if (found || !c->loaded)
+        change(c, redis, id, NULL);
+    return found;
 }
 
 // ---- reading from Redis ----

@@ -9,8 +9,10 @@
 #include "services/streaming/stats.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { DRAIN_MS = 3000 };
@@ -20,9 +22,35 @@ static bool has(const char *s)
     return s && *s;
 }
 
+// With SO_REUSEPORT the kernel would let a second program share our port: half of the requests would go to
+// each.
+static bool port_is_free(const char *host, int port)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof(struct sockaddr_in);
+    if (uv_ip4_addr(host, port, (struct sockaddr_in *)&ss) != 0) {
+        if (uv_ip6_addr(host, port, (struct sockaddr_in6 *)&ss) != 0)
+            return true; // listening will say what is wrong with it
+        len = sizeof(struct sockaddr_in6);
+    }
+    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    int on = 1; // connections of an earlier run that are still ending do not count
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool free_port = bind(fd, (struct sockaddr *)&ss, len) == 0 || errno != EADDRINUSE;
+    close(fd);
+    return free_port;
+}
+
 static bool listen_all(struct gtv_app *app, struct gtv_error *err)
 {
     int port = (int)app->options.port;
+    if (port && !port_is_free(app->options.host, port)) {
+        gtv_error_set(err, GTV_E_CONFLICT, "STREAMING_PORT", "port %d of %s is in use", port,
+                      app->options.host);
+        return false;
+    }
     for (size_t i = 0; i < app->worker_count; i++) {
         struct gtv_worker *w = &app->workers[i];
         const struct gtv_http_server_config config = {
@@ -35,7 +63,7 @@ static bool listen_all(struct gtv_app *app, struct gtv_error *err)
             .trusted_proxies = app->options.trusted_proxies,
         };
         w->server = gtv_http_server_create(w->loop, &config, err);
-        // The first one tells whether the port is free, and which one the system chose.
+        // The first one tells which port the system chose.
         if (!w->server ||
             !gtv_http_server_listen(w->server, app->options.host, port, app->worker_count > 1, err))
             return false;
