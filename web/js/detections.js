@@ -77,7 +77,7 @@ export class DetectionList {
     this.empty.textContent = t(this.#items.length ? "det.none" : "det.empty");
     for (const chip of this.filters.children) {
       const n = this.#items.filter((i) => i.type === chip.dataset.type).length;
-      chip.querySelector(".chip-count").textContent = n || "";
+      chip.querySelector(".chip-count").textContent = String(n);
     }
   }
 

@@ -76,7 +76,7 @@ export class AddForm {
     else if (holder) bad("id", "add.idInUse", { name: holder.name });
     if (!f.url.value.trim()) bad("url", "add.needUrl");
     else if (!rtsp) bad("url", "add.badUrl");
-    return good ? { camera_id: id, rtsp_url: rtsp, name, on_demand: f.onDemand.checked } : null;
+    return good ? { camera_id: id, rtsp_url: rtsp, name, on_demand: f.onDemand.checked, ai_enabled: f.ai.checked } : null;
   }
 
   async #submit() {

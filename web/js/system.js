@@ -8,12 +8,10 @@ import { setText } from "./ui.js";
 const DETECTOR_EVERY_MS = 15000;
 const STATS_EVERY_MS = 10000;
 
-// What /ai/health says of the detector: {ready, model, ms, message}.
+// What /ai/health says of the detector: without a model the service lives, and its message says what is missing.
 function readDetector(health) {
-  const d = health.detector ?? {};
-  const ready = d.ready ?? (d.state ? d.state === "ready" : health.status === "healthy");
-  const ms = d.avg_ms ?? health.avg_processing_time_ms;
-  return { ready, model: d.model ?? health.model ?? "", ms, message: d.message ?? d.detail ?? health.message ?? health.detail ?? "" };
+  const { model, message } = health;
+  return { ready: Boolean(model), model: model?.name ?? "", ms: health.avg_processing_time_ms, message: message ?? "" };
 }
 
 export class System {

@@ -10,11 +10,20 @@ import { el, icon, iconButton, nameButton, setIcon, setText } from "./ui.js";
 const STATUS_EVERY_MS = 4000; // how often the cause is asked for while there is no picture
 const TICK_MS = 500;
 
-// What a status answer or a status event says: {up, code, cause}.
+// Other media nodes' words for the causes that the page has sentences for.
+const CAUSE_ALIASES = {
+  unauthorized: "unauthorised",
+  timeout: "timed_out",
+  dns: "name",
+  unsupported_codec: "codec",
+};
+
+// What a status answer or a status event says; up is null while a camera is neither connected nor lost.
 function readStatus(s) {
   const state = String(s.state ?? s.status ?? "");
-  const up = s.ready === true || ["connected", "ready", "online", "running"].includes(state);
-  return { up, state, code: s.cause_code ?? s.causeCode ?? "", cause: s.cause ?? s.last_error ?? "" };
+  const up = s.ready === true || state === "connected" ? true : state === "disconnected" ? false : null;
+  const code = s.cause_code ?? "";
+  return { up, code: CAUSE_ALIASES[code] ?? code, cause: s.cause ?? "" };
 }
 
 export class Tile {
@@ -192,8 +201,8 @@ export class Tile {
     try {
       this.#setStatus(readStatus(await api.cameraStatus(this.#camera.id)));
     } catch (e) {
-      if (e.status === 404) this.#setStatus({ up: false, code: "", cause: e.message });
-      else if (!e.status) this.#setStatus({ up: null, code: "server", cause: "" });
+      if (e.status === 404) this.#setStatus({ up: false, code: "gone", cause: e.message });
+      else if (!e.status || e.status >= 500) this.#setStatus({ up: null, code: "server", cause: "" });
     }
     if (!this.#alive || this.player.state === "playing") return;
     clearTimeout(this.#statusTimer);
@@ -210,19 +219,18 @@ export class Tile {
 
   #causeText() {
     const { up, code, cause } = this.#status;
-    const known = up === false || code ? code : "";
-    if (known && has(`cause.${known}`)) return t(`cause.${known}`);
+    if (!up && code && has(`cause.${code}`)) return t(`cause.${code}`);
     if (!up && cause) return t("cause.reported", { cause });
     const { kind, status } = this.#why;
     if (kind === "media" || kind === "unsupported") return t(`cause.${kind}`);
-    if (status >= 500 && up === null) return t("cause.server");
-    return t("cause.unknown");
+    if (status === 429) return t("cause.busy");
+    return t(status >= 500 && up === null ? "cause.server" : "cause.unknown");
   }
 
   #showState() {
     const { state } = this.player ?? { state: "connecting" };
     // While the first attempt runs, a camera known to be down is already told as such.
-    const down = state === "failed" || (state !== "playing" && this.#status.up === false && this.#status.cause);
+    const down = state === "failed" || (state !== "playing" && !this.#status.up && this.#status.code);
     const shown = down ? "offline" : state === "playing" ? "live" : state === "stalled" ? "stalled" : "connecting";
     this.root.dataset.state = shown;
     setText(this.pill, t(`tile.${shown}`));
