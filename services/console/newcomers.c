@@ -40,17 +40,31 @@ void gtv_newcomers_destroy(struct gtv_newcomers *n)
     free(n);
 }
 
-double gtv_iou(const struct gtv_detected *a, const struct gtv_detected *b)
+static double area(const struct gtv_detected *d)
+{
+    return (double)d->w * d->h;
+}
+
+static double intersection(const struct gtv_detected *a, const struct gtv_detected *b)
 {
     double left = a->x > b->x ? a->x : b->x, top = a->y > b->y ? a->y : b->y;
     double a_right = (double)a->x + a->w, b_right = (double)b->x + b->w;
     double a_bottom = (double)a->y + a->h, b_bottom = (double)b->y + b->h;
     double w = (a_right < b_right ? a_right : b_right) - left;
     double h = (a_bottom < b_bottom ? a_bottom : b_bottom) - top;
-    if (w <= 0 || h <= 0)
-        return 0;
-    double both = w * h;
-    return both / ((double)a->w * a->h + (double)b->w * b->h - both);
+    return w > 0 && h > 0 ? w * h : 0;
+}
+
+double gtv_iou(const struct gtv_detected *a, const struct gtv_detected *b)
+{
+    double both = intersection(a, b);
+    return both > 0 ? both / (area(a) + area(b) - both) : 0;
+}
+
+double gtv_containment(const struct gtv_detected *a, const struct gtv_detected *b)
+{
+    double both = intersection(a, b), x = area(a), y = area(b);
+    return both > 0 ? both / (x < y ? x : y) : 0;
 }
 
 static struct view *view_of(struct gtv_newcomers *n, int64_t camera_id)
@@ -113,7 +127,8 @@ static size_t pairs_of(const struct view *v, const struct gtv_detected *objects,
             if (strcmp(objects[i].object_type, v->seen[k].object.object_type) != 0)
                 continue;
             double overlap = gtv_iou(&objects[i], &v->seen[k].object);
-            if (overlap > GTV_NEWCOMER_IOU)
+            if (overlap > GTV_NEWCOMER_IOU ||
+                gtv_containment(&objects[i], &v->seen[k].object) > GTV_NEWCOMER_CONTAINED)
                 pairs[n++] = (struct pair){overlap, i, k};
         }
     }

@@ -2,14 +2,17 @@
 // reports every vehicle at every look; one row a vehicle is what people search in.
 //
 // An object continues another when that one was seen at most GTV_NEWCOMER_MS before on the same camera, has
-// the same class, and their boxes overlap by more than GTV_NEWCOMER_IOU (intersection over union); pairs are
-// made greedily, the greatest overlap first. What continues nothing is new. One thread only.
+// the same class, and their boxes overlap by more than GTV_NEWCOMER_IOU (intersection over union), or one
+// lies in the other by more than GTV_NEWCOMER_CONTAINED (a vehicle that comes in at the border of the picture
+// grows out of its box). Pairs are made greedily, the greatest overlap first. What continues nothing is new.
+// One thread only.
 #ifndef GTV_CONSOLE_NEWCOMERS_H
 #define GTV_CONSOLE_NEWCOMERS_H
 
 #include "lib/contract/contract.h"
 
-#define GTV_NEWCOMER_IOU 0.3
+#define GTV_NEWCOMER_IOU       0.3
+#define GTV_NEWCOMER_CONTAINED 0.7
 enum {
     GTV_NEWCOMER_MS = 2000,
     GTV_NEWCOMER_CAMERAS =
@@ -27,5 +30,7 @@ size_t gtv_newcomers_take(struct gtv_newcomers *n, int64_t camera_id, int64_t wa
                           const struct gtv_detected *objects, size_t count, size_t fresh[GTV_MAX_OBJECTS]);
 
 double gtv_iou(const struct gtv_detected *a, const struct gtv_detected *b); // 0..1
+// How much of the smaller box lies in the other, 0..1.
+double gtv_containment(const struct gtv_detected *a, const struct gtv_detected *b);
 
 #endif

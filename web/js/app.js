@@ -84,6 +84,23 @@ function setUpPanel() {
   show(true);
 }
 
+// A menu is a <details>: it also closes when the focus or a click goes elsewhere, and on Escape.
+function setUpMenus() {
+  for (const menu of document.querySelectorAll("details.menu")) {
+    document.addEventListener("click", (e) => {
+      if (!menu.contains(e.target)) menu.open = false;
+    });
+    menu.addEventListener("focusout", (e) => {
+      if (e.relatedTarget && !menu.contains(e.relatedTarget)) menu.open = false;
+    });
+    menu.addEventListener("keydown", (e) => {
+      if (e.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  }
+}
+
 function setUpLanguages() {
   const mark = () => {
     for (const b of document.querySelectorAll("[data-language]"))
@@ -125,6 +142,7 @@ async function start() {
   closeOnBackdrop($("confirm"));
   setUpLanguages();
   setUpPanel();
+  setUpMenus();
   translate(document);
   for (const b of document.querySelectorAll("[data-add]")) b.addEventListener("click", () => addForm.open(wall.cameras));
   showWallState("loading");

@@ -1,6 +1,6 @@
 // Live events: WebSockets that come back by themselves, and the looks of a camera's detector kept by time.
 
-import { iou } from "./overlay.js";
+import { containment, iou } from "./overlay.js";
 
 const KEEP_MS = 60000;
 const MAX_LOOKS = 3000; // 60 s at 50 looks a second: a clock gone wrong cannot fill the memory
@@ -10,6 +10,7 @@ const PING_EVERY_MS = 20000;
 const SILENCE_MAX_MS = 50000;
 const NEW_WITHIN_MS = 2000;
 const NEW_IOU = 0.3;
+const NEW_CONTAINED = 0.7; // a vehicle at the border of the picture grows out of its box
 const MAX_SEEN = 200;
 
 // The looks of one camera, sorted by the camera's clock.
@@ -73,7 +74,8 @@ export class Newcomers {
       for (const s of this.#seen) {
         if (used.has(s) || s.object.type !== o.type) continue;
         const overlap = iou(s.object, o);
-        if (overlap > NEW_IOU && (!best || overlap > best.overlap)) best = { s, overlap };
+        const same = overlap > NEW_IOU || containment(s.object, o) > NEW_CONTAINED;
+        if (same && (!best || overlap > best.overlap)) best = { s, overlap };
       }
       if (best) {
         used.add(best.s);

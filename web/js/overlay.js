@@ -11,12 +11,21 @@ const HOLD_MIN_MS = 300;
 
 export const CLASSES = ["car", "motorcycle", "bus", "truck"];
 
-export function iou(a, b) {
+function intersection(a, b) {
   const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
   const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-  if (w <= 0 || h <= 0) return 0;
-  const both = w * h;
-  return both / (a.w * a.h + b.w * b.h - both);
+  return w > 0 && h > 0 ? w * h : 0;
+}
+
+export function iou(a, b) {
+  const both = intersection(a, b);
+  return both ? both / (a.w * a.h + b.w * b.h - both) : 0;
+}
+
+// How much of the smaller box lies in the other.
+export function containment(a, b) {
+  const both = intersection(a, b);
+  return both ? both / Math.min(a.w * a.h, b.w * b.h) : 0;
 }
 
 // Greedy pairs [i, j] of the same class, the greatest overlap first; each object is in one pair at most.
