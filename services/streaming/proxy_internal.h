@@ -1,0 +1,36 @@
+// What proxy.c (requests and who waits) and fill.c (fetches) share; nothing else includes it.
+#ifndef GTV_STREAMING_PROXY_INTERNAL_H
+#define GTV_STREAMING_PROXY_INTERNAL_H
+
+#include "services/streaming/proxy.h"
+
+struct gtv_fill;
+
+struct gtv_proxy_metrics {
+    struct gtv_counter *hits, *misses, *coalesced, *errors, *refused, *fetches, *fetch_errors, *bytes;
+};
+
+struct gtv_proxy {
+    struct gtv_worker *worker;
+    struct gtv_http_client *client;
+    struct gtv_fill *fills; // of this loop
+    char *base;
+    int64_t segment_ttl_ms;
+    struct gtv_proxy_metrics m;
+};
+
+static inline struct gtv_str gtv_entry_stream(const struct gtv_entry *e)
+{
+    return (struct gtv_str){e->key, e->stream_len};
+}
+
+// Fetches what e, which is FILLING, stands for.
+void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e);
+// Forgets the fetches; the client was destroyed before.
+void gtv_fill_end_all(struct gtv_proxy *p);
+
+// For the fill: pieces were appended, or the state of e changed. Serves who waits on this loop, and wakes the
+// others.
+void gtv_proxy_wake(struct gtv_proxy *p, struct gtv_entry *e);
+
+#endif
