@@ -27,6 +27,7 @@ struct gtv_detect_job {
 
     // Set before it is queued.
     int64_t camera_id, received_wall_ms, received_ns;
+    size_t size;           // of the request's body
     const char *field;     // of the request, which the picture came in
     yyjson_doc *doc;       // holds text
     struct gtv_str text;   // base64, or
@@ -64,17 +65,17 @@ static void reply_failure(struct gtv_ai *ai, struct gtv_http_request *req, const
 static void reply_full(struct gtv_ai *ai, struct gtv_http_request *req)
 {
     double each_ms = ai->processed ? ai->processed_ms / (double)ai->processed : 100;
-    double seconds =
-        ceil((double)ai->settings->max_queue_size * each_ms / 1000 / (double)gtv_pool_workers(ai->pool) / 2);
+    size_t waiting = gtv_pool_posted(ai->pool);
+    double seconds = ceil((double)waiting * each_ms / 1000 / (double)gtv_pool_workers(ai->pool) / 2);
     char retry_after[16], message[96];
     int n = snprintf(retry_after, sizeof(retry_after), "%d", (int)fmin(fmax(seconds, 1), 60));
-    snprintf(message, sizeof(message), "The queue is full: %lld pictures wait",
-             (long long)ai->settings->max_queue_size);
+    snprintf(message, sizeof(message), "The queue is full: %zu pictures wait, of %zu MiB", waiting,
+             ai->queued_bytes >> 20);
     gtv_ai_count_reject(ai, GTV_E_UNAVAILABLE);
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *o = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, o);
-    yyjson_mut_obj_add_str(doc, o, "detail", message);
+    yyjson_mut_obj_add_strcpy(doc, o, "detail", message);
     yyjson_mut_obj_add_str(doc, o, "code", gtv_code_name(GTV_E_UNAVAILABLE));
     yyjson_mut_obj_add_null(doc, o, "field");
     struct gtv_bytes *body = gtv_json_write(doc);
@@ -130,7 +131,7 @@ static void enlist(struct gtv_ai *ai, struct gtv_detect_job *job)
     else
         ai->jobs = job;
     ai->jobs_last = job;
-    ai->jobs_unfinished++;
+    ai->queued_bytes += job->size;
 }
 
 // Takes the request from the job; it must be answered, unless it is gone.
@@ -245,7 +246,7 @@ static void finish(void *arg)
 {
     struct gtv_detect_job *job = arg;
     struct gtv_ai *ai = job->ai;
-    ai->jobs_unfinished--;
+    ai->queued_bytes -= job->size;
     bool done = !job->err.code && job->work_ms > 0;
     if (done) {
         gtv_ai_count_processed(ai, job->work_ms);
@@ -291,7 +292,8 @@ static void submit(struct gtv_ai *ai, struct gtv_http_request *req, struct gtv_d
 {
     job->deadline_ms = gtv_mono_ms() + GTV_AI_DETECT_TIMEOUT_MS;
     job->req = req;
-    if (!gtv_pool_post(ai->pool, &job->task)) {
+    job->size = gtv_http_body(req).n;
+    if (ai->queued_bytes + job->size > GTV_AI_MAX_QUEUED || !gtv_pool_post(ai->pool, &job->task)) {
         free_job(job);
         reply_full(ai, req);
         return;

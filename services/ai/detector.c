@@ -48,7 +48,8 @@ static bool load(struct gtv_detector *d, const struct gtv_detector_config *confi
         ok = gtv_head_check(&d->model, outputs, gtv_infer_output_count(d->network), &cause);
     }
     if (!ok)
-        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "The network %s cannot be used: %s", d->model.path, cause.message);
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "The network %s cannot be used: %s", d->model.path,
+                      cause.message);
     return ok;
 }
 

@@ -11,7 +11,9 @@
 
 enum {
     GTV_AI_MAX_BODY = 10 * 1024 * 1024, // of a request with a picture
-    GTV_AI_DETECT_TIMEOUT_MS = 5000,    // from the last byte of the request to 408
+    GTV_AI_MAX_QUEUED =
+        256 * 1024 * 1024, // bytes of pictures that wait or are worked on, also of clients that have left
+    GTV_AI_DETECT_TIMEOUT_MS = 5000, // from the last byte of the request to 408
 };
 
 struct gtv_detect_job;
@@ -27,7 +29,7 @@ struct gtv_ai {
 
     // Requests for detection that are not answered yet, the oldest first, and the timer for their deadlines.
     struct gtv_detect_job *jobs, *jobs_last;
-    size_t jobs_unfinished; // jobs that a worker has not given back, answered or not
+    size_t queued_bytes; // of all jobs that a worker has not given back, answered or not
     struct gtv_timer *deadlines;
 
     uint64_t processed;  // pictures and looks
