@@ -3,6 +3,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
 #include "lib/http/client.h"
+#include "services/streaming/app.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,20 @@ static struct gtv_str error_text(yyjson_doc *doc)
                                : (struct gtv_str){"", 0};
 }
 
+// The node repeats the camera's address in its refusals: whatever secret it holds, in its query too, must not
+// come back.
+static struct gtv_str without_address(struct gtv_str text, const char *url, char *out, size_t cap)
+{
+    const char *at = *url ? memmem(text.p, text.n, url, strlen(url)) : NULL;
+    if (!at)
+        return text;
+    char shown[GTV_SHOWN_URL_CAP];
+    size_t before = (size_t)(at - text.p), after = text.n - before - strlen(url);
+    int n = snprintf(out, cap, "%.*s%s%.*s", (int)before, text.p, gtv_shown_url(url, shown), (int)after,
+                     at + strlen(url));
+    return (struct gtv_str){out, n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1};
+}
+
 static void describe(int status, struct gtv_str text, struct gtv_error *err)
 {
     if (status == 401 || status == 403)
@@ -153,7 +168,8 @@ static void config_done(void *arg, const struct gtv_http_response *r, const stru
             gtv_error_set(&err, GTV_E_UPSTREAM, NULL,
                           "the media node lost the path while it was being changed");
         } else if (!exists && !(r->status == 404 && c->removing)) {
-            describe(r->status, text, &err);
+            char clean[512];
+            describe(r->status, without_address(text, c->camera.url, clean, sizeof clean), &err);
         }
         yyjson_doc_free(doc);
     }

@@ -452,8 +452,9 @@ def test_what_the_node_is_told(proxy, origin):
 
 
 def test_a_node_that_refuses(proxy, origin):
-    origin.refuse_text = f"invalid source: 'rtsp://user:{SECRET}@192.0.2.1/x'"
-    answer = proxy.provision(1, f"rtsp://user:{SECRET}@192.0.2.1/x")
+    url = f"rtsp://user:{SECRET}@192.0.2.1/x?password={SECRET}"
+    origin.refuse_text = f"invalid source: '{url}'"
+    answer = proxy.provision(1, url)
     assert answer.status_code == 422 and answer.json()["field"] == "rtsp_url" and "invalid source" in answer.text
     assert SECRET not in answer.text and SECRET not in proxy.process.log()
     assert proxy.get("/cameras").json()["count"] == 0
