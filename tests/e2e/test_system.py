@@ -292,7 +292,7 @@ def test_stops_with_all_it_started(spawn, data_folder, tmp_path):
     children = own.pids()
     assert len(children) >= 6, children
     assert own.process.stop(signal.SIGINT) == 0
-    assert not [name for name, pid in children.items() if Path(f"/proc/{pid}").exists()]
+    wait_until(lambda: not [name for name, pid in children.items() if Path(f"/proc/{pid}").exists()], 5, what="all are gone")
 
 
 def test_a_taken_port_is_said_in_one_sentence(spawn, system, tmp_path):
