@@ -96,8 +96,10 @@ static size_t put_pes_header(uint8_t out[19], uint8_t stream_id, const struct gt
 {
     bool dts = unit->dts != unit->pts;
     uint8_t header = dts ? 10 : 5;
-    // Video may leave the length open (0); audio may not.
-    size_t len = stream_id == STREAM_ID_VIDEO ? 0 : 3U + header + es_len;
+    // A demuxer that knows the length need not wait for the next unit. Video that exceeds the 16 bits leaves
+    // it open (0).
+    size_t len = 3U + header + es_len;
+    len = len > 0xffff && stream_id == STREAM_ID_VIDEO ? 0 : len;
     const uint8_t fixed[9] = {
         0, 0, 1, stream_id, (uint8_t)(len >> 8), (uint8_t)len, 0x84, dts ? 0xc0 : 0x80, header};
     memcpy(out, fixed, sizeof fixed);
