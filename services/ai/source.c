@@ -282,7 +282,9 @@ static int open_relay(struct gtv_source *s)
     if (!s->format)
         return AVERROR(ENOMEM);
     s->format->interrupt_callback = (AVIOInterruptCB){.callback = interrupted, .opaque = s};
-    s->format->flags |= AVFMT_FLAG_NOBUFFER;
+    // The relay has one picture in each PES packet: a parser would only hold it back until it sees the next
+    // one.
+    s->format->flags |= AVFMT_FLAG_NOBUFFER | AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
     s->format->probesize = PROBE_BYTES;
     AVDictionary *options = NULL;
     char timeout_us[24];
