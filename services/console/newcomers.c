@@ -8,7 +8,8 @@
 struct seen {
     struct gtv_detected object;
     int64_t wall_ms;
-    bool taken; // in the look at hand
+    bool taken;    // in the look at hand
+    bool reported; // as new
 };
 
 struct view {
@@ -102,7 +103,7 @@ static int by_overlap(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static void remember(struct view *v, const struct gtv_detected *object, int64_t wall_ms)
+static struct seen *remember(struct view *v, const struct gtv_detected *object, int64_t wall_ms)
 {
     size_t at = v->count;
     if (at < GTV_NEWCOMER_SEEN) {
@@ -114,6 +115,7 @@ static void remember(struct view *v, const struct gtv_detected *object, int64_t 
                 at = i;
     }
     v->seen[at] = (struct seen){.object = *object, .wall_ms = wall_ms, .taken = true};
+    return &v->seen[at];
 }
 
 // Every possible continuation, the best first. At most GTV_MAX_OBJECTS * GTV_NEWCOMER_SEEN; malloc'd.
@@ -144,22 +146,25 @@ size_t gtv_newcomers_take(struct gtv_newcomers *n, int64_t camera_id, int64_t wa
         count = GTV_MAX_OBJECTS;
     struct view *v = view_of(n, camera_id);
     forget_old(v, wall_ms);
-    bool continues[GTV_MAX_OBJECTS] = {false};
+    struct seen *known[GTV_MAX_OBJECTS] = {NULL};
     struct pair *pairs;
     size_t pair_count = pairs_of(v, objects, count, &pairs);
     for (size_t i = 0; i < pair_count; i++) {
         struct seen *s = &v->seen[pairs[i].seen];
-        if (s->taken || continues[pairs[i].object])
+        if (s->taken || known[pairs[i].object])
             continue;
-        continues[pairs[i].object] = true;
-        *s = (struct seen){.object = objects[pairs[i].object], .wall_ms = wall_ms, .taken = true};
+        known[pairs[i].object] = s;
+        s->object = objects[pairs[i].object];
+        s->wall_ms = wall_ms;
+        s->taken = true;
     }
     free(pairs);
     size_t fresh_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (continues[i])
+        struct seen *s = known[i] ? known[i] : remember(v, &objects[i], wall_ms);
+        if (s->reported || (!known[i] && objects[i].confidence < GTV_NEWCOMER_SURE))
             continue;
-        remember(v, &objects[i], wall_ms);
+        s->reported = true;
         fresh[fresh_count++] = i;
     }
     return fresh_count;

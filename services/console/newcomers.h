@@ -2,17 +2,19 @@
 // reports every vehicle at every look; one row a vehicle is what people search in.
 //
 // An object continues another when that one was seen at most GTV_NEWCOMER_MS before on the same camera, has
-// the same class, and their boxes overlap by more than GTV_NEWCOMER_IOU (intersection over union), or one
-// lies in the other by more than GTV_NEWCOMER_CONTAINED (a vehicle that comes in at the border of the picture
-// grows out of its box). Pairs are made greedily, the greatest overlap first. What continues nothing is new.
-// One thread only.
+// the same class, and their boxes overlap by more than GTV_NEWCOMER_IOU (intersection over union: a
+// motorcycle moves most of its length between two looks), or one lies in the other by more than
+// GTV_NEWCOMER_CONTAINED (a vehicle that comes in at the border of the picture grows out of its box). Pairs
+// are made greedily, the greatest overlap first. What continues nothing is new: at once when the detector is
+// sure (GTV_NEWCOMER_SURE), else when a second look confirms it. One thread only.
 #ifndef GTV_CONSOLE_NEWCOMERS_H
 #define GTV_CONSOLE_NEWCOMERS_H
 
 #include "lib/contract/contract.h"
 
-#define GTV_NEWCOMER_IOU       0.3
+#define GTV_NEWCOMER_IOU       0.1
 #define GTV_NEWCOMER_CONTAINED 0.7
+#define GTV_NEWCOMER_SURE      0.6
 enum {
     GTV_NEWCOMER_MS = 2000,
     GTV_NEWCOMER_CAMERAS =

@@ -9,7 +9,8 @@ const BACKOFF_MAX_MS = 15000;
 const PING_EVERY_MS = 20000;
 const SILENCE_MAX_MS = 50000;
 const NEW_WITHIN_MS = 2000;
-const NEW_IOU = 0.3;
+const NEW_IOU = 0.1; // low: a motorcycle moves most of its length between two looks
+const NEW_SURE = 0.6; // below, a second look must confirm
 const NEW_CONTAINED = 0.7; // a vehicle at the border of the picture grows out of its box
 const MAX_SEEN = 200;
 
@@ -61,34 +62,45 @@ export class Track {
   }
 }
 
-// Tells objects that just came into view from those seen a moment ago: the list shows a vehicle once, not at every look.
+// Tells objects that just came into view from those seen a moment ago: the list shows a vehicle once, not at every look. The rule is the
+// console's (services/console/newcomers.h), so that the list and what is stored agree.
 export class Newcomers {
-  #seen = []; // {object, wallMs}
+  #seen = []; // {object, wallMs, reported}
 
   take(look) {
-    this.#seen = this.#seen.filter((s) => look.wallMs - s.wallMs <= NEW_WITHIN_MS).slice(-MAX_SEEN);
-    const fresh = [];
-    const used = new Set();
-    for (const o of look.objects) {
-      let best = null;
+    this.#seen = this.#seen
+      .filter((s) => look.wallMs >= s.wallMs && look.wallMs - s.wallMs <= NEW_WITHIN_MS)
+      .slice(-MAX_SEEN);
+    const known = this.#pair(look.objects);
+    return look.objects.filter((object, i) => {
+      let s = known.get(i);
+      if (s) Object.assign(s, { object, wallMs: look.wallMs });
+      else this.#seen.push((s = { object, wallMs: look.wallMs, reported: false }));
+      if (s.reported || (!known.has(i) && object.confidence < NEW_SURE)) return false;
+      s.reported = true;
+      return true;
+    });
+  }
+
+  // Position in the look -> what it continues, the greatest overlaps first.
+  #pair(objects) {
+    const pairs = [];
+    objects.forEach((o, i) => {
       for (const s of this.#seen) {
-        if (used.has(s) || s.object.type !== o.type) continue;
+        if (s.object.type !== o.type) continue;
         const overlap = iou(s.object, o);
-        const same = overlap > NEW_IOU || containment(s.object, o) > NEW_CONTAINED;
-        if (same && (!best || overlap > best.overlap)) best = { s, overlap };
+        if (overlap > NEW_IOU || containment(s.object, o) > NEW_CONTAINED) pairs.push({ i, s, overlap });
       }
-      if (best) {
-        used.add(best.s);
-        best.s.object = o;
-        best.s.wallMs = look.wallMs;
-      } else {
-        const s = { object: o, wallMs: look.wallMs };
-        used.add(s);
-        this.#seen.push(s);
-        fresh.push(o);
-      }
+    });
+    pairs.sort((p, q) => q.overlap - p.overlap);
+    const known = new Map();
+    const used = new Set();
+    for (const { i, s } of pairs) {
+      if (known.has(i) || used.has(s)) continue;
+      known.set(i, s);
+      used.add(s);
     }
-    return fresh;
+    return known;
   }
 }
 

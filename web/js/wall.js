@@ -5,10 +5,23 @@ import { Tile } from "./tile.js";
 import { nameButton, setText } from "./ui.js";
 
 const AUTO_MAX = 16;
+const TILE_MIN = 240; // px; smaller ones would show nothing: the wall scrolls instead
+const SHAPE = 16 / 9;
 
-function columnsFor(layout, count) {
-  if (layout !== "auto") return Number(layout);
-  return Math.min(4, Math.max(1, Math.ceil(Math.sqrt(count))));
+// The greatest width of a tile with which `count` of them fit a room of width x height, in `columns`.
+function fitWidth(columns, count, room) {
+  const rows = Math.ceil(count / columns);
+  const wide = (room.width - (columns - 1) * room.gap) / columns;
+  const high = (room.height - (rows - 1) * room.gap) / rows - 2;
+  return Math.max(TILE_MIN, Math.min(wide, high * SHAPE));
+}
+
+// How many columns make the tiles greatest.
+function bestColumns(count, room) {
+  let best = 1;
+  for (let columns = 2; columns <= count; columns++)
+    if (fitWidth(columns, count, room) > fitWidth(best, count, room)) best = columns;
+  return best;
 }
 
 export class Wall {
@@ -25,6 +38,9 @@ export class Wall {
     this.root = root;
     this.#controls = controls;
     this.#actions = { ...actions, expand: (tile) => this.#toggleExpanded(tile.camera.path) };
+    // On a narrow screen the page scrolls, and the style sheet alone says how the tiles lie.
+    this.observer = new ResizeObserver(() => this.#fit());
+    this.observer.observe(root.parentElement);
     controls.layout.addEventListener("change", () => {
       this.#layout = controls.layout.value;
       this.#page = 0;
@@ -108,12 +124,21 @@ export class Wall {
       if (place !== tile.root) this.root.insertBefore(tile.root, place);
       before = tile.root;
     }
-    const columns = columnsFor(this.#layout, onScreen.length);
-    this.root.dataset.columns = String(columns);
-    this.root.style.setProperty("--columns", String(columns));
+    this.#fit();
     this.root.classList.toggle("has-expanded", this.#tiles.has(this.#expanded));
     this.#label();
     this.#actions.socketState();
+  }
+
+  #fit() {
+    const count = this.#tiles.size;
+    if (!count) return;
+    const main = this.root.parentElement;
+    const gap = parseFloat(getComputedStyle(this.root).columnGap) || 0;
+    const room = { width: main.clientWidth - 2 * gap, height: main.clientHeight - 2 * gap, gap };
+    const columns = this.#layout === "auto" ? bestColumns(count, room) : Math.min(Number(this.#layout), count);
+    this.root.style.setProperty("--columns", String(columns));
+    this.root.style.setProperty("--tile", `${Math.floor(fitWidth(columns, count, room))}px`);
   }
 
   #label() {

@@ -5,7 +5,7 @@
 
 static struct gtv_detected box(const char *type, int x, int y, int w, int h)
 {
-    struct gtv_detected d = {.confidence = 0.5, .x = x, .y = y, .w = w, .h = h};
+    struct gtv_detected d = {.confidence = 0.75, .x = x, .y = y, .w = w, .h = h};
     snprintf(d.object_type, sizeof d.object_type, "%s", type);
     return d;
 }
@@ -55,6 +55,23 @@ static void what_makes_it_new(void **state)
     gtv_newcomers_destroy(n);
 }
 
+static void what_is_not_sure_is_confirmed_first(void **state)
+{
+    struct gtv_newcomers *n = gtv_newcomers_create();
+    struct gtv_detected d = box("car", 0, 0, 100, 50);
+    d.confidence = 0.45;
+    assert_int_equal(look(n, 1, 1000, d), 0);
+    assert_int_equal(look(n, 1, 1200, d), 1);
+    assert_int_equal(look(n, 1, 1400, d), 0);
+    // Seen once and never again.
+    d.x = 500;
+    assert_int_equal(look(n, 1, 1600, d), 0);
+    assert_int_equal(look(n, 1, 9000, d), 0);
+    d.confidence = 0.9;
+    assert_int_equal(look(n, 1, 9200, d), 1);
+    gtv_newcomers_destroy(n);
+}
+
 static void it_grows_in_from_the_border(void **state)
 {
     struct gtv_newcomers *n = gtv_newcomers_create();
@@ -95,9 +112,13 @@ static void crowds_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(overlaps),           cmocka_unit_test(a_vehicle_that_moves_is_new_once),
-        cmocka_unit_test(what_makes_it_new),  cmocka_unit_test(it_grows_in_from_the_border),
-        cmocka_unit_test(two_are_told_apart), cmocka_unit_test(crowds_are_bounded),
+        cmocka_unit_test(overlaps),
+        cmocka_unit_test(a_vehicle_that_moves_is_new_once),
+        cmocka_unit_test(what_makes_it_new),
+        cmocka_unit_test(what_is_not_sure_is_confirmed_first),
+        cmocka_unit_test(it_grows_in_from_the_border),
+        cmocka_unit_test(two_are_told_apart),
+        cmocka_unit_test(crowds_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
