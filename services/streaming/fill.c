@@ -66,7 +66,13 @@ static void status_error(struct gtv_fill *f, struct gtv_error *err)
     char words[200];
     error_words(f, words, sizeof words);
     struct gtv_str stream = gtv_entry_stream(f->entry);
-    if (f->status == 404)
+    struct gtv_path_state state;
+    bool known = gtv_states_get(f->proxy->worker->app->states, stream, &state);
+    // A camera without a picture is told with its cause, not with what the node makes of it.
+    if (f->entry->is_playlist && known && !state.ready && state.cause[0])
+        gtv_error_set(err, f->status == 404 ? GTV_E_NOT_FOUND : GTV_E_UPSTREAM, NULL,
+                      "no picture from '" GTV_STR_FMT "': %s", GTV_STR_ARG(stream), state.cause);
+    else if (f->status == 404)
         gtv_error_set(err, GTV_E_NOT_FOUND, NULL, "no such stream or file in '" GTV_STR_FMT "'%s",
                       GTV_STR_ARG(stream), words);
     else if (f->status == 504 || strstr(words, "timed out"))

@@ -25,6 +25,7 @@ struct gtv_watcher {
     // Reconciling: cameras that are missing in the node.
     struct gtv_camera *missing;
     size_t missing_count, missing_next, adding, added;
+    struct adding *adds; // under way
 };
 
 static void look(void *arg);
@@ -120,9 +121,21 @@ static void take_outage(struct gtv_watcher *w, const struct gtv_error *err)
 struct adding {
     struct gtv_watcher *watcher;
     int64_t id;
+    struct adding *prev, *next;
 };
 
 static void add_next(struct gtv_watcher *w);
+
+static void adding_free(struct adding *a)
+{
+    if (a->prev)
+        a->prev->next = a->next;
+    else
+        a->watcher->adds = a->next;
+    if (a->next)
+        a->next->prev = a->prev;
+    free(a);
+}
 
 static void added(void *arg, const struct gtv_error *err)
 {
@@ -136,7 +149,7 @@ static void added(void *arg, const struct gtv_error *err)
     } else {
         w->added++;
     }
-    free(a);
+    adding_free(a);
     add_next(w);
 }
 
@@ -150,7 +163,10 @@ static void add_next(struct gtv_watcher *w)
         if (!gtv_cameras_get(c->app->cameras, camera->id, &now))
             continue;
         struct adding *a = GTV_NEW(struct adding);
-        *a = (struct adding){w, now.id};
+        *a = (struct adding){w, now.id, NULL, w->adds};
+        if (a->next)
+            a->next->prev = a;
+        w->adds = a;
         w->adding++;
         gtv_media_apply(c->media, &now, false, added, a);
     }
@@ -251,6 +267,10 @@ void gtv_watcher_destroy(struct gtv_watcher *w)
     if (!w)
         return;
     gtv_timer_destroy(w->timer);
+    for (struct adding *a = w->adds, *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
     free(w->missing);
     free(w);
 }
