@@ -1,10 +1,9 @@
-#include "services/streaming/proxy_internal.h"
+#include "services/streaming/deliver.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 // One request that waits for an entry; freed by waiter_closed, whatever became of it.
@@ -85,74 +84,6 @@ static bool take_key(struct gtv_http_request *req, struct gtv_str *key, size_t *
     return true;
 }
 
-// ---- answers ----
-
-enum { HEAD_FIELDS = 4, HEAD_TEXT = 96 };
-
-struct head {
-    struct gtv_http_header fields[HEAD_FIELDS];
-    char cache_control[HEAD_TEXT / 2], age[HEAD_TEXT / 2];
-    size_t n;
-};
-
-static void make_head(struct head *h, const struct gtv_entry *e, struct gtv_str x_cache, int64_t age_s,
-                      bool whole)
-{
-    h->n = 0;
-    h->fields[h->n++] = (struct gtv_http_header){GTV_STR("Content-Type"), gtv_str_of(e->content_type)};
-    h->fields[h->n++] = (struct gtv_http_header){GTV_STR("X-Cache"), x_cache};
-    struct gtv_str control = GTV_STR("no-cache");
-    // While it is still arriving its life is not known; a client must not keep what may end short.
-    long long max_age_s =
-        whole ? (atomic_load_explicit(&e->expires_ms, memory_order_relaxed) - e->fetched_ms) / 1000 : 0;
-    if (max_age_s > 0) {
-        int n = snprintf(h->cache_control, sizeof h->cache_control, "public, max-age=%lld", max_age_s);
-        control = (struct gtv_str){h->cache_control, (size_t)n};
-    }
-    h->fields[h->n++] = (struct gtv_http_header){GTV_STR("Cache-Control"), control};
-    int n = snprintf(h->age, sizeof h->age, "%lld", (long long)(age_s < 0 ? 0 : age_s));
-    h->fields[h->n++] = (struct gtv_http_header){GTV_STR("Age"), {h->age, (size_t)n}};
-}
-
-// Counts the viewer; false when the stream has no room for one more.
-static bool admit(struct gtv_proxy *p, struct gtv_http_request *req, const struct gtv_entry *e, size_t bytes,
-                  int64_t now_ms)
-{
-    return gtv_viewers_touch(p->worker->app->viewers, gtv_entry_stream(e), gtv_http_peer(req),
-                             gtv_http_header(req, "User-Agent"), bytes, now_ms);
-}
-
-static void refuse(struct gtv_proxy *p, struct gtv_http_request *req)
-{
-    gtv_counter_add(p->m.refused, 1);
-    struct gtv_bytes *body = gtv_bytes_printf("{\"detail\":\"This stream has its %lld viewers; try again "
-                                              "later\",\"code\":\"too_many\",\"field\":null}",
-                                              (long long)p->worker->app->options.max_connections_per_stream);
-    const struct gtv_http_header headers[] = {
-        {GTV_STR("Content-Type"), GTV_STR("application/json")},
-        {GTV_STR("Retry-After"), GTV_STR("5")},
-    };
-    gtv_http_reply(req, 429, headers, 2, body);
-    gtv_bytes_unref(body);
-}
-
-static size_t reply_size(struct gtv_http_request *req, const struct gtv_entry *e)
-{
-    return gtv_http_is_head(req) ? 0 : e->body->len;
-}
-
-static void reply_whole(struct gtv_proxy *p, struct gtv_http_request *req, struct gtv_entry *e,
-                        struct gtv_str x_cache, int64_t now_ms)
-{
-    struct head h;
-    if (!admit(p, req, e, reply_size(req, e), now_ms)) {
-        refuse(p, req);
-        return;
-    }
-    make_head(&h, e, x_cache, (now_ms - e->fetched_ms) / 1000, true);
-    gtv_http_reply(req, 200, h.fields, h.n, e->body);
-}
-
 // ---- waiters ----
 
 static void waiter_unlist(struct gtv_waiter *w)
@@ -193,17 +124,14 @@ static void waiter_stream(struct gtv_waiter *w, int state)
     struct gtv_entry *e = w->entry;
     struct gtv_http_request *req = w->req;
     if (!w->begun) {
-        struct head h;
-        int64_t now_ms = gtv_mono_ms();
-        if (!admit(w->proxy, req, e, 0, now_ms)) {
+        if (!gtv_deliver_admit(w->proxy, req, e, 0, gtv_mono_ms())) {
             waiter_unlist(w); // before the reply, which may end the waiter
-            refuse(w->proxy, req);
+            gtv_deliver_refuse(w->proxy, req);
             return;
         }
         waiter_count(w);
         w->begun = true;
-        make_head(&h, e, waiter_x_cache(w), 0, false);
-        gtv_http_stream_begin(req, 200, h.fields, h.n, e->content_length);
+        gtv_deliver_begin(req, e, waiter_x_cache(w));
     }
     for (;;) {
         struct gtv_piece *next = w->last ? atomic_load_explicit(&w->last->next, memory_order_acquire)
@@ -217,8 +145,7 @@ static void waiter_stream(struct gtv_waiter *w, int state)
     if (state == GTV_ENTRY_FILLING)
         return;
     waiter_unlist(w);
-    gtv_viewers_add_bytes(w->proxy->worker->app->viewers, gtv_entry_stream(e), gtv_http_peer(req),
-                          gtv_http_header(req, "User-Agent"), gtv_http_is_head(req) ? 0 : w->sent);
+    gtv_deliver_sent(w->proxy, req, e, w->sent);
     if (state == GTV_ENTRY_READY)
         gtv_http_stream_end(req);
     else
@@ -241,7 +168,7 @@ static void waiter_step(struct gtv_waiter *w)
     struct gtv_http_request *req = w->req;
     if (state == GTV_ENTRY_READY) {
         waiter_count(w);
-        reply_whole(w->proxy, req, e, waiter_x_cache(w), gtv_mono_ms());
+        gtv_deliver_whole(w->proxy, req, e, waiter_x_cache(w), gtv_mono_ms());
     } else {
         gtv_counter_add(w->proxy->m.errors, 1);
         gtv_reply_error_from(req, &e->error);
@@ -354,7 +281,7 @@ void gtv_proxy_handle(struct gtv_http_request *req, void *user)
         gtv_cache_lookup(worker->app->cache, key, stream_len, is_playlist, now_ms, &e);
     if (found == GTV_CACHE_HIT) {
         gtv_counter_add(p->m.hits, 1);
-        reply_whole(p, req, e, GTV_STR("HIT"), now_ms);
+        gtv_deliver_whole(p, req, e, GTV_STR("HIT"), now_ms);
     } else {
         bool joined = join(p, e, req, found == GTV_CACHE_JOIN);
         if (found == GTV_CACHE_FILL)
@@ -364,7 +291,7 @@ void gtv_proxy_handle(struct gtv_http_request *req, void *user)
             bool ready = atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY;
             gtv_counter_add(ready ? p->m.coalesced : p->m.errors, 1);
             if (ready)
-                reply_whole(p, req, e, GTV_STR("COALESCED"), now_ms);
+                gtv_deliver_whole(p, req, e, GTV_STR("COALESCED"), now_ms);
             else
                 gtv_reply_error_from(req, &e->error);
         }
