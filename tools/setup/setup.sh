@@ -170,17 +170,23 @@ build() {
     done
     [ $# -eq 0 ] || shift
     targets=("$@")
+    configure "$name" "${options[@]}"
     local dir=$ROOT/build/$name log=$ROOT/build/$name.log
-    mkdir -p "$ROOT/build"
-    if [ ! -f "$dir/build.ninja" ]; then
-        say "configuring build/$name"
-        meson setup "$dir" "$ROOT" "${options[@]}" > "$log" 2>&1 || {
-            tail -n 30 "$log" >&2
-            die "meson failed; the whole output is in $log"
-        }
-    fi
     if ! ninja -C "$dir" "${targets[@]}" > "$log" 2>&1; then
         grep -E -A8 'error|FAILED' "$log" | head -n 60 >&2
         die "the build failed; the whole output is in $log"
+    fi
+}
+
+# configure FOLDER MESON-OPTIONS...: build/FOLDER, once.
+configure() {
+    local dir=$ROOT/build/$1 log=$ROOT/build/$1.log
+    mkdir -p "$ROOT/build"
+    if [ ! -f "$dir/build.ninja" ]; then
+        say "configuring build/$1"
+        meson setup "$dir" "$ROOT" "${@:2}" > "$log" 2>&1 || {
+            tail -n 30 "$log" >&2
+            die "meson failed; the whole output is in $log"
+        }
     fi
 }
