@@ -7,6 +7,7 @@
 #include "services/streaming/address.h"
 #include "services/streaming/cache.h"
 #include "services/streaming/cameras.h"
+#include "services/streaming/nodes.h"
 #include "services/streaming/options.h"
 #include "services/streaming/states.h"
 #include "services/streaming/viewers.h"
@@ -26,6 +27,7 @@ struct gtv_app {
     struct gtv_viewers *viewers;
     struct gtv_cameras *cameras;
     struct gtv_states *states;
+    struct gtv_nodes *nodes;
     struct gtv_stats *stats;
     atomic_bool media_up, redis_up;
     atomic_size_t subscribers; // WebSocket clients of all loops

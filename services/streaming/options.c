@@ -4,9 +4,9 @@
 
 const struct gtv_option gtv_streaming_option_table[] = {
     {"MEDIAMTX_API_URL", GTV_OPT_STRING, AT(media_api_url), "http://mediamtx:9997", 0, 0, false,
-     "Control API (v3) of the media node."},
+     "Control API (v3) of the media nodes, comma-separated; an entry may end in ;weight=2;id=name."},
     {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, AT(media_hls_url), "http://mediamtx:8888", 0, 0, false,
-     "Where the media node serves HLS."},
+     "Where the media nodes serve HLS, in the order of MEDIAMTX_API_URL."},
     {"MEDIAMTX_WEBRTC_URL", GTV_OPT_STRING, AT(media_webrtc_url), NULL, 0, 0, false,
      "Where browsers reach WebRTC; webrtc_url in answers is null without it."},
     {"MEDIAMTX_RTSP_URL", GTV_OPT_STRING, AT(media_rtsp_url), NULL, 0, 0, false,
