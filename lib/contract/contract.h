@@ -12,7 +12,10 @@
 #define GTV_KEY_CAMERAS   "gtv:cameras" // hash: camera id -> camera JSON (struct gtv_camera), the desired state
 #define GTV_KEY_CAMERAS_NEWS                                                                                 \
     "gtv:cameras:news" // stream: field id; an entry for each change of the hash (bounded 1000)
-#define GTV_KEY_STATS "streaming:stats" // string: stats JSON, expiry 60 s (old clients read it)
+#define GTV_KEY_GAPS                                                                                         \
+    "gtv:gaps" // hash: camera id -> its outages (services/streaming/ledger.h), kept over restarts
+#define GTV_KEY_NODES_DRAINED "gtv:nodes:drained" // set: ids of the media nodes that shall take no cameras
+#define GTV_KEY_STATS         "streaming:stats"   // string: stats JSON, expiry 60 s (old clients read it)
 
 // ---- A camera as provisioned ----
 #define GTV_CAMERA_NAME_MAX 128
@@ -65,6 +68,23 @@ struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const 
 struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state,
                                          const char *cause, const char *cause_code,
                                          int64_t wall_ms) GTV_WARN_UNUSED;
+
+// Type "provision": what was done to cameras, and how far many of them are. stream is cam_<id> for one
+// camera, "provision" for many. data: {"action","camera_id","node","detail","job","done","total","failed"};
+// null where a field has no meaning. Actions: "progress" and "done" (of a job), "repaired" (the node had
+// other settings; detail names them), "restored" (the node had lost them), "removed" (a path of ours that
+// nobody wants), "moved" (to another node). Redacted. Type "node", stream "nodes": a media node's "action" is
+// "up", "down", "dead", "drained" or "undrained".
+struct gtv_provision_event {
+    const char *type; // NULL: "provision"
+    const char *stream, *action;
+    int64_t camera_id; // 0: none
+    const char *node, *detail, *job;
+    bool counts; // done, total and failed are told
+    size_t done, total, failed;
+    int64_t wall_ms;
+};
+struct gtv_bytes *gtv_event_provision(const struct gtv_provision_event *e) GTV_WARN_UNUSED;
 
 // ---- Errors ----
 // {"detail": text, "code": machine-readable, "field": name or null}. message NULL: the code's default text.

@@ -89,3 +89,31 @@ struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const 
 {
     return gtv_event_status_coded(stream, camera_id, state, cause, NULL, wall_ms);
 }
+
+static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *data, const char *name, bool told, size_t n)
+{
+    if (told)
+        yyjson_mut_obj_add_uint(doc, data, name, n);
+    else
+        yyjson_mut_obj_add_null(doc, data, name);
+}
+
+struct gtv_bytes *gtv_event_provision(const struct gtv_provision_event *e)
+{
+    yyjson_mut_val *data;
+    yyjson_mut_doc *doc = envelope(e->type ? e->type : "provision", e->stream, e->wall_ms, &data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_strcpy(doc, data, "action", e->action);
+    if (e->camera_id)
+        yyjson_mut_obj_add_sint(doc, data, "camera_id", e->camera_id);
+    else
+        yyjson_mut_obj_add_null(doc, data, "camera_id");
+    add_cause(doc, data, "node", e->node);
+    add_cause(doc, data, "detail", e->detail);
+    add_cause(doc, data, "job", e->job);
+    add_count(doc, data, "done", e->counts, e->done);
+    add_count(doc, data, "total", e->counts, e->total);
+    add_count(doc, data, "failed", e->counts, e->failed);
+    return gtv_json_write(doc);
+}
