@@ -166,12 +166,11 @@ static bool take_head(struct state *s, struct conn *c, const char *end)
 
 static void readable(struct state *s, struct conn *c)
 {
-    static char nowhere[1];
     for (;;) {
         ssize_t n;
         if (c->in_body) {
             size_t want = c->body_left < DISCARD ? (size_t)c->body_left : (size_t)DISCARD;
-            n = recv(c->fd, nowhere, want, MSG_TRUNC | MSG_DONTWAIT);
+            n = recv(c->fd, NULL, want, MSG_TRUNC | MSG_DONTWAIT);
         } else {
             n = recv(c->fd, c->head + c->head_len, HEAD_CAP - 1 - c->head_len, MSG_DONTWAIT);
         }
