@@ -453,7 +453,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
 // What waits here and in the kernel: a socket takes more only when a good part of its buffer is free, and a
 // slow reader may need longer than the time-out for that part.
-static size_t unacknowledged(const struct gtv_http_conn *c)
+size_t gtv_http_conn_unacknowledged(const struct gtv_http_conn *c)
 {
     uv_os_fd_t fd = -1;
     int in_kernel = 0;
@@ -474,11 +474,11 @@ void http_conn_expired(struct gtv_http_conn *c)
     }
     if (c->out && c->state != HTTP_CONN_LINGERING) {
         // Looked at four times in a write time-out: it ends when no byte moved from the first look to the
-        // last.
-        size_t pending = unacknowledged(c);
+        // last. One that left HTTP has half as long again: its own protocol says good-bye first.
+        size_t pending = gtv_http_conn_unacknowledged(c);
         c->out->stalls = pending == c->out->seen_pending ? c->out->stalls + 1 : 0;
         c->out->seen_pending = pending;
-        if (c->out->stalls < 3) {
+        if (c->out->stalls < (c->state == HTTP_CONN_UPGRADED ? 5 : 3)) {
             after_ms(c, s->config.write_timeout_ms / 4);
             return;
         }

@@ -144,7 +144,12 @@ struct gtv_http_upgrade {
 struct gtv_http_conn *gtv_http_upgrade(struct gtv_http_request *req, const struct gtv_http_header *headers,
                                        size_t n, const struct gtv_http_upgrade *handlers);
 void gtv_http_conn_write(struct gtv_http_conn *c, struct gtv_bytes *piece); // takes a reference
+// Several pieces with one call of the kernel; takes a reference to each.
+enum { GTV_HTTP_PIECES_MAX = 64 };
+void gtv_http_conn_write_many(struct gtv_http_conn *c, struct gtv_bytes *const *pieces, size_t n);
 size_t gtv_http_conn_pending(const struct gtv_http_conn *c);
+// The same and what the kernel holds unacknowledged: falls while the peer still takes something.
+size_t gtv_http_conn_unacknowledged(const struct gtv_http_conn *c);
 void gtv_http_conn_close(struct gtv_http_conn *c, bool flush_first);
 
 // ---- Files of one folder (the page, /docs) ----

@@ -63,6 +63,19 @@ void gtv_http_conn_write(struct gtv_http_conn *c, struct gtv_bytes *piece)
     http_send(c, &buf, &piece, 1);
 }
 
+void gtv_http_conn_write_many(struct gtv_http_conn *c, struct gtv_bytes *const *pieces, size_t n)
+{
+    uv_buf_t bufs[GTV_HTTP_PIECES_MAX];
+    assert(n <= GTV_HTTP_PIECES_MAX);
+    if (n == 0 || c->close_when_flushed) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bufs[i] = uv_buf_init((char *)pieces[i]->data, (unsigned)pieces[i]->len);
+    }
+    http_send(c, bufs, pieces, n);
+}
+
 size_t gtv_http_conn_pending(const struct gtv_http_conn *c)
 {
     return http_pending(c);

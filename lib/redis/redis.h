@@ -35,6 +35,8 @@ gtv_redis_tail_create(struct gtv_loop *loop, const char *url, const char *client
                       const char *from, void (*on_entry)(void *arg, const char *id, const redisReply *fields),
                       void *arg, struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_redis_tail_destroy(struct gtv_redis_tail *t);
+// Id of the entry that on_entry was last called with, or from which it goes on; "$" until it is known.
+const char *gtv_redis_tail_last(const struct gtv_redis_tail *t);
 
 // Builds the URL from the ai service's separate settings (host may be a socket path). Allocated.
 char *gtv_redis_url(const char *host, int port, const char *password, int db);

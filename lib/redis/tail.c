@@ -142,6 +142,11 @@ gtv_redis_tail_create(struct gtv_loop *loop, const char *url, const char *client
     return t;
 }
 
+const char *gtv_redis_tail_last(const struct gtv_redis_tail *t)
+{
+    return t->last;
+}
+
 void gtv_redis_tail_destroy(struct gtv_redis_tail *t)
 {
     if (!t)

@@ -26,6 +26,62 @@ static bool is_control(uint8_t opcode)
     return opcode >= GTV_WS_CLOSE;
 }
 
+// The lead byte of a character tells how many follow, and narrows the first of them (RFC 3629, section 4):
+// no over-long form, no surrogate, nothing beyond U+10FFFF. False when no character begins so.
+static bool utf8_lead(struct gtv_ws_decoder *d, uint8_t b)
+{
+    d->utf8_low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80;
+    d->utf8_high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
+    d->utf8_need = (uint8_t)(b < 0x80 ? 0 : b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3);
+    return b < 0x80 || (b >= 0xc2 && b <= 0xf4);
+}
+
+// Goes on with the text where the last call left off.
+static bool utf8_goes_on(struct gtv_ws_decoder *d, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint64_t eight;
+        if (d->utf8_need == 0 && n - i >= sizeof eight) {
+            memcpy(&eight, p + i, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
+        uint8_t b = p[i++];
+        if (d->utf8_need == 0) {
+            if (!utf8_lead(d, b))
+                return false;
+            continue;
+        }
+        if (b < d->utf8_low || b > d->utf8_high)
+            return false;
+        d->utf8_need--;
+        d->utf8_low = 0x80;
+        d->utf8_high = 0xbf;
+    }
+    return true;
+}
+
+// Takes the mask off; phase: how many payload bytes came before.
+static void unmask(uint8_t *p, size_t n, const uint8_t mask[4], uint64_t phase)
+{
+    uint8_t turned[8];
+    for (unsigned i = 0; i < 8; i++)
+        turned[i] = mask[(phase + i) & 3];
+    uint64_t wide, word;
+    memcpy(&wide, turned, sizeof wide);
+    size_t i = 0;
+    for (; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        word ^= wide;
+        memcpy(p + i, &word, sizeof word);
+    }
+    for (; i < n; i++)
+        p[i] ^= turned[i & 7];
+}
+
 // The first two bytes tell how long the head is and whether the frame is allowed at this point (RFC 6455, 5.2
 // to 5.5).
 static uint16_t head_begins(struct gtv_ws_decoder *d)
@@ -109,8 +165,8 @@ static uint16_t frame_ends(struct gtv_ws_decoder *d)
         return 0;
     struct gtv_str message = gtv_buf_str(&d->message);
     enum gtv_ws_opcode kind = d->message_opcode;
-    if (kind == GTV_WS_TEXT && !gtv_utf8_valid(message))
-        return NOT_UTF8;
+    if (d->utf8_need)
+        return NOT_UTF8; // ends within a character
     d->message_opcode = 0;
     bool go_on = d->events.on_message(d->arg, kind, message);
     // An idle connection holds no buffer.
@@ -123,21 +179,20 @@ static uint16_t frame_ends(struct gtv_ws_decoder *d)
 
 static uint16_t take_payload(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
 {
-    uint8_t clear[512];
-    while (n) {
-        size_t part = n < sizeof clear ? n : sizeof clear;
-        for (size_t i = 0; i < part; i++)
-            clear[i] = data[i] ^ d->mask[(d->at + i) & 3];
-        if (is_control(d->opcode)) {
-            memcpy(d->control + d->control_len, clear, part);
-            d->control_len = (uint8_t)(d->control_len + part);
-        } else if (!gtv_buf_append(&d->message, clear, part)) {
+    uint8_t *clear = d->control + d->control_len;
+    if (is_control(d->opcode)) {
+        memcpy(clear, data, n); // what is left of it fits: its length was checked
+        d->control_len = (uint8_t)(d->control_len + n);
+    } else {
+        size_t at = d->message.len;
+        if (!gtv_buf_append(&d->message, data, n))
             return TOO_BIG;
-        }
-        d->at += part;
-        data += part;
-        n -= part;
+        clear = (uint8_t *)d->message.data + at;
     }
+    unmask(clear, n, d->mask, d->at);
+    d->at += n;
+    if (!is_control(d->opcode) && d->message_opcode == GTV_WS_TEXT && !utf8_goes_on(d, clear, n))
+        return NOT_UTF8;
     return 0;
 }
 

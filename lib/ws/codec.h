@@ -35,6 +35,7 @@ struct gtv_ws_decoder {
     uint64_t at;   // payload bytes seen, for the mask's phase
     // The message in progress, over its fragments (0: none), and the control frame in progress.
     uint8_t message_opcode;
+    uint8_t utf8_need, utf8_low, utf8_high; // bytes the text's last character lacks, and what the next may be
     struct gtv_buf message;
     uint8_t control[125], control_len;
 };
@@ -43,7 +44,8 @@ void gtv_ws_decoder_init(struct gtv_ws_decoder *d, size_t max_message,
                          const struct gtv_ws_decoder_events *events, void *arg);
 void gtv_ws_decoder_finish(struct gtv_ws_decoder *d);
 // 0, or the close code of what is wrong (1002 protocol, 1007 not UTF-8, 1009 too big), or 1 when an event
-// asked to stop. After anything but 0 the decoder takes no more.
+// asked to stop. After anything but 0 the decoder takes no more. Text that is not UTF-8 is noticed at its
+// first wrong byte, however many fragments and reads are still to come.
 uint16_t gtv_ws_decoder_feed(struct gtv_ws_decoder *d, const uint8_t *data, size_t n);
 
 // One unmasked final frame, as a server sends it.

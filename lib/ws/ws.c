@@ -22,6 +22,7 @@ struct gtv_ws {
     struct gtv_ws_decoder decoder;
     struct gtv_timer *timer;
     int64_t heard_ms;
+    size_t max_queue;
     uint16_t close_code; // what on_close will be told
     bool closing, feeding, gone;
 };
@@ -55,10 +56,12 @@ static bool on_message(void *arg, enum gtv_ws_opcode kind, struct gtv_str messag
     struct gtv_ws *ws = arg;
     if (ws->closing)
         return true; // what was under way when we closed
-    if (kind == GTV_WS_BINARY)
-        gtv_ws_close(ws, 1003, "only text is understood");
-    else if (ws->cb.on_text)
+    if (kind == GTV_WS_TEXT)
         ws->cb.on_text(ws->arg, message);
+    else if (ws->cb.on_binary)
+        ws->cb.on_binary(ws->arg, message);
+    else
+        gtv_ws_close(ws, 1003, "only text is understood");
     return !ws->gone;
 }
 
@@ -66,7 +69,7 @@ static bool on_ping(void *arg, struct gtv_str payload)
 {
     struct gtv_ws *ws = arg;
     // A peer that floods pings without reading gets no more answers than its queue holds.
-    if (!ws->closing && gtv_http_conn_pending(ws->conn) < GTV_WS_MAX_QUEUE)
+    if (!ws->closing && gtv_http_conn_pending(ws->conn) < ws->max_queue)
         send_frame(ws, GTV_WS_PONG, payload.p, payload.n);
     return true;
 }
@@ -127,8 +130,10 @@ static void on_conn_close(void *arg)
 static void timer_cb(void *arg)
 {
     struct gtv_ws *ws = arg;
-    if (ws->closing || gtv_mono_ms() - ws->heard_ms > SILENCE_MS)
+    if (ws->closing)
         gtv_http_conn_close(ws->conn, false);
+    else if (gtv_mono_ms() - ws->heard_ms > SILENCE_MS)
+        gtv_ws_close(ws, 1013, "nothing was heard for a minute");
     else
         send_frame(ws, GTV_WS_PING, NULL, 0);
 }
@@ -139,6 +144,19 @@ static bool has_token(struct gtv_str list, struct gtv_str token)
         if (gtv_str_ieq(gtv_str_trim(gtv_str_cut(&list, ',')), token))
             return true;
     return false;
+}
+
+bool gtv_ws_origin_allowed(struct gtv_str origins, struct gtv_str origin)
+{
+    origins = gtv_str_trim(origins);
+    return origins.n == 0 || origin.n == 0 || has_token(origins, GTV_STR("*")) || has_token(origins, origin);
+}
+
+static void on_conn_drain(void *arg)
+{
+    struct gtv_ws *ws = arg;
+    if (ws->cb.on_drain && !ws->closing)
+        ws->cb.on_drain(ws->arg);
 }
 
 static void refuse(struct gtv_http_request *req, int status, const char *detail)
@@ -154,7 +172,8 @@ static void refuse(struct gtv_http_request *req, int status, const char *detail)
     gtv_bytes_unref(body);
 }
 
-struct gtv_ws *gtv_ws_accept(struct gtv_http_request *req, const struct gtv_ws_callbacks *cb, void *arg)
+struct gtv_ws *gtv_ws_accept(struct gtv_http_request *req, const struct gtv_ws_limits *limits,
+                             const struct gtv_ws_callbacks *cb, void *arg)
 {
     char accept[29];
     if (!has_token(gtv_http_header(req, "Upgrade"), GTV_STR("websocket")) ||
@@ -177,7 +196,10 @@ struct gtv_ws *gtv_ws_accept(struct gtv_http_request *req, const struct gtv_ws_c
     ws->arg = arg;
     ws->close_code = 1006;
     ws->heard_ms = gtv_mono_ms();
-    gtv_ws_decoder_init(&ws->decoder, GTV_WS_MAX_MESSAGE, &events, ws);
+    ws->max_queue = limits && limits->max_queue ? limits->max_queue : (size_t)GTV_WS_MAX_QUEUE;
+    gtv_ws_decoder_init(&ws->decoder,
+                        limits && limits->max_message ? limits->max_message : (size_t)GTV_WS_MAX_MESSAGE,
+                        &events, ws);
     ws->timer = gtv_timer_create(gtv_http_loop(req), timer_cb, ws);
     gtv_timer_start(ws->timer, PING_EVERY_MS, PING_EVERY_MS);
     const struct gtv_http_header headers[] = {
@@ -185,9 +207,14 @@ struct gtv_ws *gtv_ws_accept(struct gtv_http_request *req, const struct gtv_ws_c
         {GTV_STR("Connection"), GTV_STR("Upgrade")},
         {GTV_STR("Sec-WebSocket-Accept"), {accept, 28}},
     };
-    const struct gtv_http_upgrade handlers = {on_read, on_conn_close, NULL, ws};
+    const struct gtv_http_upgrade handlers = {on_read, on_conn_close, on_conn_drain, ws};
     ws->conn = gtv_http_upgrade(req, headers, 3, &handlers);
-    return ws;
+    if (ws->conn)
+        return ws;
+    gtv_timer_destroy(ws->timer); // the client had left
+    gtv_ws_decoder_finish(&ws->decoder);
+    free(ws);
+    return NULL;
 }
 
 struct gtv_bytes *gtv_ws_encode_text(struct gtv_str message)
@@ -195,12 +222,30 @@ struct gtv_bytes *gtv_ws_encode_text(struct gtv_str message)
     return gtv_ws_encode(GTV_WS_TEXT, message.p, message.n);
 }
 
+struct gtv_bytes *gtv_ws_encode_binary(struct gtv_str message)
+{
+    return gtv_ws_encode(GTV_WS_BINARY, message.p, message.n);
+}
+
 bool gtv_ws_send(struct gtv_ws *ws, struct gtv_bytes *frame)
 {
-    if (ws->closing || gtv_http_conn_pending(ws->conn) + frame->len > GTV_WS_MAX_QUEUE)
+    return gtv_ws_send_many(ws, &frame, 1);
+}
+
+bool gtv_ws_send_many(struct gtv_ws *ws, struct gtv_bytes *const *frames, size_t n)
+{
+    size_t total = gtv_http_conn_pending(ws->conn);
+    for (size_t i = 0; i < n; i++)
+        total += frames[i]->len;
+    if (ws->closing || total > ws->max_queue)
         return false;
-    gtv_http_conn_write(ws->conn, frame);
+    gtv_http_conn_write_many(ws->conn, frames, n);
     return true;
+}
+
+size_t gtv_ws_unacknowledged(const struct gtv_ws *ws)
+{
+    return gtv_http_conn_unacknowledged(ws->conn);
 }
 
 size_t gtv_ws_pending(const struct gtv_ws *ws)

@@ -3,16 +3,17 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/hub.h"
+#include "services/streaming/replay.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
     DASHBOARD_EVERY_S = 2,
     SWEEP_EVERY_S = 5,
     STATS_EXPIRY_S = 60,
-    EVENT_MAX = 256 * 1024, // bytes of one event; a larger one is not passed on
 };
 
 // ---- events ----
@@ -31,19 +32,21 @@ static void on_event(void *arg, const char *id, const redisReply *fields)
 {
     struct gtv_app *app = ((struct gtv_control *)arg)->app;
     struct gtv_str stream = field(fields, "stream"), json = field(fields, "json");
-    if (atomic_load(&app->subscribers) == 0 || !gtv_stream_name_valid(stream))
-        return;
-    if (json.n < 2 || json.n > EVENT_MAX || json.p[0] != '{' || !gtv_utf8_valid(json))
-        return;
     char name[GTV_PATH_NAME_CAP];
-    if (!gtv_str_copy(name, sizeof name, stream))
+    if (atomic_load(&app->subscribers) == 0 || !gtv_event_shows(stream, json) ||
+        !gtv_str_copy(name, sizeof name, stream))
         return;
-    // The envelope begins with "v": the id goes in front of it.
-    struct gtv_bytes *message = gtv_bytes_printf("{\"id\":\"%s\"%s" GTV_STR_FMT, id, json.n > 2 ? "," : "",
-                                                 (int)json.n - 1, json.p + 1);
-    if (message)
-        gtv_hub_broadcast(app, name, gtv_bytes_str(message));
-    gtv_bytes_unref(message);
+    gtv_hub_broadcast(app, name, field(fields, "type"), id, json);
+}
+
+// Without Redis an event has an id of the same kind, so that a client can go on from there when Redis is back.
+static const char *local_id(struct gtv_control *c, char out[48])
+{
+    int64_t now = gtv_wall_ms();
+    c->local_n = now <= c->local_ms ? c->local_n + 1 : 0;
+    c->local_ms = now > c->local_ms ? now : c->local_ms;
+    snprintf(out, 48, "%lld-%u", (long long)c->local_ms, c->local_n);
+    return out;
 }
 
 void gtv_control_publish(struct gtv_control *c, const char *stream, const char *type, struct gtv_bytes *json)
@@ -52,8 +55,9 @@ void gtv_control_publish(struct gtv_control *c, const char *stream, const char *
         return;
     bool sent = gtv_redis_command(c->redis, NULL, NULL, "XADD %s MAXLEN ~ %d * stream %s type %s json %b",
                                   GTV_KEY_EVENTS, GTV_EVENTS_MAXLEN, stream, type, json->data, json->len);
+    char id[48];
     if (!sent)
-        gtv_hub_broadcast(c->app, stream, gtv_bytes_str(json));
+        gtv_hub_broadcast(c->app, stream, gtv_str_of(type), local_id(c, id), gtv_bytes_str(json));
     gtv_bytes_unref(json);
 }
 
@@ -119,7 +123,7 @@ static void every_second(void *arg)
     if (c->seconds % DASHBOARD_EVERY_S == 0 && atomic_load(&app->subscribers)) {
         struct gtv_bytes *message = gtv_stats_dashboard(app);
         if (message)
-            gtv_hub_broadcast(app, NULL, gtv_bytes_str(message));
+            gtv_hub_broadcast(app, NULL, GTV_STR("dashboard"), NULL, gtv_bytes_str(message));
         gtv_bytes_unref(message);
     }
 }
@@ -139,7 +143,7 @@ static void register_metrics(struct gtv_control *c)
         gtv_metrics_gauge(m, "streaming_cache_bytes", "", "Bytes of playlists and segments in memory");
     c->m_cache_entries =
         gtv_metrics_gauge(m, "streaming_cache_entries", "", "Playlists and segments in memory");
-    c->m_subscribers = gtv_metrics_gauge(m, "streaming_ws_clients", "", "WebSocket clients");
+    c->m_subscribers = gtv_metrics_gauge(m, "streaming_ws_clients", "", "Clients of live events");
 }
 
 struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loop, struct gtv_error *err)
@@ -149,6 +153,7 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
     c->app = app;
     c->loop = loop;
     register_metrics(c);
+    c->replays = gtv_replays_create(c);
     c->media = gtv_media_create(loop, &app->options);
     c->watcher = gtv_watcher_create(c);
     c->redis = gtv_redis_create(loop, url, "gtv-streaming", on_redis, c, err);
@@ -176,10 +181,13 @@ void gtv_control_destroy(struct gtv_control *c)
     gtv_timer_destroy(c->second);
     gtv_timer_destroy(c->stats);
     gtv_redis_tail_destroy(c->events);
+    c->events = NULL; // replays that end now look here
     gtv_redis_tail_destroy(c->news);
     gtv_ops_destroy(c);
     gtv_redis_destroy(c->redis);
+    gtv_replays_destroy(c->replays);
     gtv_watcher_destroy(c->watcher);
     gtv_media_destroy(c->media);
+    c->app->control = NULL; // posts that are still under way look here
     free(c);
 }

@@ -7,6 +7,7 @@
 #include "services/streaming/media.h"
 
 struct gtv_op;
+struct gtv_replays;
 struct gtv_watcher;
 
 struct gtv_control {
@@ -16,6 +17,9 @@ struct gtv_control {
     struct gtv_watcher *watcher;
     struct gtv_redis *redis;
     struct gtv_redis_tail *events, *news;
+    struct gtv_replays *replays;
+    int64_t local_ms; // the last id of an event that did not go through Redis
+    unsigned local_n;
     struct gtv_timer *second, *stats;
     struct gtv_op *ops; // running, and waiting for another one of the same camera
     size_t op_count;

@@ -12,6 +12,8 @@ struct gtv_streaming_options {
     int64_t health_check_interval; // s
     int64_t segment_cache_ttl;     // s
     int64_t cache_bytes;
+    char *hls_cdn_secret;
+    int64_t hls_stale_if_error; // s
     char *log_level;
     char *host;
     int64_t port;
@@ -19,6 +21,11 @@ struct gtv_streaming_options {
     char *camera_allow;
     char *trusted_proxies;
     char *cors_origin;
+    char *ws_origins;
+    int64_t ws_stall; // s
+    bool ws_echo;
+    int64_t frozen_after; // s
+    char *playback_key, *playback_admin_key;
     char *public_base;
     char *record_path;
     char *api_dir, *docs_ui_dir;

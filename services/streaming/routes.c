@@ -299,6 +299,8 @@ const struct gtv_http_route gtv_streaming_routes[] = {
     {"GET", "/streams", handle_streams, 0, "All paths of the media node"},
     {"GET", "/streams/{path*}/viewers", handle_viewers, 0, "Who watches a stream"},
     {"GET", "/ws/events/{stream*}", gtv_handle_ws_events, 0, "WebSocket: events of a stream, or of all (*)"},
+    {"GET", "/events/{stream*}", gtv_handle_sse_events, 0, "Server-Sent Events of a stream, or of all (*)"},
+    {"GET", "/ws/echo", gtv_handle_ws_echo, 0, "WebSocket: gives back what it gets (GTV_WS_ECHO)"},
     {"GET", "/ws/dashboard", gtv_handle_ws_dashboard, 0, "WebSocket: the figures every 2 s"},
     GTV_SERVICE_PAGE_ROUTES,
 };

@@ -524,7 +524,7 @@ def test_redis_goes_and_comes(spawn, origin, redis_server):
     assert [c["camera_id"] for c in steady.get("/cameras").json()["cameras"]] == [1, 2]
     ws = steady.socket("/ws/events/cam_2")
     origin.paths["cam_2"]["ready"] = True
-    assert read_until(ws, lambda m: m["type"] == "status" and m["data"]["state"] == "connected" and "id" not in m)
+    assert read_until(ws, lambda m: m["type"] == "status" and m["data"]["state"] == "connected" and "id" in m)
     redis_server.start()
     wait_until(lambda: steady.get("/ready").json()["redis"], 15, what="redis up again")
     client = redis_server.client()
