@@ -4,6 +4,7 @@
 #include "services/streaming/app.h"
 #include "services/streaming/control.h"
 #include "services/streaming/playlist.h"
+#include "services/streaming/provision.h"
 
 #include "lib/base/mem.h"
 
@@ -35,7 +36,7 @@ static void provision(struct gtv_str body)
     struct gtv_camera c;
     struct gtv_error err = {0};
     char shown[GTV_SHOWN_URL_CAP];
-    if (gtv_provision_parse(body, &c, &err)) {
+    if (gtv_provision_parse(body, 0, &c, &err)) {
         must(c.id >= 1 && c.url[0] && strlen(c.url) <= GTV_CAMERA_URL_MAX &&
              strlen(c.name) <= GTV_CAMERA_NAME_MAX);
         must(gtv_shown_url(c.url, shown) == shown);

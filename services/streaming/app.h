@@ -7,6 +7,7 @@
 #include "services/streaming/address.h"
 #include "services/streaming/cache.h"
 #include "services/streaming/cameras.h"
+#include "services/streaming/ledger.h"
 #include "services/streaming/nodes.h"
 #include "services/streaming/options.h"
 #include "services/streaming/states.h"
@@ -15,6 +16,7 @@
 struct gtv_control;
 struct gtv_hub;
 struct gtv_proxy;
+struct gtv_upstream;
 
 struct gtv_app {
     struct gtv_streaming_options options;
@@ -24,10 +26,13 @@ struct gtv_app {
     struct gtv_metrics *metrics;
     // Shared by all loops; each guards itself.
     struct gtv_cache *cache;
+    struct gtv_sessions *sessions;
     struct gtv_viewers *viewers;
     struct gtv_cameras *cameras;
     struct gtv_states *states;
     struct gtv_nodes *nodes;
+    struct gtv_ledger *ledger;
+    struct gtv_upstream *upstream;
     struct gtv_stats *stats;
     atomic_bool media_up, redis_up;
     atomic_size_t subscribers; // WebSocket clients of all loops

@@ -2,7 +2,9 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/streaming/drain.h"
 #include "services/streaming/hub.h"
+#include "services/streaming/ops.h"
 #include "services/streaming/replay.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
@@ -13,6 +15,7 @@
 enum {
     DASHBOARD_EVERY_S = 2,
     SWEEP_EVERY_S = 5,
+    DRAIN_EVERY_S = 5,
     STATS_EXPIRY_S = 60,
 };
 
@@ -76,6 +79,8 @@ static void on_redis(void *arg, bool up)
     gtv_gauge_set(c->m_redis_up, up);
     if (up) {
         gtv_cameras_sync(c->app->cameras, c->redis);
+        gtv_ledger_sync(c->app->ledger, c->redis);
+        gtv_drain_sync(c);
         gtv_watcher_soon(c->watcher);
     }
 }
@@ -118,6 +123,9 @@ static void every_second(void *arg)
     c->seconds++;
     gtv_viewers_prune(app->viewers, gtv_mono_ms());
     set_gauges(c);
+    gtv_ledger_flush(app->ledger, c->redis);
+    if (c->seconds % DRAIN_EVERY_S == 0)
+        gtv_drain_sync(c);
     if (c->seconds % SWEEP_EVERY_S == 0)
         gtv_cache_sweep(app->cache, gtv_mono_ms());
     if (c->seconds % DASHBOARD_EVERY_S == 0 && atomic_load(&app->subscribers)) {
@@ -154,7 +162,8 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
     c->loop = loop;
     register_metrics(c);
     c->replays = gtv_replays_create(c);
-    c->media = gtv_media_create(loop, &app->options);
+    for (size_t i = 0; i < gtv_nodes_count(app->nodes); i++)
+        c->media[i] = gtv_media_create(loop, &app->options, gtv_nodes_api(app->nodes, i));
     c->watcher = gtv_watcher_create(c);
     c->redis = gtv_redis_create(loop, url, "gtv-streaming", on_redis, c, err);
     c->events = c->redis ? gtv_redis_tail_create(loop, url, "gtv-streaming-events", GTV_KEY_EVENTS, "$",
@@ -187,7 +196,8 @@ void gtv_control_destroy(struct gtv_control *c)
     gtv_redis_destroy(c->redis);
     gtv_replays_destroy(c->replays);
     gtv_watcher_destroy(c->watcher);
-    gtv_media_destroy(c->media);
+    for (size_t i = 0; i < gtv_nodes_count(c->app->nodes); i++)
+        gtv_media_destroy(c->media[i]);
     c->app->control = NULL; // posts that are still under way look here
     free(c);
 }

@@ -13,7 +13,7 @@ struct gtv_watcher;
 struct gtv_control {
     struct gtv_app *app;
     struct gtv_loop *loop;
-    struct gtv_media *media;
+    struct gtv_media *media[GTV_NODES_MAX]; // one a node
     struct gtv_watcher *watcher;
     struct gtv_redis *redis;
     struct gtv_redis_tail *events, *news;
@@ -22,7 +22,9 @@ struct gtv_control {
     unsigned local_n;
     struct gtv_timer *second, *stats;
     struct gtv_op *ops; // running, and waiting for another one of the same camera
-    size_t op_count;
+    size_t op_count, bulk_jobs;
+    uint32_t drain_unwritten; // bit i: Redis has not been told of node i
+    int64_t drain_changed_ms; // monotonic
     unsigned seconds;
     struct gtv_gauge *m_media_up, *m_redis_up, *m_cameras, *m_connected, *m_viewers, *m_cache_bytes,
         *m_cache_entries, *m_subscribers;
@@ -36,14 +38,9 @@ void gtv_control_destroy(struct gtv_control *c); // after all loops stopped
 // else to this process's own subscribers. Takes the reference to json.
 void gtv_control_publish(struct gtv_control *c, const char *stream, const char *type, struct gtv_bytes *json);
 
-// POST /cameras/provision and DELETE /cameras/{id}, on any loop.
+// POST /cameras/provision, PUT and DELETE /cameras/{id}, on any loop.
 void gtv_handle_provision(struct gtv_http_request *req, void *worker);
+void gtv_handle_put(struct gtv_http_request *req, void *worker);
 void gtv_handle_remove(struct gtv_http_request *req, void *worker);
-// Ends what is under way without answering.
-void gtv_ops_destroy(struct gtv_control *c);
-
-// The body of a provisioning request, checked as far as it can be without asking anybody: fields, their
-// types, the address's form and scheme. created_ms is left 0. False: err names the field. Pure.
-bool gtv_provision_parse(struct gtv_str body, struct gtv_camera *out, struct gtv_error *err) GTV_WARN_UNUSED;
 
 #endif

@@ -7,6 +7,7 @@
 #include "services/streaming/proxy.h"
 #include "services/streaming/routes.h"
 #include "services/streaming/stats.h"
+#include "services/streaming/upstream.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 3000 };
+enum { DRAIN_MS = 3000, PLAYBACK_KEY_MIN = 16 };
 
 static bool has(const char *s)
 {
@@ -83,6 +84,7 @@ static void server_stopped(void *arg)
 static void worker_stop(void *arg)
 {
     struct gtv_worker *w = arg;
+    gtv_hub_stop(w->hub);
     gtv_http_server_stop(w->server, DRAIN_MS, server_stopped, w);
 }
 
@@ -110,9 +112,13 @@ static void create_shared(struct gtv_app *app)
 {
     app->metrics = gtv_metrics_create();
     app->cache = gtv_cache_create((size_t)app->options.cache_bytes);
-    app->viewers = gtv_viewers_create((size_t)app->options.max_connections_per_stream);
+    app->sessions = gtv_sessions_create();
+    app->viewers = gtv_viewers_create((size_t)app->options.max_connections_per_stream,
+                                      has(app->options.playback_key), app->sessions);
     app->cameras = gtv_cameras_create();
     app->states = gtv_states_create();
+    app->ledger = gtv_ledger_create();
+    app->upstream = gtv_upstream_create();
     app->stats = gtv_stats_create();
 }
 
@@ -164,9 +170,12 @@ static void destroy_all(struct gtv_app *app)
     }
     free(app->workers);
     gtv_stats_destroy(app->stats);
+    gtv_upstream_destroy(app->upstream);
+    gtv_ledger_destroy(app->ledger);
     gtv_states_destroy(app->states);
     gtv_cameras_destroy(app->cameras);
     gtv_viewers_destroy(app->viewers);
+    gtv_sessions_destroy(app->sessions);
     gtv_cache_destroy(app->cache);
     gtv_metrics_destroy(app->metrics);
 }
@@ -209,6 +218,10 @@ int main(int argc, char **argv)
         !gtv_address_policy_parse(app.options.camera_allow, &app.policy, &err) ||
         !(app.nodes = gtv_nodes_create(app.options.media_api_url, app.options.media_hls_url, &err))) {
         fprintf(stderr, "gtv-streaming: %s\n", err.message);
+        return 2;
+    }
+    if (has(app.options.playback_key) && strlen(app.options.playback_key) < PLAYBACK_KEY_MIN) {
+        fprintf(stderr, "gtv-streaming: GTV_PLAYBACK_KEY must have %d bytes or more\n", PLAYBACK_KEY_MIN);
         return 2;
     }
     if (!gtv_log_level_parse(gtv_str_of(app.options.log_level), &level)) {

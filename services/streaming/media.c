@@ -23,28 +23,28 @@ struct call {
     bool patch_existing, patching, removing;
     gtv_media_done_fn fn;
     gtv_media_list_fn list_fn;
+    gtv_media_configs_fn configs_fn;
     void *arg;
     // Listing: what the pages so far had.
     struct gtv_path_state *items;
+    struct gtv_path_config *configs;
     size_t count, page;
 };
 
 struct gtv_media {
     struct gtv_http_client *client;
     const struct gtv_streaming_options *options;
-    char *base; // without a slash at its end
+    const char *base; // without a slash at its end
     struct call *calls;
 };
 
-struct gtv_media *gtv_media_create(struct gtv_loop *loop, const struct gtv_streaming_options *options)
+struct gtv_media *gtv_media_create(struct gtv_loop *loop, const struct gtv_streaming_options *options,
+                                   const char *base)
 {
     struct gtv_media *m = GTV_NEW(struct gtv_media);
     m->client = gtv_http_client_create(loop, MAX_CONNECTIONS);
     m->options = options;
-    struct gtv_str base = gtv_str_of(options->media_api_url);
-    while (base.n && base.p[base.n - 1] == '/')
-        base.n--;
-    m->base = gtv_strndup(base);
+    m->base = base;
     return m;
 }
 
@@ -57,6 +57,7 @@ static void call_free(struct call *c)
     if (c->next)
         c->next->prev = c->prev;
     free(c->items);
+    free(c->configs);
     free(c);
 }
 
@@ -68,9 +69,9 @@ void gtv_media_destroy(struct gtv_media *m)
     for (struct call *c = m->calls, *next; c; c = next) {
         next = c->next;
         free(c->items);
+        free(c->configs);
         free(c);
     }
-    free(m->base);
     free(m);
 }
 
@@ -258,9 +259,40 @@ bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out)
     return true;
 }
 
+bool gtv_media_parse_config(yyjson_val *item, struct gtv_path_config *out)
+{
+    struct gtv_path_config p = {0};
+    yyjson_val *name = yyjson_obj_get(item, "name"), *source = yyjson_obj_get(item, "source");
+    if (!yyjson_is_str(name) || !yyjson_is_str(source) ||
+        !gtv_camera_path_parse((struct gtv_str){yyjson_get_str(name), yyjson_get_len(name)}, &p.camera_id))
+        return false;
+    snprintf(p.source, sizeof p.source, "%s", yyjson_get_str(source));
+    p.on_demand = yyjson_is_true(yyjson_obj_get(item, "sourceOnDemand"));
+    p.record = yyjson_is_true(yyjson_obj_get(item, "record"));
+    *out = p;
+    return true;
+}
+
+bool gtv_media_differs(const struct gtv_path_config *has, const struct gtv_camera *wanted, char out[64])
+{
+    char redacted[GTV_CAMERA_URL_MAX + 16];
+    size_t n = gtv_redact(gtv_str_of(wanted->url), redacted, sizeof redacted);
+    bool same = strcmp(has->source, wanted->url) == 0 ||
+                gtv_str_eq(gtv_str_of(has->source), (struct gtv_str){redacted, n});
+    snprintf(out, 64, "%s%s%s", same ? "" : ",source",
+             has->on_demand == wanted->on_demand ? "" : ",sourceOnDemand",
+             has->record == wanted->record ? "" : ",record");
+    memmove(out, out + (out[0] == ','), strlen(out + (out[0] == ',')) + 1);
+    return out[0] != '\0';
+}
+
 static void list_over(struct call *c, const struct gtv_error *err)
 {
-    c->list_fn(c->arg, c->items, err ? 0 : c->count, err);
+    size_t n = err ? 0 : c->count;
+    if (c->configs_fn)
+        c->configs_fn(c->arg, c->configs, n, err);
+    else
+        c->list_fn(c->arg, c->items, n, err);
     call_free(c);
 }
 
@@ -276,12 +308,16 @@ static int64_t take_page(struct call *c, struct gtv_str text)
         yyjson_doc_free(doc);
         return -1;
     }
-    c->items = gtv_realloc(c->items, (c->count + yyjson_arr_size(items) + 1) * sizeof *c->items);
-    size_t i, n;
+    size_t room = c->count + yyjson_arr_size(items) + 1, i, n;
+    if (c->configs_fn)
+        c->configs = gtv_realloc(c->configs, room * sizeof *c->configs);
+    else
+        c->items = gtv_realloc(c->items, room * sizeof *c->items);
     yyjson_val *item;
     yyjson_arr_foreach(items, i, n, item)
     {
-        if (c->count < GTV_STATES_MAX && gtv_media_parse_path(item, &c->items[c->count]))
+        if (c->count < GTV_STATES_MAX && (c->configs_fn ? gtv_media_parse_config(item, &c->configs[c->count])
+                                                        : gtv_media_parse_path(item, &c->items[c->count])))
             c->count++;
     }
     int64_t pages = (int64_t)yyjson_get_uint(yyjson_obj_get(root, "pageCount"));
@@ -314,8 +350,8 @@ static void page_done(void *arg, const struct gtv_http_response *r, const struct
 
 static void send_page(struct call *c)
 {
-    char *url =
-        gtv_asprintf("%s/v3/paths/list?itemsPerPage=%d&page=%zu", c->media->base, (int)PAGE_ITEMS, c->page);
+    char *url = gtv_asprintf("%s/v3/%s/list?itemsPerPage=%d&page=%zu", c->media->base,
+                             c->configs_fn ? "config/paths" : "paths", (int)PAGE_ITEMS, c->page);
     send_call(c, "GET", url, NULL, PAGE_BYTES, page_done);
 }
 
@@ -323,5 +359,12 @@ void gtv_media_list(struct gtv_media *m, gtv_media_list_fn fn, void *arg)
 {
     struct call *c = call_create(m, arg);
     c->list_fn = fn;
+    send_page(c);
+}
+
+void gtv_media_configs(struct gtv_media *m, gtv_media_configs_fn fn, void *arg)
+{
+    struct call *c = call_create(m, arg);
+    c->configs_fn = fn;
     send_page(c);
 }

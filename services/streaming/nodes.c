@@ -264,15 +264,38 @@ struct gtv_node_state gtv_nodes_state(struct gtv_nodes *n, size_t node)
     return s;
 }
 
-void gtv_nodes_set_state(struct gtv_nodes *n, size_t node, const struct gtv_node_state *state)
+// With the lock held.
+static void set_wanted(struct gtv_nodes *n)
 {
-    pthread_mutex_lock(&n->lock);
-    n->node[node].state = *state;
     uint32_t set = 0;
     for (size_t i = 0; i < n->count; i++)
         if (!n->node[i].state.dead && !n->node[i].state.drained)
             set |= UINT32_C(1) << i;
     atomic_store(&n->wanted, set);
+}
+
+bool gtv_nodes_set_drained(struct gtv_nodes *n, size_t node, bool drained)
+{
+    size_t left = 0;
+    pthread_mutex_lock(&n->lock);
+    for (size_t i = 0; i < n->count; i++)
+        left += i != node && !n->node[i].state.drained;
+    bool ok = !drained || left > 0;
+    if (ok) {
+        n->node[node].state.drained = drained;
+        set_wanted(n);
+    }
+    pthread_mutex_unlock(&n->lock);
+    return ok;
+}
+
+void gtv_nodes_set_state(struct gtv_nodes *n, size_t node, const struct gtv_node_state *state)
+{
+    pthread_mutex_lock(&n->lock);
+    bool drained = n->node[node].state.drained;
+    n->node[node].state = *state;
+    n->node[node].state.drained = drained;
+    set_wanted(n);
     pthread_mutex_unlock(&n->lock);
 }
 

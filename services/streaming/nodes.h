@@ -52,10 +52,13 @@ struct gtv_node_state {
     int64_t since_ms; // wall clock: when up last changed; 0 before the first answer
     size_t paths;     // it lists
     size_t cameras;   // of them ours
-    char cause[200];  // why it is not up; "" otherwise
+    char cause[256];  // why it is not up; "" otherwise
 };
 struct gtv_node_state gtv_nodes_state(struct gtv_nodes *n, size_t node);
+// All but drained, which has its own.
 void gtv_nodes_set_state(struct gtv_nodes *n, size_t node, const struct gtv_node_state *state);
+// Any thread. False, and nothing changed, when this would drain the last node.
+bool gtv_nodes_set_drained(struct gtv_nodes *n, size_t node, bool drained) GTV_WARN_UNUSED;
 // The sets of bits. wanted follows the states: neither dead nor drained.
 uint32_t gtv_nodes_wanted(struct gtv_nodes *n);
 uint32_t gtv_nodes_serving_set(struct gtv_nodes *n);

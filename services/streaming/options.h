@@ -19,6 +19,8 @@ struct gtv_streaming_options {
     int64_t port;
     int64_t workers; // 0: as many as processors, at most GTV_WORKERS_DEFAULT_MAX
     char *camera_allow;
+    char *admin_key;
+    int64_t orphan_grace, node_grace; // s
     char *trusted_proxies;
     char *cors_origin;
     char *ws_origins;

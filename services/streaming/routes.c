@@ -2,6 +2,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/streaming/admin.h"
+#include "services/streaming/bulk.h"
 #include "services/streaming/control.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
@@ -60,6 +62,24 @@ void gtv_add_urls(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_strea
     free(rtc);
 }
 
+void gtv_add_uptime(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app, int64_t camera_id)
+{
+    double share = gtv_ledger_uptime(app->ledger, camera_id, gtv_wall_ms());
+    if (share >= 0)
+        yyjson_mut_obj_add_real(doc, o, "uptime_24h", (double)(int64_t)(share * 1e6 + 0.5) / 1e6);
+    else
+        yyjson_mut_obj_add_null(doc, o, "uptime_24h");
+}
+
+void gtv_add_last_frame(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_path_state *s)
+{
+    add_time(doc, o, "at", s->last_frame_ms);
+    if (s->last_frame_ms)
+        yyjson_mut_obj_add_sint(doc, o, "age_ms", gtv_wall_ms() - s->last_frame_ms);
+    else
+        yyjson_mut_obj_add_null(doc, o, "age_ms");
+}
+
 void gtv_add_status(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app, struct gtv_str path)
 {
     struct gtv_path_state s = {.state = "connecting"};
@@ -85,6 +105,11 @@ void gtv_add_status(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
     add_time(doc, o, "since", s.since_ms);
     yyjson_mut_obj_add_uint(doc, o, "viewers", viewed.viewers);
     yyjson_mut_obj_add_uint(doc, o, "bytes_received", s.bytes_received);
+    gtv_add_last_frame(doc, yyjson_mut_obj_add_obj(doc, o, "last_frame"), &s);
+    if (!gtv_camera_path_parse(path, &id))
+        return;
+    gtv_add_uptime(doc, o, app, id);
+    yyjson_mut_obj_add_str(doc, o, "node", gtv_nodes_id(app->nodes, gtv_nodes_serving(app->nodes, path)));
 }
 
 bool gtv_param_camera(struct gtv_http_request *req, int64_t *id)
@@ -292,10 +317,19 @@ const struct gtv_http_route gtv_streaming_routes[] = {
     {"GET", "/ready", handle_ready, 0, "The media node answers"},
     {"GET", "/stats", handle_stats, 0, "Figures of all streams"},
     {"POST", "/cameras/provision", gtv_handle_provision, PROVISION_BODY, "Adds a camera, or changes it"},
+    {"POST", "/cameras/provision/bulk", gtv_handle_bulk, GTV_BULK_BODY, "Adds or changes many, from JSON or CSV"},
+    {"GET", "/cameras/export", gtv_handle_export, 0, "All cameras as they shall be, to keep or to import"},
+    {"POST", "/cameras/import", gtv_handle_import, GTV_BULK_BODY, "Takes an export as the desired state"},
     {"GET", "/cameras", handle_cameras, 0, "All cameras with their state"},
     {"GET", "/cameras/{id}/info", handle_camera_info, 0, "A camera's settings and state"},
     {"GET", "/cameras/{id}/status", handle_camera_status, 0, "A camera's state"},
+    {"GET", "/cameras/{id}/gaps", gtv_handle_gaps, 0, "A camera's outages, each with its cause"},
+    {"GET", "/cameras/{id}/last_frame", gtv_handle_last_frame, 0, "When a camera's last picture came"},
+    {"PUT", "/cameras/{id}", gtv_handle_put, PROVISION_BODY, "Adds this camera, or changes it"},
     {"DELETE", "/cameras/{id}", gtv_handle_remove, 0, "Removes a camera"},
+    {"GET", "/nodes", gtv_handle_nodes, 0, "The media nodes"},
+    {"POST", "/nodes/{id}/drain", gtv_handle_drain, 0, "Moves a media node's cameras to the others"},
+    {"DELETE", "/nodes/{id}/drain", gtv_handle_undrain, 0, "Lets a media node take cameras again"},
     {"GET", "/streams", handle_streams, 0, "All paths of the media node"},
     {"GET", "/streams/{path*}/viewers", handle_viewers, 0, "Who watches a stream"},
     {"GET", "/ws/events/{stream*}", gtv_handle_ws_events, 0, "WebSocket: events of a stream, or of all (*)"},

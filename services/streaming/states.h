@@ -19,7 +19,9 @@ struct gtv_path_state {
     char source_type[32];
     unsigned node_readers;
     uint64_t bytes_received;
-    int64_t since_ms; // wall clock: when the state began
+    int64_t since_ms;      // wall clock: when the state began
+    int64_t last_frame_ms; // wall clock: when bytes_received last grew, to the second; 0: not yet
+    unsigned node;         // the number of the node that lists it
 };
 
 struct gtv_states;

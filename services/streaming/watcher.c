@@ -3,32 +3,33 @@
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
+#include "services/streaming/reconcile.h"
 #include "services/streaming/stats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    LOOK_EVERY_MS = 2000,
+    LOOK_EVERY_MS = 1000,
+    LOOK_DOWN_MS = 500, // a node that is away: when it is back its paths are to be put back soon
     SOON_MS = 150,
-    RECONCILE_EVERY_MS = 5000,
-    RECONCILE_AT_ONCE = 16,
     FAILURES_TO_DOWN = 2, // one look that failed is not yet an outage
+};
+
+struct look {
+    struct gtv_watcher *watcher;
+    size_t node;
+    struct gtv_timer *timer;
+    bool looking, again, first_done;
+    unsigned failures;
+    int64_t began_ms, failing_ms; // monotonic; failing_ms 0: the last look went well
 };
 
 struct gtv_watcher {
     struct gtv_control *control;
-    struct gtv_timer *timer;
-    bool looking, again, first_done;
-    unsigned failures;
-    int64_t look_began_ms, reconciled_ms;
-    // Reconciling: cameras that are missing in the node.
-    struct gtv_camera *missing;
-    size_t missing_count, missing_next, adding, added;
-    struct adding *adds; // under way
+    struct gtv_reconciler *reconciler;
+    struct look *looks; // one a node
 };
-
-static void look(void *arg);
 
 // ---- states and their events ----
 
@@ -49,8 +50,33 @@ static void publish(struct gtv_watcher *w, const struct gtv_path_state *s)
                                                s->cause_code[0] ? s->cause_code : NULL, gtv_wall_ms()));
 }
 
-static void take_state(struct gtv_watcher *w, struct gtv_path_state *s)
+// A camera that nobody asks for is not out: an on-demand one is only when the node says that it failed.
+static void keep_ledger(struct gtv_watcher *w, const struct gtv_path_state *s)
 {
+    struct gtv_app *app = w->control->app;
+    struct gtv_camera camera;
+    int64_t id, now_ms = gtv_wall_ms();
+    if (!gtv_camera_path_parse(gtv_str_of(s->name), &id) || !gtv_cameras_get(app->cameras, id, &camera))
+        return;
+    bool failed = strcmp(s->state, "disconnected") == 0;
+    if (s->ready || (camera.on_demand && !failed))
+        gtv_ledger_fine(app->ledger, id, now_ms);
+    else
+        gtv_ledger_out(app->ledger, id, s->cause_code, s->cause[0] ? s->cause : "there is no picture yet",
+                       now_ms);
+}
+
+static void keep_last_frame(struct gtv_path_state *s, const struct gtv_path_state *old)
+{
+    bool grew = old ? s->bytes_received != old->bytes_received : s->ready;
+    s->last_frame_ms = old ? old->last_frame_ms : 0;
+    if (grew && s->bytes_received)
+        s->last_frame_ms = gtv_wall_ms();
+}
+
+static void take_state(struct look *l, struct gtv_path_state *s)
+{
+    struct gtv_watcher *w = l->watcher;
     struct gtv_states *states = w->control->app->states;
     struct gtv_path_state old;
     bool known = gtv_states_get(states, gtv_str_of(s->name), &old);
@@ -64,201 +90,211 @@ static void take_state(struct gtv_watcher *w, struct gtv_path_state *s)
     }
     bool changed = !known || strcmp(s->state, old.state) != 0 || strcmp(s->cause, old.cause) != 0;
     s->since_ms = known && strcmp(s->state, old.state) == 0 ? old.since_ms : gtv_wall_ms();
+    s->node = (unsigned)l->node;
+    keep_last_frame(s, known ? &old : NULL);
+    keep_ledger(w, s);
     (void)gtv_states_put(states, s);
     if (changed)
         gtv_stats_stale(w->control->app);
     // At the first look after a start nothing has changed; it is only learnt.
-    if (changed && (known || w->first_done))
+    if (changed && (known || l->first_done))
         publish(w, s);
 }
 
-static void set_down(struct gtv_watcher *w, struct gtv_path_state *s, const char *cause, const char *code)
+// Whether this node is the one whose word counts for a path: while a camera moves two nodes have it.
+static bool is_home(const struct look *l, struct gtv_str path)
+{
+    struct gtv_nodes *nodes = l->watcher->control->app->nodes;
+    gtv_nodes_note(nodes, path, l->node);
+    return gtv_nodes_serving(nodes, path) == l->node;
+}
+
+static void set_down(struct look *l, struct gtv_path_state *s, const char *cause, const char *code)
 {
     s->ready = s->present = false;
     s->node_readers = 0;
     snprintf(s->state, sizeof s->state, "disconnected");
     snprintf(s->cause, sizeof s->cause, "%s", cause);
     snprintf(s->cause_code, sizeof s->cause_code, "%s", code);
-    take_state(w, s);
+    take_state(l, s);
 }
 
 // What was known and is not listed any more: ours are shown as lost until they are back, others are
 // forgotten.
-static void take_absent(struct gtv_watcher *w, const struct gtv_map *listed)
+static void take_absent(struct look *l, const struct gtv_map *listed)
 {
-    struct gtv_app *app = w->control->app;
+    struct gtv_app *app = l->watcher->control->app;
     size_t n;
     struct gtv_path_state *all = gtv_states_all(app->states, &n);
     for (size_t i = 0; i < n; i++) {
         int64_t id;
         struct gtv_camera camera;
-        if (gtv_map_get(listed, gtv_str_of(all[i].name)))
+        struct gtv_str path = gtv_str_of(all[i].name);
+        bool desired = gtv_camera_path_parse(path, &id) && gtv_cameras_get(app->cameras, id, &camera);
+        size_t home = desired ? gtv_nodes_serving(app->nodes, path) : all[i].node;
+        if (home != l->node || gtv_map_get(listed, path))
             continue;
-        if (gtv_camera_path_parse(gtv_str_of(all[i].name), &id) && gtv_cameras_get(app->cameras, id, &camera))
-            set_down(w, &all[i], "the media node has lost this camera, it is being put back", "missing");
-        else
-            gtv_states_remove(app->states, gtv_str_of(all[i].name));
+        if (desired) {
+            set_down(l, &all[i], "the media node has lost this camera, it is being put back", "missing");
+        } else {
+            gtv_states_remove(app->states, path);
+            gtv_nodes_forget(app->nodes, path);
+        }
     }
     free(all);
 }
 
-static void take_outage(struct gtv_watcher *w, const struct gtv_error *err)
+// ---- nodes ----
+
+static void tell_node(struct look *l, const char *action, const char *cause)
 {
-    struct gtv_app *app = w->control->app;
-    if (++w->failures < FAILURES_TO_DOWN)
+    struct gtv_control *c = l->watcher->control;
+    const char *id = gtv_nodes_id(c->app->nodes, l->node);
+    const struct gtv_provision_event e = {
+        .type = "node",
+        .stream = "nodes",
+        .action = action,
+        .node = id,
+        .detail = cause,
+        .wall_ms = gtv_wall_ms(),
+    };
+    if (cause)
+        gtv_log_error(&c->app->log, "a media node does not answer", "node=%s state=%s cause=\"%s\"", id,
+                      action, cause);
+    else
+        gtv_log_info(&c->app->log, "a media node answers", "node=%s", id);
+    gtv_control_publish(c, e.stream, e.type, gtv_event_provision(&e));
+}
+
+static void set_media_up(struct gtv_app *app)
+{
+    bool any = false;
+    for (size_t i = 0; i < gtv_nodes_count(app->nodes); i++)
+        any = any || gtv_nodes_state(app->nodes, i).up;
+    atomic_store(&app->media_up, any);
+}
+
+static void take_node_up(struct look *l, const struct gtv_path_state *items, size_t n)
+{
+    struct gtv_app *app = l->watcher->control->app;
+    struct gtv_node_state s = gtv_nodes_state(app->nodes, l->node);
+    bool was_up = s.up;
+    int64_t id;
+    s.up = true;
+    s.dead = false;
+    s.cause[0] = '\0';
+    s.since_ms = was_up ? s.since_ms : gtv_wall_ms();
+    s.paths = n;
+    s.cameras = 0;
+    for (size_t i = 0; i < n; i++)
+        s.cameras += gtv_camera_path_parse(gtv_str_of(items[i].name), &id);
+    gtv_nodes_set_state(app->nodes, l->node, &s);
+    l->failures = 0;
+    l->failing_ms = 0;
+    if (was_up)
         return;
-    if (atomic_exchange(&app->media_up, false) || w->failures == FAILURES_TO_DOWN)
-        gtv_log_error(&app->log, "the media node does not answer", "cause=\"%s\"", err->message);
+    set_media_up(app);
+    tell_node(l, "up", NULL);
+    gtv_reconciler_check(l->watcher->reconciler, l->node);
+}
+
+static void take_outage(struct look *l, const struct gtv_error *err)
+{
+    struct gtv_app *app = l->watcher->control->app;
+    struct gtv_node_state s = gtv_nodes_state(app->nodes, l->node);
+    int64_t now_ms = gtv_mono_ms();
+    l->failing_ms = l->failing_ms ? l->failing_ms : now_ms;
+    if (++l->failures < FAILURES_TO_DOWN)
+        return;
+    bool was_up = s.up || s.since_ms == 0, was_dead = s.dead;
+    s.up = false;
+    // Alone it keeps its cameras: there is none to move them to.
+    s.dead = gtv_nodes_count(app->nodes) > 1 && now_ms - l->failing_ms >= app->options.node_grace * 1000;
+    s.since_ms = was_up ? gtv_wall_ms() : s.since_ms;
+    snprintf(s.cause, sizeof s.cause, "%s", err->message);
+    gtv_nodes_set_state(app->nodes, l->node, &s);
+    set_media_up(app);
+    if (was_up)
+        tell_node(l, "down", err->message);
+    if (s.dead && !was_dead) {
+        tell_node(l, "dead", "its cameras move to the other nodes");
+        gtv_watcher_soon(l->watcher);
+    }
     size_t n;
     struct gtv_path_state *all = gtv_states_all(app->states, &n);
     for (size_t i = 0; i < n; i++)
-        set_down(w, &all[i], "the media node does not answer", "media_down");
+        if (gtv_nodes_serving(app->nodes, gtv_str_of(all[i].name)) == l->node)
+            set_down(l, &all[i], "the media node does not answer", "media_down");
     free(all);
-}
-
-// ---- reconciling ----
-
-struct adding {
-    struct gtv_watcher *watcher;
-    int64_t id;
-    struct adding *prev, *next;
-};
-
-static void add_next(struct gtv_watcher *w);
-
-static void adding_free(struct adding *a)
-{
-    if (a->prev)
-        a->prev->next = a->next;
-    else
-        a->watcher->adds = a->next;
-    if (a->next)
-        a->next->prev = a->prev;
-    free(a);
-}
-
-static void added(void *arg, const struct gtv_error *err)
-{
-    struct adding *a = arg;
-    struct gtv_watcher *w = a->watcher;
-    char path[GTV_CAMERA_PATH_CAP];
-    w->adding--;
-    if (err) {
-        const struct gtv_log log = {"streaming", "camera", gtv_camera_path(a->id, path)};
-        gtv_log_warn(&log, "cannot put a camera back into the media node", "cause=\"%s\"", err->message);
-    } else {
-        w->added++;
-    }
-    adding_free(a);
-    add_next(w);
-}
-
-static void add_next(struct gtv_watcher *w)
-{
-    struct gtv_control *c = w->control;
-    while (w->adding < RECONCILE_AT_ONCE && w->missing_next < w->missing_count) {
-        const struct gtv_camera *camera = &w->missing[w->missing_next++];
-        struct gtv_camera now;
-        // It may have been changed or removed since the list was made.
-        if (!gtv_cameras_get(c->app->cameras, camera->id, &now))
-            continue;
-        struct adding *a = GTV_NEW(struct adding);
-        *a = (struct adding){w, now.id, NULL, w->adds};
-        if (a->next)
-            a->next->prev = a;
-        w->adds = a;
-        w->adding++;
-        gtv_media_apply(c->media, &now, false, added, a);
-    }
-    if (w->adding == 0 && w->missing) {
-        gtv_log_info(&c->app->log, "cameras put back into the media node", "missing=%zu added=%zu",
-                     w->missing_count, w->added);
-        free(w->missing);
-        w->missing = NULL;
-        gtv_watcher_soon(w);
-    }
-}
-
-static void reconcile(struct gtv_watcher *w, const struct gtv_map *listed)
-{
-    struct gtv_app *app = w->control->app;
-    int64_t now_ms = gtv_mono_ms();
-    if (w->missing || (w->reconciled_ms && now_ms - w->reconciled_ms < RECONCILE_EVERY_MS))
-        return;
-    size_t n, kept = 0;
-    struct gtv_camera *all = gtv_cameras_all(app->cameras, &n);
-    for (size_t i = 0; i < n; i++) {
-        char path[GTV_CAMERA_PATH_CAP];
-        if (gtv_map_get(listed, gtv_str_of(gtv_camera_path(all[i].id, path))))
-            continue;
-        // Provisioned while this look was under way: its list could not have it yet.
-        if (gtv_cameras_changed_ms(app->cameras, all[i].id) >= w->look_began_ms)
-            continue;
-        all[kept++] = all[i];
-    }
-    if (kept == 0) {
-        free(all);
-        return;
-    }
-    w->reconciled_ms = now_ms;
-    w->missing = all;
-    w->missing_count = kept;
-    w->missing_next = w->adding = w->added = 0;
-    add_next(w);
 }
 
 // ---- looking ----
 
 static void seen(void *arg, const struct gtv_path_state *items, size_t n, const struct gtv_error *err)
 {
-    struct gtv_watcher *w = arg;
-    struct gtv_app *app = w->control->app;
-    w->looking = false;
+    struct look *l = arg;
+    struct gtv_watcher *w = l->watcher;
+    l->looking = false;
     if (err) {
-        take_outage(w, err);
+        take_outage(l, err);
     } else {
-        if (!atomic_exchange(&app->media_up, true))
-            gtv_log_info(&app->log, "the media node answers", "paths=%zu", n);
-        w->failures = 0;
+        take_node_up(l, items, n);
         struct gtv_map *listed = gtv_map_create();
         for (size_t i = 0; i < n; i++) {
             struct gtv_path_state s = items[i];
             (void)gtv_map_put(listed, gtv_str_of(s.name), w);
-            take_state(w, &s);
+            if (is_home(l, gtv_str_of(s.name)))
+                take_state(l, &s);
         }
-        take_absent(w, listed);
-        w->first_done = true;
-        reconcile(w, listed);
+        take_absent(l, listed);
         gtv_map_destroy(listed, NULL);
+        l->first_done = true;
+        gtv_reconciler_saw(w->reconciler, l->node, items, n, l->began_ms);
     }
-    gtv_timer_start(w->timer, w->again ? SOON_MS : LOOK_EVERY_MS, 0);
-    w->again = false;
+    gtv_timer_start(l->timer, l->again ? SOON_MS : err ? LOOK_DOWN_MS : LOOK_EVERY_MS, 0);
+    l->again = false;
 }
 
 static void look(void *arg)
 {
-    struct gtv_watcher *w = arg;
-    if (w->looking)
+    struct look *l = arg;
+    if (l->looking)
         return;
-    w->looking = true;
-    w->look_began_ms = gtv_mono_ms();
-    gtv_media_list(w->control->media, seen, w);
+    l->looking = true;
+    l->began_ms = gtv_mono_ms();
+    gtv_media_list(l->watcher->control->media[l->node], seen, l);
 }
 
 void gtv_watcher_soon(struct gtv_watcher *w)
 {
-    if (w->looking)
-        w->again = true;
-    else
-        gtv_timer_start(w->timer, SOON_MS, 0);
+    for (size_t i = 0; i < gtv_nodes_count(w->control->app->nodes); i++) {
+        if (w->looks[i].looking)
+            w->looks[i].again = true;
+        else
+            gtv_timer_start(w->looks[i].timer, SOON_MS, 0);
+    }
+}
+
+void gtv_watcher_check(struct gtv_watcher *w)
+{
+    for (size_t i = 0; i < gtv_nodes_count(w->control->app->nodes); i++)
+        gtv_reconciler_check(w->reconciler, i);
+    gtv_watcher_soon(w);
 }
 
 struct gtv_watcher *gtv_watcher_create(struct gtv_control *control)
 {
+    size_t n = gtv_nodes_count(control->app->nodes);
     struct gtv_watcher *w = GTV_NEW(struct gtv_watcher);
     w->control = control;
-    w->timer = gtv_timer_create(control->loop, look, w);
-    gtv_timer_start(w->timer, 0, 0);
+    w->reconciler = gtv_reconciler_create(control);
+    w->looks = gtv_alloc(n * sizeof *w->looks);
+    for (size_t i = 0; i < n; i++) {
+        w->looks[i].watcher = w;
+        w->looks[i].node = i;
+        w->looks[i].timer = gtv_timer_create(control->loop, look, &w->looks[i]);
+        gtv_timer_start(w->looks[i].timer, 0, 0);
+    }
     return w;
 }
 
@@ -266,11 +302,9 @@ void gtv_watcher_destroy(struct gtv_watcher *w)
 {
     if (!w)
         return;
-    gtv_timer_destroy(w->timer);
-    for (struct adding *a = w->adds, *next; a; a = next) {
-        next = a->next;
-        free(a);
-    }
-    free(w->missing);
+    for (size_t i = 0; i < gtv_nodes_count(w->control->app->nodes); i++)
+        gtv_timer_destroy(w->looks[i].timer);
+    gtv_reconciler_destroy(w->reconciler);
+    free(w->looks);
     free(w);
 }

@@ -1,5 +1,5 @@
-// Watches the media node: every 2 s its list of paths becomes the states that everybody reads, a change
-// becomes a status event, and desired cameras that the node has lost are put back. Control loop only.
+// Looks at every media node again and again: what its paths do becomes states (states.h), events of type
+// "status" and outages (ledger.h); what it lists goes to the reconciler. Control loop only.
 #ifndef GTV_STREAMING_WATCHER_H
 #define GTV_STREAMING_WATCHER_H
 
@@ -7,6 +7,7 @@
 
 struct gtv_watcher *gtv_watcher_create(struct gtv_control *control);
 void gtv_watcher_destroy(struct gtv_watcher *w);
-void gtv_watcher_soon(struct gtv_watcher *w); // looks now instead of at the next turn
+void gtv_watcher_soon(struct gtv_watcher *w);  // looks now instead of at the next turn
+void gtv_watcher_check(struct gtv_watcher *w); // and compares the nodes' configurations too
 
 #endif
