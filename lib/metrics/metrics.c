@@ -285,7 +285,7 @@ void gtv_metrics_write(struct gtv_metrics *m, struct gtv_buf *out)
     void *value;
     while (gtv_map_next(m->families, &it, NULL, &value))
         sorted[n++] = value;
-    qsort(sorted, n, sizeof(*sorted), by_name);
+    qsort(sorted, n, sizeof(*sorted), by_name); // NOLINT(bugprone-sizeof-expression): pointers are sorted
     for (size_t i = 0; i < n; i++)
         write_family(sorted[i], out);
     pthread_mutex_unlock(&m->lock);

@@ -54,11 +54,38 @@ static struct capsule bar(double ax, double ay, double az, double bx, double by,
     return (struct capsule){{ax, ay, az}, {bx, by, bz}, ra, rb};
 }
 
+// Exhaust on the right, head lamp, tail lamp, mudguards.
+static void add_fittings(struct gtv_vehicle *vehicle, struct gtv_texel paint)
+{
+    const struct gtv_texel black = {0.06, 0.06, 0.065, 0.3}, metal = {0.60, 0.61, 0.63, 0.6};
+    const struct gtv_texel lamp = {0.95, 0.96, 0.97, 0.9}, red = {0.80, 0.05, 0.05, 0.7};
+    add_limbs(vehicle,
+              (struct limbs){2,
+                             {bar(0.30, -0.12, 0.36, -0.10, -0.18, 0.28, 0.035, 0.04),
+                              bar(-0.10, -0.18, 0.28, -0.92, -0.21, 0.42, 0.055, 0.075)},
+                             0.02},
+              metal);
+    add_limbs(vehicle, (struct limbs){1, {bar(0.58, 0, 0.96, 0.64, 0, 0.96, 0.11, 0.10)}, 0.02}, lamp);
+    add_limbs(vehicle, (struct limbs){1, {bar(-0.94, -0.07, 0.92, -0.94, 0.07, 0.92, 0.05, 0.05)}, 0.02},
+              red);
+    add_limbs(vehicle,
+              (struct limbs){2,
+                             {bar(0.52, 0, 0.66, 0.78, 0, 0.69, 0.06, 0.06),
+                              bar(0.78, 0, 0.69, 1.06, 0, 0.56, 0.06, 0.04)},
+                             0.04},
+              paint);
+    add_limbs(vehicle,
+              (struct limbs){2,
+                             {bar(-0.62, 0, 0.72, -0.90, 0, 0.66, 0.05, 0.05),
+                              bar(-0.90, 0, 0.66, -1.02, 0, 0.50, 0.05, 0.04)},
+                             0.04},
+              black);
+}
+
 static void add_machine(struct gtv_vehicle *vehicle, struct gtv_texel paint)
 {
     const struct gtv_texel black = {0.06, 0.06, 0.065, 0.3}, metal = {0.60, 0.61, 0.63, 0.6};
-    const struct gtv_texel cast = {0.36, 0.37, 0.39, 0.5}, lamp = {0.95, 0.96, 0.97, 0.9},
-                           red = {0.80, 0.05, 0.05, 0.7};
+    const struct gtv_texel cast = {0.36, 0.37, 0.39, 0.5}, red = {0.80, 0.05, 0.05, 0.7};
     const struct gtv_texel amber = {0.95, 0.50, 0.08, 0.6};
     // Tank and tail, side cover, seat.
     add_limbs(vehicle,
@@ -117,28 +144,7 @@ static void add_machine(struct gtv_vehicle *vehicle, struct gtv_texel paint)
                   (struct limbs){1, {bar(-0.86, k * 0.10, 0.84, -0.86, k * 0.17, 0.84, 0.03, 0.045)}, 0.02},
                   amber);
     }
-    // Exhaust on the right, head lamp, tail lamp, mudguards.
-    add_limbs(vehicle,
-              (struct limbs){2,
-                             {bar(0.30, -0.12, 0.36, -0.10, -0.18, 0.28, 0.035, 0.04),
-                              bar(-0.10, -0.18, 0.28, -0.92, -0.21, 0.42, 0.055, 0.075)},
-                             0.02},
-              metal);
-    add_limbs(vehicle, (struct limbs){1, {bar(0.58, 0, 0.96, 0.64, 0, 0.96, 0.11, 0.10)}, 0.02}, lamp);
-    add_limbs(vehicle, (struct limbs){1, {bar(-0.94, -0.07, 0.92, -0.94, 0.07, 0.92, 0.05, 0.05)}, 0.02},
-              red);
-    add_limbs(vehicle,
-              (struct limbs){2,
-                             {bar(0.52, 0, 0.66, 0.78, 0, 0.69, 0.06, 0.06),
-                              bar(0.78, 0, 0.69, 1.06, 0, 0.56, 0.06, 0.04)},
-                             0.04},
-              paint);
-    add_limbs(vehicle,
-              (struct limbs){2,
-                             {bar(-0.62, 0, 0.72, -0.90, 0, 0.66, 0.05, 0.05),
-                              bar(-0.90, 0, 0.66, -1.02, 0, 0.50, 0.05, 0.04)},
-                             0.04},
-              black);
+    add_fittings(vehicle, paint);
 }
 
 static void add_rider(struct gtv_vehicle *vehicle, struct gtv_texel jacket)

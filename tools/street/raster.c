@@ -317,7 +317,7 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
                                     const struct gtv_vehicle *vehicle, const struct gtv_pose *pose,
                                     double box[4])
 {
-    struct corner *corner[GTV_PARTS_MAX];
+    struct corner *corner[GTV_PARTS_MAX] = {NULL};
     struct gtv_layer *layer = NULL;
     for (int i = 0; i < vehicle->part_count; i++)
         corner[i] = place(camera, &vehicle->part[i], pose, SAMPLES, NULL);

@@ -2,10 +2,10 @@
 
 #include "backdrop.h"
 
-#define AWAY_FROM   -5.0 // x, where a pass begins and ends
+#define AWAY_FROM   (-5.0) // x, where a pass begins and ends
 #define AWAY_TO     36.0
 #define TOWARD_FROM 54.0
-#define TOWARD_TO   -1.0
+#define TOWARD_TO   (-1.0)
 
 // clang-format off
 #define RED    {0.66, 0.06, 0.07, 0.6}
