@@ -40,6 +40,7 @@ struct gtv_http_fetch {
     struct gtv_buf body;
     struct gtv_arena arena;
     struct gtv_http_response response;
+    struct gtv_http_fetch_field fields[GTV_HTTP_FETCH_FIELDS_MAX];
 };
 
 struct gtv_http_client {
@@ -195,6 +196,11 @@ static void keep_header(struct gtv_http_fetch *f, struct gtv_str name, struct gt
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (gtv_str_ieq(name, wanted[i].name))
             keep(f, wanted[i].field, value);
+    if (r->field_count < GTV_HTTP_FETCH_FIELDS_MAX && name.n) {
+        struct gtv_http_fetch_field *field = &f->fields[r->field_count++];
+        keep(f, &field->name, name);
+        keep(f, &field->value, value);
+    }
     int64_t length;
     if (gtv_str_ieq(name, GTV_STR("content-length")) && gtv_parse_int(value, 0, INT64_MAX, &length))
         r->content_length = length;
@@ -225,7 +231,7 @@ static size_t header_cb(char *data, size_t size, size_t n, void *userp)
     if (f->head_done)
         return len; // trailers
     if (gtv_str_starts(line, GTV_STR("HTTP/"))) {
-        f->response = (struct gtv_http_response){.content_length = -1};
+        f->response = (struct gtv_http_response){.content_length = -1, .fields = f->fields};
         return len;
     }
     if (line.n == 0) {

@@ -26,11 +26,19 @@ struct gtv_http_fetch_options {
     // A redirect is never followed; the caller sees it.
 };
 
+enum { GTV_HTTP_FETCH_FIELDS_MAX = 48 }; // header fields that are listed; those beyond are left out
+
+struct gtv_http_fetch_field {
+    struct gtv_str name, value; // value without white space at its ends
+};
+
 // What came back. Slices live until the callback returns.
 struct gtv_http_response {
     int status;
     struct gtv_str content_type, cache_control, etag, last_modified, location, set_cookie;
-    int64_t content_length; // -1 when not announced
+    int64_t content_length;                    // -1 when not announced
+    const struct gtv_http_fetch_field *fields; // all of them, as they came
+    size_t field_count;
     struct gtv_bytes *body; // NULL when streaming; take a reference to keep it
 };
 

@@ -7,7 +7,7 @@
 
 enum {
     SHARDS = 64,
-    OVERHEAD = 512, // what an entry costs beside its body
+    OVERHEAD = 1024, // what an entry costs beside its body
 };
 
 struct shard {
@@ -138,24 +138,69 @@ static void queue_forget(struct gtv_cache *c, struct gtv_entry *e)
         gtv_entry_unref(e);
 }
 
+// Until when an expired answer is worth keeping.
+static int64_t kept_until(const struct gtv_entry *e)
+{
+    int64_t more =
+        e->life.while_revalidate_ms > e->life.if_error_ms ? e->life.while_revalidate_ms : e->life.if_error_ms;
+    if (e->validators && more < GTV_STALE_CONFIRM_MS)
+        more = GTV_STALE_CONFIRM_MS;
+    return atomic_load_explicit(&e->expires_ms, memory_order_relaxed) + more;
+}
+
+static bool within(const struct gtv_entry *e, int64_t more_ms, int64_t now_ms)
+{
+    return more_ms > 0 && now_ms < atomic_load_explicit(&e->expires_ms, memory_order_relaxed) + more_ms;
+}
+
+static enum gtv_cache_result judge(const struct gtv_entry *e, int64_t now_ms)
+{
+    if (!e)
+        return GTV_CACHE_FILL;
+    switch (atomic_load_explicit(&e->state, memory_order_acquire)) {
+    case GTV_ENTRY_FILLING:
+        return e->stale && within(e->stale, e->stale->life.while_revalidate_ms, now_ms) ? GTV_CACHE_STALE
+                                                                                        : GTV_CACHE_JOIN;
+    case GTV_ENTRY_READY:
+        if (now_ms < atomic_load_explicit(&e->expires_ms, memory_order_relaxed))
+            return GTV_CACHE_HIT;
+        return now_ms < atomic_load_explicit(&e->retry_ms, memory_order_relaxed) ? GTV_CACHE_STALE
+                                                                                 : GTV_CACHE_FILL;
+    default:
+        return GTV_CACHE_FILL;
+    }
+}
+
 enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, size_t stream_len,
-                                       bool is_playlist, int64_t now_ms, struct gtv_entry **out)
+                                       bool is_playlist, int64_t now_ms, struct gtv_entry **out,
+                                       struct gtv_entry **fill)
 {
     struct shard *s = shard_of(c, key);
     struct gtv_entry *replaced = NULL;
-    enum gtv_cache_result result = GTV_CACHE_FILL;
+    *fill = NULL;
     pthread_mutex_lock(&s->lock);
     struct gtv_entry *e = gtv_map_get(s->map, key);
-    int state = e ? atomic_load_explicit(&e->state, memory_order_acquire) : GTV_ENTRY_FAILED;
-    if (state == GTV_ENTRY_READY && now_ms < atomic_load_explicit(&e->expires_ms, memory_order_relaxed))
-        result = GTV_CACHE_HIT;
-    else if (state == GTV_ENTRY_FILLING)
-        result = GTV_CACHE_JOIN;
+    enum gtv_cache_result result = judge(e, now_ms);
     if (result == GTV_CACHE_FILL) {
-        e = gtv_entry_create(key, stream_len, is_playlist);
-        replaced = gtv_map_put(s->map, key, e);
-    } else if (!atomic_load_explicit(&e->visited, memory_order_relaxed)) {
-        atomic_store_explicit(&e->visited, true, memory_order_relaxed);
+        struct gtv_entry *n = gtv_entry_create(key, stream_len, is_playlist);
+        if (e && atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY &&
+            now_ms < kept_until(e)) {
+            n->stale = e;
+            gtv_entry_ref(e);
+            if (within(e, e->life.while_revalidate_ms, now_ms))
+                result = GTV_CACHE_STALE;
+        }
+        replaced = gtv_map_put(s->map, key, n);
+        gtv_entry_ref(n);
+        *fill = n;
+        if (result == GTV_CACHE_FILL)
+            e = n;
+    } else {
+        if (result == GTV_CACHE_STALE && e->stale &&
+            atomic_load_explicit(&e->state, memory_order_relaxed) == GTV_ENTRY_FILLING)
+            e = e->stale;
+        if (!atomic_load_explicit(&e->visited, memory_order_relaxed))
+            atomic_store_explicit(&e->visited, true, memory_order_relaxed);
     }
     gtv_entry_ref(e);
     pthread_mutex_unlock(&s->lock);
@@ -167,31 +212,20 @@ enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, 
     return result;
 }
 
-void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes *body, int64_t now_ms,
-                     int64_t life_ms)
+// Counts e against the limit, and evicts until it fits.
+static void queue_in(struct gtv_cache *c, struct gtv_entry *e)
 {
-    e->body = body;
-    e->content_length = (int64_t)body->len;
-    e->fetched_ms = now_ms;
-    atomic_store_explicit(&e->expires_ms, now_ms + life_ms, memory_order_relaxed);
-    e->charge = body->cap + OVERHEAD;
-    // It was asked for already, but only later requests say that it is popular.
-    atomic_store_explicit(&e->visited, false, memory_order_relaxed);
-    atomic_store_explicit(&e->state, GTV_ENTRY_READY, memory_order_release);
-    if (life_ms <= 0 || e->charge > c->max_bytes) {
-        map_forget(c, e);
-        return;
-    }
     struct gtv_entry *victims = NULL;
     pthread_mutex_lock(&c->queue_lock);
-    while (c->bytes + e->charge > c->max_bytes) {
+    while (!e->queued && c->bytes + e->charge > c->max_bytes) {
         struct gtv_entry *v = queue_evict(c);
         if (!v)
             break;
         v->older = victims; // out of the queue: its links are free
         victims = v;
     }
-    queue_add(c, e);
+    if (!e->queued)
+        queue_add(c, e);
     pthread_mutex_unlock(&c->queue_lock);
     while (victims) {
         struct gtv_entry *v = victims;
@@ -202,11 +236,72 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
     }
 }
 
-void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err)
+void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes *body, int64_t now_ms,
+                     const struct gtv_entry_life *life)
 {
+    struct shard *s = shard_of(c, gtv_str_of(e->key));
+    e->body = body;
+    e->content_length = (int64_t)body->len;
+    e->fetched_ms = now_ms - life->age_ms;
+    e->life = *life;
+    atomic_store_explicit(&e->expires_ms, now_ms + life->fresh_ms, memory_order_relaxed);
+    e->charge = body->cap + e->head.bytes + e->whole.bytes + OVERHEAD;
+    // It was asked for already, but only later requests say that it is popular.
+    atomic_store_explicit(&e->visited, false, memory_order_relaxed);
+    pthread_mutex_lock(&s->lock); // look-ups read e->stale under it
+    struct gtv_entry *stale = e->stale;
+    e->stale = NULL;
+    atomic_store_explicit(&e->state, GTV_ENTRY_READY, memory_order_release);
+    pthread_mutex_unlock(&s->lock);
+    gtv_entry_unref(stale);
+    if (kept_until(e) <= now_ms || e->charge > c->max_bytes)
+        map_forget(c, e);
+    else
+        queue_in(c, e);
+}
+
+void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err, bool down,
+                    int64_t now_ms)
+{
+    struct gtv_str key = gtv_str_of(e->key);
+    struct shard *s = shard_of(c, key);
+    struct gtv_entry *stale = e->stale;
     e->error = *err;
+    e->use_stale = down && stale && within(stale, stale->life.if_error_ms, now_ms);
     atomic_store_explicit(&e->state, GTV_ENTRY_FAILED, memory_order_release);
-    map_forget(c, e);
+    if (!e->use_stale) {
+        map_forget(c, e);
+        return;
+    }
+    int64_t retry = now_ms + GTV_STALE_RETRY_MS,
+            end = atomic_load_explicit(&stale->expires_ms, memory_order_relaxed) + stale->life.if_error_ms;
+    atomic_store_explicit(&stale->retry_ms, retry < end ? retry : end, memory_order_relaxed);
+    pthread_mutex_lock(&s->lock);
+    bool mine = gtv_map_get(s->map, key) == e;
+    if (mine) {
+        gtv_entry_ref(stale);
+        gtv_map_put(s->map, key, stale);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (mine) {
+        gtv_entry_unref(e);
+        queue_in(c, stale);
+    }
+}
+
+void gtv_cache_drop(struct gtv_cache *c, struct gtv_str key)
+{
+    struct shard *s = shard_of(c, key);
+    pthread_mutex_lock(&s->lock);
+    struct gtv_entry *e = gtv_map_get(s->map, key);
+    bool ready = e && atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY;
+    if (ready)
+        gtv_map_remove(s->map, key);
+    pthread_mutex_unlock(&s->lock);
+    if (ready) {
+        queue_forget(c, e);
+        gtv_entry_unref(e);
+    }
 }
 
 void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms)
@@ -226,7 +321,7 @@ void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms)
     pthread_mutex_lock(&c->queue_lock);
     for (struct gtv_entry *e = c->oldest, *next; e; e = next) {
         next = e->newer;
-        if (atomic_load_explicit(&e->expires_ms, memory_order_relaxed) > now_ms)
+        if (kept_until(e) > now_ms)
             continue;
         queue_remove(c, e);
         e->older = expired;

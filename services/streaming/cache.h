@@ -1,7 +1,9 @@
 // L1: whole answers of the media node in this process's memory, shared by all loops.
 //
 // An entry is FILLING (one fetch runs, however many wait), then READY or FAILED; it never goes back. A failed
-// or expired entry is replaced by a new one. The bytes are bounded; what goes first is chosen by SIEVE
+// or expired entry is replaced by a new one, which keeps the expired one at hand while it is FILLING: to be
+// confirmed by the node (304), served meanwhile (stale-while-revalidate), or served instead (stale-if-error),
+// in which case it returns to its place. The bytes are bounded; what goes first is chosen by SIEVE
 // (Zhang, Yang, Yue, Vigfusson and Rashmi, "SIEVE is Simpler than LRU", NSDI 2024), where a hit only sets a
 // flag.
 //
@@ -12,6 +14,7 @@
 #define GTV_STREAMING_CACHE_H
 
 #include "lib/base/bytes.h"
+#include "lib/http/server.h"
 #include "services/streaming/options.h"
 
 #include <pthread.h>
@@ -25,6 +28,29 @@ struct gtv_piece {
 };
 
 struct gtv_waiter;
+struct gtv_cuts;
+
+enum {
+    GTV_ENTRY_TAG_CAP = 128,      // an entity tag that is longer is not kept
+    GTV_STALE_RETRY_MS = 1000,    // between two tries to reach a node that is down
+    GTV_STALE_CONFIRM_MS = 60000, // an answer with the node's validators is kept that long to be confirmed
+};
+
+// The header fields of an answer as clients get them; one block with all they point to.
+struct gtv_entry_head {
+    struct gtv_http_header *fields;
+    size_t n, bytes;
+};
+// Copies; h was empty.
+void gtv_entry_head_set(struct gtv_entry_head *h, const struct gtv_http_header *fields, size_t n);
+
+// How an answer may be used, in ms.
+struct gtv_entry_life {
+    int64_t fresh_ms;            // from now on; 0: it is handed to those who wait, and not kept
+    int64_t age_ms;              // it had when it came
+    int64_t while_revalidate_ms; // past its life, while a fetch runs
+    int64_t if_error_ms;         // past its life, while the node is down
+};
 
 struct gtv_entry {
     atomic_uint refs;
@@ -32,15 +58,24 @@ struct gtv_entry {
     size_t stream_len;
     bool is_playlist;
     atomic_int state; // enum gtv_entry_state
+    struct gtv_entry
+        *stale;     // READY and expired, a reference; taken out under the shard's lock when e is READY
+    bool use_stale; // e is FAILED, and stale is to be served for it
 
     // Written by the filling loop before head_done, or before READY, is set; constant afterwards.
     atomic_bool head_done;
-    char content_type[64];
-    int64_t content_length;  // -1: unknown until READY
-    struct gtv_bytes *body;  // when READY
-    int64_t fetched_ms;      // monotonic
-    atomic_llong expires_ms; // grows while playlists name the segment
-    struct gtv_error error;  // when FAILED
+    struct gtv_entry_head head;                                     // when head_done
+    struct gtv_entry_head whole;                                    // when READY
+    char etag[GTV_ENTRY_TAG_CAP], last_modified[GTV_ENTRY_TAG_CAP]; // when READY; empty: none
+    bool validators;                 // these two are the node's: it can be asked whether they still hold
+    int64_t content_length;          // -1: unknown until READY
+    struct gtv_bytes *body;          // when READY
+    int64_t fetched_ms;              // monotonic; when it had the age of 0
+    struct gtv_entry_life life;      // when READY
+    atomic_llong expires_ms;         // grows while playlists name the segment
+    atomic_llong retry_ms;           // past its life it is served without asking the node until then
+    _Atomic(struct gtv_cuts *) cuts; // of a playlist: where its URIs end; made by the first who needs them
+    struct gtv_error error;          // when FAILED
 
     // While FILLING, and after it until the last waiting loop has read them.
     _Atomic(struct gtv_piece *) pieces;
@@ -64,14 +99,17 @@ struct gtv_cache *gtv_cache_create(size_t max_bytes);
 void gtv_cache_destroy(struct gtv_cache *c);
 
 enum gtv_cache_result {
-    GTV_CACHE_HIT,  // *out is READY and fresh
-    GTV_CACHE_JOIN, // *out is being filled by somebody
-    GTV_CACHE_FILL, // *out is new: the caller must bring it to READY or FAILED
+    GTV_CACHE_HIT,   // *out is READY and fresh
+    GTV_CACHE_STALE, // *out is READY and past its life, and may be served; *fill may be given
+    GTV_CACHE_JOIN,  // *out is being filled by somebody
+    GTV_CACHE_FILL,  // *out is new, and *fill the same
 };
-// key: "<stream>/<file>", stream_len bytes of it are the stream. *out carries a reference for the caller. Any
-// thread.
+// key: "<stream>/<file>", stream_len bytes of it are the stream. *out carries a reference for the caller.
+// *fill, where it is not NULL, is an entry with another reference that the caller must bring to READY or
+// FAILED. Any thread.
 enum gtv_cache_result gtv_cache_lookup(struct gtv_cache *c, struct gtv_str key, size_t stream_len,
-                                       bool is_playlist, int64_t now_ms, struct gtv_entry **out);
+                                       bool is_playlist, int64_t now_ms, struct gtv_entry **out,
+                                       struct gtv_entry **fill);
 
 // FILLING, with one reference. For the cache.
 struct gtv_entry *gtv_entry_create(struct gtv_str key, size_t stream_len, bool is_playlist) GTV_WARN_UNUSED;
@@ -81,19 +119,24 @@ void gtv_entry_unref(struct gtv_entry *e); // NULL is accepted
 // For the filling loop. Takes over the reference to bytes.
 void gtv_entry_append(struct gtv_entry *e, struct gtv_bytes *bytes);
 // e becomes READY with this body (the reference is taken over) and counts against the limit; others are
-// evicted until it fits. A body larger than the limit is handed to those who wait and not kept. life_ms 0:
-// likewise.
+// evicted until it fits. A body larger than the limit is handed to those who wait and not kept.
 void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes *body, int64_t now_ms,
-                     int64_t life_ms);
-// e becomes FAILED and is forgotten: the next look-up fetches anew.
-void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err);
+                     const struct gtv_entry_life *life);
+// e becomes FAILED and is forgotten: the next look-up fetches anew. down: the node is down (it did not say
+// no): where e's stale answer may still be served, use_stale is set, and the answer is back in its place for
+// GTV_STALE_RETRY_MS.
+void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err, bool down,
+                    int64_t now_ms);
+// Forgets what is stored under the key; a fetch that runs goes on for those who wait.
+void gtv_cache_drop(struct gtv_cache *c, struct gtv_str key);
 // Frees the pieces; for the last waiting loop of an entry that is no longer FILLING.
 void gtv_entry_drop_pieces(struct gtv_entry *e);
 
 // A READY entry that is named by a playlist lives at least until then.
 void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms);
 
-// Drops what has expired. Called every few seconds from one loop.
+// Drops what has expired and may not be served or confirmed past that. Called every few seconds from one
+// loop.
 void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms);
 size_t gtv_cache_bytes(struct gtv_cache *c);
 size_t gtv_cache_count(struct gtv_cache *c);

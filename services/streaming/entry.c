@@ -1,5 +1,6 @@
 #include "lib/base/mem.h"
 #include "services/streaming/cache.h"
+#include "services/streaming/playback.h"
 
 #include <stdlib.h>
 
@@ -39,6 +40,10 @@ void gtv_entry_unref(struct gtv_entry *e)
         return;
     gtv_entry_drop_pieces(e);
     gtv_bytes_unref(e->body);
+    gtv_entry_unref(e->stale); // which has none itself
+    free(e->head.fields);
+    free(e->whole.fields);
+    gtv_cuts_destroy(atomic_load(&e->cuts));
     pthread_mutex_destroy(&e->lock);
     free(e->key);
     free(e);
@@ -53,4 +58,23 @@ void gtv_entry_append(struct gtv_entry *e, struct gtv_bytes *bytes)
     else
         atomic_store_explicit(&e->pieces, p, memory_order_release);
     e->last_piece = p;
+}
+
+void gtv_entry_head_set(struct gtv_entry_head *h, const struct gtv_http_header *fields, size_t n)
+{
+    size_t bytes = n * sizeof *fields;
+    for (size_t i = 0; i < n; i++)
+        bytes += fields[i].name.n + fields[i].value.n;
+    h->fields = gtv_alloc(bytes ? bytes : 1);
+    h->n = n;
+    h->bytes = bytes;
+    char *at = (char *)(h->fields + n);
+    for (size_t i = 0; i < n; i++) {
+        const struct gtv_http_header *f = &fields[i];
+        h->fields[i] = (struct gtv_http_header){{at, f->name.n}, {at + f->name.n, f->value.n}};
+        memcpy(at, f->name.p, f->name.n);
+        if (f->value.n)
+            memcpy(at + f->name.n, f->value.p, f->value.n);
+        at += f->name.n + f->value.n;
+    }
 }

@@ -4,7 +4,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/streaming/playlist.h"
+#include "services/streaming/answer.h"
+#include "services/streaming/upstream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +14,24 @@ enum {
     // For answers that do not announce their length; each slab is twice as large as the one before.
     FIRST_SLAB = 64 * 1024,
     LAST_SLAB = 4 * 1024 * 1024,
-    ERROR_BODY_MAX = 4096, // what is read of an error, for its words
+    WORDS_MAX = 16 * 1024, // what is read of an error, or of an index that only begins a session
+    CONDITION_CAP = GTV_ENTRY_TAG_CAP + 24,
     // A node holds the first playlist of an on-demand camera until it has a segment (MediaMTX: up to 10 s).
     PLAYLIST_LIMIT_MS = 20000,
     SEGMENT_LIMIT_MS = 30000,
     STALL_LIMIT_MS = 10000,
 };
 
-// A fetch on this loop.
+// What a fill asks the node for, one after the other:
+//
+//   SESSION   the stream's index, to begin a session of ours; then FILE
+//   FILE      the file itself; a refusal for want of a session leads to SESSION, once
+//
+// An index that answers with the redirect of MediaMTX 1.18 and later (cookieCheck) is asked again with the
+// cookie.
+enum fill_step { FILL_SESSION, FILL_FILE };
+
+// A fill on this loop.
 struct gtv_fill {
     struct gtv_proxy *proxy;
     struct gtv_entry *entry; // a reference
@@ -30,7 +41,11 @@ struct gtv_fill {
     size_t slab_size, got;
     bool exact; // the slab has the announced length: it is the body
     int status;
-    struct gtv_buf words; // body of an error
+    struct gtv_buf words; // body of an error, or of an index asked for its session
+    enum fill_step step;
+    bool is_index, cookie, renewed; // cookie: the index is asked with it; renewed: after a refusal
+    struct gtv_upstream_session session;
+    char session_id[GTV_UPSTREAM_SESSION_CAP]; // of the index's cookie
 };
 
 static void fill_free(struct gtv_fill *f)
@@ -69,9 +84,12 @@ static void status_error(struct gtv_fill *f, struct gtv_error *err)
     struct gtv_path_state state;
     bool known = gtv_states_get(f->proxy->worker->app->states, stream, &state);
     // A camera without a picture is told with its cause, not with what the node makes of it.
-    if (f->entry->is_playlist && known && !state.ready && state.cause[0])
+    if (f->status != 400 && f->entry->is_playlist && known && !state.ready && state.cause[0])
         gtv_error_set(err, f->status == 404 ? GTV_E_NOT_FOUND : GTV_E_UPSTREAM, NULL,
                       "no picture from '" GTV_STR_FMT "': %s", GTV_STR_ARG(stream), state.cause);
+    else if (f->status == 400)
+        gtv_error_set(err, GTV_E_BAD_REQUEST, NULL, "the media node refuses this of '" GTV_STR_FMT "'%s",
+                      GTV_STR_ARG(stream), words);
     else if (f->status == 404)
         gtv_error_set(err, GTV_E_NOT_FOUND, NULL, "no such stream or file in '" GTV_STR_FMT "'%s",
                       GTV_STR_ARG(stream), words);
@@ -83,15 +101,29 @@ static void status_error(struct gtv_fill *f, struct gtv_error *err)
                       f->status, GTV_STR_ARG(stream), words);
 }
 
-static void fill_fail(struct gtv_fill *f, const struct gtv_error *err)
+// down: the node failed, it did not say no.
+static void fill_fail(struct gtv_fill *f, const struct gtv_error *err, bool down)
 {
     struct gtv_proxy *p = f->proxy;
     gtv_counter_add(p->m.fetch_errors, 1);
     if (err->code != GTV_E_NOT_FOUND)
         gtv_log_warn(&p->worker->app->log, "cannot fetch from the media node", "file=%s code=%s cause=\"%s\"",
                      f->entry->key, gtv_code_name(err->code), err->message);
-    gtv_cache_fail(p->worker->app->cache, f->entry, err);
+    gtv_cache_fail(p->worker->app->cache, f->entry, err, down, gtv_mono_ms());
     gtv_proxy_wake(p, f->entry);
+}
+
+static void note_cookie(struct gtv_fill *f, const struct gtv_http_response *r)
+{
+    static const struct gtv_str name = {"hlsSession=", 11};
+    for (size_t i = 0; i < r->field_count; i++) {
+        struct gtv_str value = r->fields[i].value;
+        if (!gtv_str_ieq(r->fields[i].name, GTV_STR("set-cookie")) || !gtv_str_starts(value, name))
+            continue;
+        value = (struct gtv_str){value.p + name.n, value.n - name.n};
+        if (!gtv_str_copy(f->session_id, sizeof f->session_id, gtv_str_trim(gtv_str_cut(&value, ';'))))
+            f->session_id[0] = '\0';
+    }
 }
 
 static void on_head(void *arg, const struct gtv_http_response *r)
@@ -101,11 +133,10 @@ static void on_head(void *arg, const struct gtv_http_response *r)
     f->status = r->status;
     if (r->status != 200)
         return;
-    struct gtv_str type = r->content_type;
-    bool usable = type.n && gtv_str_copy(e->content_type, sizeof e->content_type, type);
-    if (!usable)
-        snprintf(e->content_type, sizeof e->content_type, "%s",
-                 e->is_playlist ? "application/vnd.apple.mpegurl" : "application/octet-stream");
+    if (f->step == FILL_SESSION || f->is_index)
+        note_cookie(f, r);
+    if (f->step == FILL_SESSION)
+        return;
     size_t max = e->is_playlist ? GTV_PLAYLIST_MAX : GTV_SEGMENT_MAX;
     if (r->content_length > 0 && (size_t)r->content_length <= max) {
         f->exact = true;
@@ -113,6 +144,7 @@ static void on_head(void *arg, const struct gtv_http_response *r)
         if (!e->is_playlist)
             e->content_length = r->content_length;
     }
+    gtv_answer_begin(e, r);
     atomic_store_explicit(&e->head_done, true, memory_order_release);
     gtv_proxy_wake(f->proxy, e);
 }
@@ -159,7 +191,7 @@ static bool take_bytes(struct gtv_fill *f, const uint8_t *data, size_t n)
 static void on_data(void *arg, const void *data, size_t n)
 {
     struct gtv_fill *f = arg;
-    if (f->status != 200) {
+    if (f->status != 200 || f->step == FILL_SESSION) {
         (void)gtv_buf_append(&f->words, data, n); // too long: the words are left out
         return;
     }
@@ -169,7 +201,7 @@ static void on_data(void *arg, const void *data, size_t n)
         struct gtv_error err = {0};
         gtv_error_set(&err, GTV_E_LIMIT, NULL, "no memory for this segment");
         gtv_http_fetch_cancel(f->fetch);
-        fill_fail(f, &err);
+        fill_fail(f, &err, false);
         fill_free(f);
         return;
     }
@@ -205,75 +237,250 @@ static void keep_named(struct gtv_fill *f, struct gtv_bytes *body, int64_t until
     }
 }
 
-// How long it may be served; 0 and *err when it is a playlist that cannot be read.
-static int64_t life_of(struct gtv_fill *f, struct gtv_bytes *body, struct gtv_error *err)
+// ---- what is asked for ----
+
+static const struct gtv_http_fetch_callbacks callbacks;
+
+static bool has_secret(const struct gtv_proxy *p)
 {
-    struct gtv_viewers *viewers = f->proxy->worker->app->viewers;
-    struct gtv_entry *e = f->entry;
-    if (e->is_playlist) {
-        struct gtv_playlist pl;
-        if (!gtv_playlist_scan(gtv_bytes_str(body), &pl)) {
-            gtv_error_set(err, GTV_E_UPSTREAM, NULL, "the media node sent a playlist that cannot be read");
-            return 0;
-        }
-        if (!pl.multivariant) {
-            gtv_viewers_set_window(viewers, gtv_entry_stream(e), pl.target_ms, pl.window_ms);
-            keep_named(f, body, gtv_mono_ms() + pl.window_ms);
-        }
-        return gtv_playlist_life_ms(&pl);
+    const char *secret = p->worker->app->options.hls_cdn_secret;
+    return secret && *secret;
+}
+
+// The questions about the answer that e replaces; returns how many.
+static size_t conditions(const struct gtv_entry *e, char text[2][CONDITION_CAP], const char **headers)
+{
+    size_t n = 0;
+    const struct gtv_entry *stale = e->stale;
+    if (!stale || !stale->validators)
+        return 0;
+    if (stale->etag[0] && strncmp(stale->etag, "\"gtv-", 5) != 0) {
+        snprintf(text[n], CONDITION_CAP, "If-None-Match: %s", stale->etag);
+        headers[n] = text[n];
+        n++;
     }
-    int64_t named_ms = gtv_viewers_stream(viewers, gtv_entry_stream(e), gtv_mono_ms()).window_ms;
-    return named_ms > f->proxy->segment_ttl_ms ? named_ms : f->proxy->segment_ttl_ms;
+    if (stale->last_modified[0]) {
+        snprintf(text[n], CONDITION_CAP, "If-Modified-Since: %s", stale->last_modified);
+        headers[n] = text[n];
+        n++;
+    }
+    return n;
+}
+
+static void ask(struct gtv_fill *f, enum fill_step step)
+{
+    struct gtv_proxy *p = f->proxy;
+    struct gtv_entry *e = f->entry;
+    struct gtv_app *app = p->worker->app;
+    struct gtv_str stream = gtv_entry_stream(e);
+    const char *base = gtv_nodes_hls_base(app->nodes, stream);
+    char condition[2][CONDITION_CAP], cookie[GTV_UPSTREAM_SESSION_CAP + 32];
+    const char *headers[5];
+    char *bearer = NULL;
+    f->step = step;
+    f->status = 0;
+    f->got = 0;
+    gtv_buf_reset(&f->words);
+    bool index = f->is_index || step == FILL_SESSION;
+    size_t n = step == FILL_FILE ? conditions(e, condition, headers) : 0;
+    if (has_secret(p)) {
+        bearer = gtv_asprintf("Authorization: Bearer %s", app->options.hls_cdn_secret);
+        headers[n++] = bearer;
+    }
+    if (index && f->cookie) {
+        headers[n++] = "Cookie: cookieCheck=1";
+    } else if (!index && f->session.id[0]) {
+        snprintf(cookie, sizeof cookie, "Cookie: hlsSession=%s", f->session.id);
+        headers[n++] = cookie;
+    }
+    headers[n] = NULL;
+    // A key has no character that would need encoding.
+    char *url = index ? gtv_asprintf("%s/" GTV_STR_FMT "/index.m3u8%s", base, GTV_STR_ARG(stream),
+                                     f->cookie ? "?cookieCheck=1" : "")
+                      : gtv_asprintf("%s/%s", base, e->key);
+    bool playlist = e->is_playlist || index;
+    const struct gtv_http_fetch_options o = {
+        .url = url,
+        .headers = headers,
+        .timeout_ms = playlist ? PLAYLIST_LIMIT_MS : SEGMENT_LIMIT_MS,
+        .stall_timeout_ms = playlist ? PLAYLIST_LIMIT_MS : STALL_LIMIT_MS,
+        .max_body = playlist ? GTV_PLAYLIST_MAX : GTV_SEGMENT_MAX,
+        .stream = true,
+    };
+    gtv_counter_add(p->m.fetches, 1);
+    f->fetch = gtv_http_fetch(p->client, &o, &callbacks, f);
+    free(url);
+    free(bearer);
+}
+
+// The node wants a session for this file: with one that another fetch began meanwhile, or a new one.
+static void ask_with_session(struct gtv_fill *f)
+{
+    struct gtv_app *app = f->proxy->worker->app;
+    uint64_t refused = f->session.serial;
+    struct gtv_str stream = gtv_entry_stream(f->entry);
+    f->renewed = true;
+    gtv_upstream_ended(app->upstream, stream, refused);
+    f->session = gtv_upstream_session(app->upstream, stream, gtv_mono_ms());
+    ask(f, f->session.serial ? FILL_FILE : FILL_SESSION);
+}
+
+// ---- what came ----
+
+// The index was answered: its session is ours from now on.
+static void session_began(struct gtv_fill *f, const char *id_in_uris)
+{
+    struct gtv_app *app = f->proxy->worker->app;
+    const char *id = f->session_id[0] ? f->session_id : id_in_uris;
+    if (id[0] || has_secret(f->proxy))
+        gtv_upstream_began(app->upstream, gtv_entry_stream(f->entry), gtv_str_of(id), gtv_mono_ms());
+    else if (f->cookie)
+        gtv_upstream_set_wants_sessions(app->upstream, false); // an older generation took its place
+    f->session = gtv_upstream_session(app->upstream, gtv_entry_stream(f->entry), gtv_mono_ms());
+}
+
+// Goes on with another question where the answer calls for one.
+static bool goes_on(struct gtv_fill *f, const struct gtv_http_response *r)
+{
+    bool index = f->is_index || f->step == FILL_SESSION;
+    static const struct gtv_str check = {"cookieCheck=1", 13};
+    if (index && f->status == 302 && !f->cookie && r->location.n &&
+        memmem(r->location.p, r->location.n, check.p, check.n)) {
+        gtv_upstream_set_wants_sessions(f->proxy->worker->app->upstream, true);
+        f->cookie = true;
+        ask(f, f->step);
+        return true;
+    }
+    if (f->step == FILL_SESSION && f->status == 200) {
+        char id[GTV_UPSTREAM_SESSION_CAP] = "";
+        struct gtv_bytes *clean = gtv_playlist_clean(gtv_buf_str(&f->words), id, sizeof id);
+        gtv_bytes_unref(clean);
+        session_began(f, id);
+        ask(f, FILL_FILE);
+        return true;
+    }
+    if (!index && f->status == 401 && !f->renewed) {
+        ask_with_session(f);
+        return true;
+    }
+    return false;
+}
+
+// Reads a playlist, and takes out of it what belongs to our session. False with *err when it is none.
+static bool read_playlist(struct gtv_fill *f, struct gtv_bytes **body, struct gtv_playlist *pl,
+                          struct gtv_error *err)
+{
+    struct gtv_app *app = f->proxy->worker->app;
+    struct gtv_str stream = gtv_entry_stream(f->entry);
+    if (!gtv_playlist_scan(gtv_bytes_str(*body), pl)) {
+        gtv_error_set(err, GTV_E_UPSTREAM, NULL, "the media node sent a playlist that cannot be read");
+        return false;
+    }
+    char id[GTV_UPSTREAM_SESSION_CAP];
+    struct gtv_bytes *clean = gtv_playlist_clean(gtv_bytes_str(*body), id, sizeof id);
+    if (f->is_index)
+        session_began(f, id);
+    if (clean) {
+        gtv_bytes_unref(*body);
+        *body = clean;
+    }
+    if (!pl->multivariant) {
+        gtv_viewers_set_window(app->viewers, stream, pl->target_ms, pl->window_ms);
+        gtv_upstream_set_blocking(app->upstream, stream, pl->blocking, gtv_mono_ms());
+        keep_named(f, *body, gtv_mono_ms() + pl->window_ms);
+    }
+    return true;
+}
+
+// Takes over the reference to body.
+static void store(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes *body)
+{
+    struct gtv_app *app = f->proxy->worker->app;
+    struct gtv_entry *e = f->entry;
+    struct gtv_playlist pl;
+    struct gtv_error err = {0};
+    if (e->is_playlist && !read_playlist(f, &body, &pl, &err)) {
+        gtv_bytes_unref(body);
+        fill_fail(f, &err, false);
+        return;
+    }
+    int64_t now_ms = gtv_mono_ms();
+    int64_t named_ms = gtv_viewers_stream(app->viewers, gtv_entry_stream(e), now_ms).window_ms;
+    const struct gtv_answer_context context = {
+        .session = f->session.id[0] != '\0',
+        .segment_keep_ms = named_ms > f->proxy->segment_ttl_ms ? named_ms : f->proxy->segment_ttl_ms,
+        .if_error_ms = app->options.hls_stale_if_error * 1000,
+        .now_wall_s = gtv_wall_ms() / 1000,
+    };
+    struct gtv_entry_life life = gtv_answer_finish(e, r, body, e->is_playlist ? &pl : NULL, &context);
+    gtv_cache_store(app->cache, e, body, now_ms, &life);
+    gtv_proxy_wake(f->proxy, e);
+}
+
+// The node has no such file: where a playlist is gone, the index that named it is out of date.
+static void forget_index(struct gtv_fill *f)
+{
+    struct gtv_str stream = gtv_entry_stream(f->entry);
+    char key[GTV_PATH_NAME_CAP + 16];
+    int n = snprintf(key, sizeof key, GTV_STR_FMT "/index.m3u8", GTV_STR_ARG(stream));
+    if (n > 0 && (size_t)n < sizeof key)
+        gtv_cache_drop(f->proxy->worker->app->cache, (struct gtv_str){key, (size_t)n});
 }
 
 static void on_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
 {
     struct gtv_fill *f = arg;
-    struct gtv_app *app = f->proxy->worker->app;
-    struct gtv_error err = {0};
-    struct gtv_bytes *body = NULL;
-    int64_t life_ms = 0;
-    if (failure)
-        err = *failure;
-    else if (f->status != 200)
-        status_error(f, &err);
-    else if (!(body = join_pieces(f)))
-        gtv_error_set(&err, GTV_E_LIMIT, NULL, "no memory for this segment");
-    else
-        life_ms = life_of(f, body, &err);
-    if (err.code) {
-        gtv_bytes_unref(body);
-        fill_fail(f, &err);
+    struct gtv_error err = {0}, too_long = {0};
+    f->fetch = NULL;
+    if (!failure && r && goes_on(f, r))
+        return;
+    const struct gtv_entry *stale = f->entry->stale;
+    if (failure) {
+        bool endless = failure->code == GTV_E_TOO_LARGE;
+        // To the viewer the node is at fault, not a request that would be too large.
+        if (endless)
+            gtv_error_set(&too_long, GTV_E_UPSTREAM, NULL, "%s: %s", "the media node", failure->message);
+        fill_fail(f, endless ? &too_long : failure, !endless);
+    } else if (f->step == FILL_FILE && f->status == 304 && stale) {
+        store(f, r, gtv_bytes_ref(stale->body));
+    } else if (f->step == FILL_FILE && f->status == 200) {
+        struct gtv_bytes *body = join_pieces(f);
+        if (body)
+            store(f, r, body);
+        else
+            gtv_error_set(&err, GTV_E_LIMIT, NULL, "no memory for this segment");
     } else {
-        gtv_cache_store(app->cache, f->entry, body, gtv_mono_ms(), life_ms);
-        gtv_proxy_wake(f->proxy, f->entry);
+        status_error(f, &err);
+        if (f->status == 404 && f->entry->is_playlist && !f->is_index)
+            forget_index(f);
     }
+    if (err.code)
+        fill_fail(f, &err, f->status >= 500);
     fill_free(f);
 }
 
+static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};
+
 void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e)
 {
+    struct gtv_app *app = p->worker->app;
     struct gtv_fill *f = GTV_NEW(struct gtv_fill);
     f->proxy = p;
     f->entry = e;
     gtv_entry_ref(e);
-    gtv_buf_init(&f->words, ERROR_BODY_MAX);
+    gtv_buf_init(&f->words, WORDS_MAX);
     f->next = p->fills;
     if (f->next)
         f->next->prev = f;
     p->fills = f;
-    char *url = gtv_asprintf("%s/%s", p->base, e->key); // the key has no character that would need encoding
-    const struct gtv_http_fetch_options o = {
-        .url = url,
-        .timeout_ms = e->is_playlist ? PLAYLIST_LIMIT_MS : SEGMENT_LIMIT_MS,
-        .stall_timeout_ms = e->is_playlist ? PLAYLIST_LIMIT_MS : STALL_LIMIT_MS,
-        .max_body = e->is_playlist ? GTV_PLAYLIST_MAX : GTV_SEGMENT_MAX,
-        .stream = true,
-    };
-    const struct gtv_http_fetch_callbacks cb = {on_head, on_data, on_done};
-    gtv_counter_add(p->m.fetches, 1);
-    f->fetch = gtv_http_fetch(p->client, &o, &cb, f);
-    free(url);
+    struct gtv_str stream = gtv_entry_stream(e);
+    bool wanted = gtv_upstream_wants_sessions(app->upstream);
+    f->is_index = strcmp(e->key + stream.n, "/index.m3u8") == 0;
+    f->cookie = wanted && !has_secret(p);
+    if (!f->is_index)
+        f->session = gtv_upstream_session(app->upstream, stream, gtv_mono_ms());
+    bool begin = !f->is_index && !f->session.serial && (wanted || has_secret(p));
+    ask(f, begin ? FILL_SESSION : FILL_FILE);
 }
 
 void gtv_fill_end_all(struct gtv_proxy *p)
@@ -282,7 +489,7 @@ void gtv_fill_end_all(struct gtv_proxy *p)
     gtv_error_set(&err, GTV_E_CANCELLED, NULL, NULL);
     for (struct gtv_fill *f = p->fills, *next; f; f = next) {
         next = f->next;
-        gtv_cache_fail(p->worker->app->cache, f->entry, &err);
+        gtv_cache_fail(p->worker->app->cache, f->entry, &err, false, gtv_mono_ms());
         fill_free(f);
     }
     p->fills = NULL;

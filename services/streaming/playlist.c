@@ -10,6 +10,28 @@ static bool tag_value(struct gtv_str line, struct gtv_str tag, struct gtv_str *v
     return true;
 }
 
+static ptrdiff_t find(struct gtv_str s, struct gtv_str what)
+{
+    const char *at = s.n ? memmem(s.p, s.n, what.p, what.n) : NULL;
+    return at ? at - s.p : -1;
+}
+
+static bool has(struct gtv_str s, struct gtv_str what)
+{
+    return find(s, what) >= 0;
+}
+
+// The value of a tag's URI attribute; empty without one.
+static struct gtv_str uri_attribute(struct gtv_str line)
+{
+    static const struct gtv_str name = {"URI=\"", 5};
+    ptrdiff_t at = find(line, name);
+    if (at <= 0 || (line.p[at - 1] != ':' && line.p[at - 1] != ','))
+        return (struct gtv_str){NULL, 0};
+    struct gtv_str rest = {line.p + at + name.n, line.n - (size_t)at - name.n};
+    return gtv_str_cut(&rest, '"');
+}
+
 bool gtv_playlist_scan(struct gtv_str text, struct gtv_playlist *out)
 {
     struct gtv_playlist p = {0};
@@ -40,6 +62,8 @@ bool gtv_playlist_scan(struct gtv_str text, struct gtv_playlist *out)
             p.multivariant = true;
         } else if (gtv_str_starts(line, GTV_STR("#EXT-X-ENDLIST"))) {
             p.ended = true;
+        } else if (gtv_str_starts(line, GTV_STR("#EXT-X-SERVER-CONTROL:"))) {
+            p.blocking = has(line, GTV_STR("CAN-BLOCK-RELOAD=YES"));
         }
     }
     p.window_ms = window * 1000 < WINDOW_MAX_MS ? (unsigned)(window * 1000) : WINDOW_MAX_MS;
@@ -55,12 +79,76 @@ bool gtv_playlist_next_uri(struct gtv_str *rest, struct gtv_str *uri)
         struct gtv_str line = gtv_str_cut(rest, '\n');
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;
+        if (gtv_str_starts(line, GTV_STR("#EXT-X-PART:")) || gtv_str_starts(line, GTV_STR("#EXT-X-MAP:")))
+            line = uri_attribute(line);
         if (line.n == 0 || line.p[0] == '#')
             continue;
         *uri = line;
         return true;
     }
     return false;
+}
+
+// ---- our session with the node, out of the URIs ----
+
+static bool is_ours(struct gtv_str pair)
+{
+    struct gtv_str name = gtv_str_cut(&pair, '=');
+    return gtv_str_eq(name, GTV_STR("session")) || gtv_str_eq(name, GTV_STR("cookieCheck")) ||
+           gtv_str_starts(name, GTV_STR("_HLS_"));
+}
+
+static void put(struct gtv_bytes *out, struct gtv_str s)
+{
+    memcpy(out->data + out->len, s.p, s.n); // never longer than what was read
+    out->len += s.n;
+}
+
+static void clean_uri(struct gtv_bytes *out, struct gtv_str uri, char *session, size_t cap)
+{
+    put(out, gtv_str_cut(&uri, '?'));
+    const char *before = "?";
+    while (uri.n) {
+        struct gtv_str pair = gtv_str_cut(&uri, '&');
+        if (is_ours(pair)) {
+            struct gtv_str value = pair, name = gtv_str_cut(&value, '=');
+            if (session && !session[0] && gtv_str_eq(name, GTV_STR("session")) &&
+                !gtv_str_copy(session, cap, value))
+                session[0] = '\0'; // too long to be one
+            continue;
+        }
+        put(out, (struct gtv_str){before, 1});
+        put(out, pair);
+        before = "&";
+    }
+}
+
+struct gtv_bytes *gtv_playlist_clean(struct gtv_str text, char *session, size_t cap)
+{
+    if (session)
+        session[0] = '\0';
+    if (!has(text, GTV_STR("session=")) && !has(text, GTV_STR("cookieCheck=")) &&
+        !has(text, GTV_STR("_HLS_")))
+        return NULL;
+    struct gtv_bytes *out = gtv_bytes_create(text.n);
+    if (!out)
+        return NULL;
+    while (text.n) {
+        const char *from = text.p;
+        struct gtv_str line = gtv_str_cut(&text, '\n');
+        size_t whole = text.p ? (size_t)(text.p - from) : line.n;
+        struct gtv_str uri = line.n && line.p[0] == '#' ? uri_attribute(line) : line;
+        if (!uri.n || gtv_str_find(uri, '?') < 0) {
+            put(out, (struct gtv_str){from, whole});
+            continue;
+        }
+        if (uri.p[uri.n - 1] == '\r')
+            uri.n--;
+        put(out, (struct gtv_str){from, (size_t)(uri.p - from)});
+        clean_uri(out, uri, session, cap);
+        put(out, (struct gtv_str){uri.p + uri.n, whole - (size_t)(uri.p + uri.n - from)});
+    }
+    return out;
 }
 
 unsigned gtv_playlist_life_ms(const struct gtv_playlist *p)

@@ -1,5 +1,9 @@
 #include "services/streaming/deliver.h"
 
+#include "services/streaming/admit.h"
+#include "services/streaming/key.h"
+#include "services/streaming/upstream.h"
+
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
@@ -14,6 +18,7 @@ struct gtv_waiter {
     struct gtv_waiter *prev, *next;
     struct gtv_piece *last; // the last one that was written
     bool coalesced, listed, begun;
+    bool whole; // it asks for a range, or on a condition: both need to know the whole
     size_t sent;
 };
 
@@ -25,14 +30,11 @@ struct gtv_proxy *gtv_proxy_create(struct gtv_worker *worker)
                       help[] = "HLS requests by what the cache did";
     p->worker = worker;
     p->client = gtv_http_client_create(worker->loop, GTV_UPSTREAM_CONNECTIONS);
-    struct gtv_str base = gtv_str_of(worker->app->options.media_hls_url);
-    while (base.n && base.p[base.n - 1] == '/')
-        base.n--;
-    p->base = gtv_strndup(base);
     p->segment_ttl_ms = worker->app->options.segment_cache_ttl * 1000;
     p->m.hits = gtv_metrics_counter(m, requests, "result=\"hit\"", help);
     p->m.misses = gtv_metrics_counter(m, requests, "result=\"miss\"", help);
     p->m.coalesced = gtv_metrics_counter(m, requests, "result=\"coalesced\"", help);
+    p->m.stale = gtv_metrics_counter(m, requests, "result=\"stale\"", help);
     p->m.errors = gtv_metrics_counter(m, requests, "result=\"error\"", help);
     p->m.refused = gtv_metrics_counter(m, requests, "result=\"refused\"", help);
     p->m.fetches =
@@ -44,44 +46,22 @@ struct gtv_proxy *gtv_proxy_create(struct gtv_worker *worker)
     return p;
 }
 
-// ---- names ----
-
-static bool known_type(struct gtv_str file, bool *is_playlist)
-{
-    // Nothing else of the node's port is passed on: not its pages, not its endless streams.
-    static const struct gtv_str media[] = {{".ts", 3},  {".mp4", 4}, {".m4s", 4}, {".m4a", 4},
-                                           {".m4v", 4}, {".aac", 4}, {".mp3", 4}, {".vtt", 4}};
-    *is_playlist = gtv_str_ends(file, GTV_STR(".m3u8"));
-    for (size_t i = 0; i < sizeof media / sizeof *media; i++)
-        if (gtv_str_ends(file, media[i]))
-            return true;
-    return *is_playlist;
-}
-
 // "/hls/cam_1/index.m3u8": the key is what follows "/hls/". False, and the request answered, when it is no
 // name of ours.
-static bool take_key(struct gtv_http_request *req, struct gtv_str *key, size_t *stream_len, bool *is_playlist)
+static bool take_key(struct gtv_proxy *p, struct gtv_http_request *req, struct gtv_hls_key *key)
 {
-    struct gtv_str path = gtv_http_path(req);
     static const struct gtv_str prefix = {"/hls/", 5};
+    struct gtv_str path = gtv_http_path(req), query = gtv_http_query_string(req);
+    struct gtv_error err = {0};
     assert(gtv_str_starts(path, prefix));
-    *key = (struct gtv_str){path.p + prefix.n, path.n - prefix.n};
-    size_t slash = key->n;
-    while (slash > 0 && key->p[slash - 1] != '/')
-        slash--;
-    struct gtv_str stream = {key->p, slash ? slash - 1 : 0};
-    struct gtv_str file = {key->p + slash, key->n - slash};
-    *stream_len = stream.n;
-    if (!gtv_stream_name_valid(stream) || !gtv_stream_name_valid(file)) {
-        gtv_reply_error(req, GTV_E_BAD_REQUEST, "stream",
-                        "a stream or file has letters, digits, dot, underscore and minus only");
-        return false;
-    }
-    if (!known_type(file, is_playlist)) {
-        gtv_reply_error(req, GTV_E_NOT_FOUND, NULL, "HLS has no such kind of file");
-        return false;
-    }
-    return true;
+    path = (struct gtv_str){path.p + prefix.n, path.n - prefix.n};
+    bool ok = gtv_hls_key_make(key, path, &err);
+    // A muxer that does not know blocking reloads answers all of them alike: one copy is enough.
+    if (ok && query.n && gtv_upstream_blocking(p->worker->app->upstream, gtv_hls_key_stream(key)))
+        ok = gtv_hls_key_add_query(key, query, &err);
+    if (!ok)
+        gtv_reply_error_from(req, &err);
+    return ok;
 }
 
 // ---- waiters ----
@@ -124,9 +104,10 @@ static void waiter_stream(struct gtv_waiter *w, int state)
     struct gtv_entry *e = w->entry;
     struct gtv_http_request *req = w->req;
     if (!w->begun) {
-        if (!gtv_deliver_admit(w->proxy, req, e, 0, gtv_mono_ms())) {
+        enum gtv_viewer_answer answer = gtv_deliver_admit(w->proxy, req, e, gtv_mono_ms());
+        if (answer != GTV_VIEWER_OK) {
             waiter_unlist(w); // before the reply, which may end the waiter
-            gtv_deliver_refuse(w->proxy, req);
+            gtv_deliver_refuse(w->proxy, req, answer);
             return;
         }
         waiter_count(w);
@@ -152,27 +133,37 @@ static void waiter_stream(struct gtv_waiter *w, int state)
         gtv_http_stream_abort(req);
 }
 
+// Answers from an entry that is over: READY, FAILED, or FAILED with an older answer to be served for it.
+static void deliver_end(struct gtv_proxy *p, struct gtv_http_request *req, struct gtv_entry *e,
+                        bool coalesced)
+{
+    if (atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY) {
+        gtv_counter_add(coalesced ? p->m.coalesced : p->m.misses, 1);
+        gtv_deliver_whole(p, req, e, coalesced ? GTV_STR("COALESCED") : GTV_STR("MISS"), gtv_mono_ms());
+    } else if (e->use_stale) {
+        gtv_counter_add(p->m.stale, 1);
+        gtv_deliver_whole(p, req, e->stale, GTV_STR("STALE"), gtv_mono_ms());
+    } else {
+        gtv_counter_add(p->m.errors, 1);
+        gtv_reply_error_from(req, &e->error);
+    }
+}
+
 // Gives one waiter what there is. It may be gone afterwards.
 static void waiter_step(struct gtv_waiter *w)
 {
     struct gtv_entry *e = w->entry;
     int state = atomic_load_explicit(&e->state, memory_order_acquire);
     bool head = atomic_load_explicit(&e->head_done, memory_order_acquire);
-    if (w->begun || (state == GTV_ENTRY_FILLING && head && !e->is_playlist)) {
+    if (w->begun || (state == GTV_ENTRY_FILLING && head && !e->is_playlist && !w->whole)) {
         waiter_stream(w, state);
         return;
     }
     if (state == GTV_ENTRY_FILLING)
         return;
     waiter_unlist(w);
-    struct gtv_http_request *req = w->req;
-    if (state == GTV_ENTRY_READY) {
-        waiter_count(w);
-        gtv_deliver_whole(w->proxy, req, e, waiter_x_cache(w), gtv_mono_ms());
-    } else {
-        gtv_counter_add(w->proxy->m.errors, 1);
-        gtv_reply_error_from(req, &e->error);
-    }
+    bool coalesced = w->coalesced;
+    deliver_end(w->proxy, w->req, e, coalesced);
 }
 
 // On each loop that has waiters of e: serves them, and lets go of the pieces when nobody needs them any more.
@@ -251,6 +242,7 @@ static bool join(struct gtv_proxy *p, struct gtv_entry *e, struct gtv_http_reque
     w->req = req;
     w->entry = e;
     w->coalesced = coalesced;
+    w->whole = gtv_deliver_needs_whole(req);
     gtv_entry_ref(e);
     w->next = e->waiters[index];
     if (w->next)
@@ -270,31 +262,28 @@ void gtv_proxy_handle(struct gtv_http_request *req, void *user)
 {
     struct gtv_worker *worker = user;
     struct gtv_proxy *p = worker->proxy;
-    struct gtv_str key;
-    size_t stream_len;
-    bool is_playlist;
-    if (!take_key(req, &key, &stream_len, &is_playlist))
+    struct gtv_hls_key key;
+    if (!take_key(p, req, &key) ||
+        !gtv_admit_allowed(worker, req, (struct gtv_str){key.text, key.stream_len}))
         return;
     int64_t now_ms = gtv_mono_ms();
-    struct gtv_entry *e;
-    enum gtv_cache_result found =
-        gtv_cache_lookup(worker->app->cache, key, stream_len, is_playlist, now_ms, &e);
+    struct gtv_entry *e, *fill;
+    enum gtv_cache_result found = gtv_cache_lookup(worker->app->cache, (struct gtv_str){key.text, key.n},
+                                                   key.stream_len, key.is_playlist, now_ms, &e, &fill);
+    bool waits = found == GTV_CACHE_JOIN || found == GTV_CACHE_FILL;
+    bool joined = waits && join(p, e, req, found == GTV_CACHE_JOIN);
+    if (fill) {
+        gtv_fill_begin(p, fill);
+        gtv_entry_unref(fill);
+    }
     if (found == GTV_CACHE_HIT) {
         gtv_counter_add(p->m.hits, 1);
         gtv_deliver_whole(p, req, e, GTV_STR("HIT"), now_ms);
-    } else {
-        bool joined = join(p, e, req, found == GTV_CACHE_JOIN);
-        if (found == GTV_CACHE_FILL)
-            gtv_fill_begin(p, e);
-        if (!joined) {
-            // It was completed between the look-up and now.
-            bool ready = atomic_load_explicit(&e->state, memory_order_acquire) == GTV_ENTRY_READY;
-            gtv_counter_add(ready ? p->m.coalesced : p->m.errors, 1);
-            if (ready)
-                gtv_deliver_whole(p, req, e, GTV_STR("COALESCED"), now_ms);
-            else
-                gtv_reply_error_from(req, &e->error);
-        }
+    } else if (found == GTV_CACHE_STALE) {
+        gtv_counter_add(p->m.stale, 1);
+        gtv_deliver_whole(p, req, e, GTV_STR("STALE"), now_ms);
+    } else if (!joined) {
+        deliver_end(p, req, e, true); // it was completed between the look-up and now
     }
     gtv_entry_unref(e);
 }
@@ -305,6 +294,5 @@ void gtv_proxy_destroy(struct gtv_proxy *p)
         return;
     gtv_http_client_destroy(p->client);
     gtv_fill_end_all(p);
-    free(p->base);
     free(p);
 }

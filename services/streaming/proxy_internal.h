@@ -7,14 +7,13 @@
 struct gtv_fill;
 
 struct gtv_proxy_metrics {
-    struct gtv_counter *hits, *misses, *coalesced, *errors, *refused, *fetches, *fetch_errors, *bytes;
+    struct gtv_counter *hits, *misses, *coalesced, *stale, *errors, *refused, *fetches, *fetch_errors, *bytes;
 };
 
 struct gtv_proxy {
     struct gtv_worker *worker;
     struct gtv_http_client *client;
     struct gtv_fill *fills; // of this loop
-    char *base;
     int64_t segment_ttl_ms;
     struct gtv_proxy_metrics m;
 };
