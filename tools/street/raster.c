@@ -318,8 +318,9 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
                                     double box[4])
 {
     struct corner *corner[GTV_PARTS_MAX] = {NULL};
+    const int parts = vehicle->part_count;
     struct gtv_layer *layer = NULL;
-    for (int i = 0; i < vehicle->part_count; i++)
+    for (int i = 0; i < parts; i++)
         corner[i] = place(camera, &vehicle->part[i], pose, SAMPLES, NULL);
     if (bounds(corner, vehicle, SAMPLES, box))
         layer = layer_create(camera, box, 1);
@@ -327,7 +328,7 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
         struct target t = target_create(layer, SAMPLES, true);
         double x, y, depth = 1.0;
         gtv_camera_project(camera, pose->at, &x, &y, &depth);
-        for (int i = 0; i < vehicle->part_count; i++) {
+        for (int i = 0; i < parts; i++) {
             struct shading s = {.camera = camera, .light = light, .part = &vehicle->part[i]};
             s.cosine = cos(pose->heading);
             s.sine = sin(pose->heading);
@@ -338,7 +339,7 @@ struct gtv_layer *gtv_layer_vehicle(const struct gtv_camera *camera, const struc
         free(t.depth);
         free(t.rgb);
     }
-    for (int i = 0; i < vehicle->part_count; i++)
+    for (int i = 0; i < parts; i++)
         free(corner[i]);
     return layer;
 }
@@ -375,21 +376,22 @@ struct gtv_layer *gtv_layer_shadow(const struct gtv_camera *camera, const struct
                                    const struct gtv_vehicle *vehicle, const struct gtv_pose *pose)
 {
     struct corner *corner[GTV_PARTS_MAX];
+    const int parts = vehicle->part_count;
     struct gtv_layer *layer = NULL;
     double box[4];
-    for (int i = 0; i < vehicle->part_count; i++)
+    for (int i = 0; i < parts; i++)
         corner[i] = place(camera, &vehicle->part[i], pose, 1, &light->sun);
     if (bounds(corner, vehicle, 1, box))
         layer = layer_create(camera, box, 10);
     if (layer != NULL) {
         struct target t = target_create(layer, 1, false);
-        for (int i = 0; i < vehicle->part_count; i++)
+        for (int i = 0; i < parts; i++)
             draw_part(&t, NULL, vehicle->part[i].mesh, corner[i]);
         gather(&t, layer, 1);
         soften(layer, 2);
         free(t.depth);
     }
-    for (int i = 0; i < vehicle->part_count; i++)
+    for (int i = 0; i < parts; i++)
         free(corner[i]);
     return layer;
 }
