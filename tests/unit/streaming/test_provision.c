@@ -1,4 +1,4 @@
-#include "services/streaming/control.h"
+#include "services/streaming/provision.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -7,7 +7,8 @@ static void a_body(void **state)
 {
     struct gtv_camera c;
     assert_true(gtv_provision_parse(
-        GTV_STR("{\"camera_id\":5,\"rtsp_url\":\"rtsp://u:p@192.0.2.1/x?a=b\",\"name\":\"Rua\"}"), &c, NULL));
+        GTV_STR("{\"camera_id\":5,\"rtsp_url\":\"rtsp://u:p@192.0.2.1/x?a=b\",\"name\":\"Rua\"}"), 0, &c,
+        NULL));
     assert_int_equal(c.id, 5);
     assert_string_equal(c.url, "rtsp://u:p@192.0.2.1/x?a=b");
     assert_string_equal(c.name, "Rua");
@@ -16,7 +17,7 @@ static void a_body(void **state)
     assert_true(gtv_provision_parse(
         GTV_STR("{\"camera_id\":5,\"rtsp_url\":\"SRT://h:9000?streamid=x\",\"name\":\"\",\"on_demand\":false,"
                 "\"record\":true,\"ai_enabled\":true,\"unknown\":[1]}"),
-        &c, NULL));
+        0, &c, NULL));
     assert_true(!c.on_demand && c.record && c.ai_enabled);
 }
 
@@ -28,7 +29,7 @@ static void addresses(void **state)
         "rtsp://u:p@ss%40@h/x"};
     static const char *const bad[] = {"",
                                       "x",
-                                      "publisher",
+                                      "publishers",
                                       "file:///x",
                                       "concat:a|b",
                                       "rtsp:/h",
@@ -47,12 +48,12 @@ static void addresses(void **state)
     struct gtv_camera c;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         snprintf(body, sizeof body, "{\"camera_id\":1,\"name\":\"x\",\"rtsp_url\":\"%s\"}", good[i]);
-        assert_true(gtv_provision_parse(gtv_str_of(body), &c, NULL));
+        assert_true(gtv_provision_parse(gtv_str_of(body), 0, &c, NULL));
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct gtv_error err = {0};
         snprintf(body, sizeof body, "{\"camera_id\":1,\"name\":\"x\",\"rtsp_url\":\"%s\"}", bad[i]);
-        assert_false(gtv_provision_parse(gtv_str_of(body), &c, &err));
+        assert_false(gtv_provision_parse(gtv_str_of(body), 0, &c, &err));
         assert_string_equal(err.field, "rtsp_url");
         assert_int_equal(err.code, GTV_E_INVALID);
     }
@@ -64,14 +65,29 @@ static void no_object(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct gtv_camera c;
         struct gtv_error err = {0};
-        assert_false(gtv_provision_parse(gtv_str_of(bad[i]), &c, &err));
+        assert_false(gtv_provision_parse(gtv_str_of(bad[i]), 0, &c, &err));
         assert_int_equal(err.code, GTV_E_INVALID);
     }
+}
+
+static void by_path(void **state)
+{
+    struct gtv_camera c;
+    struct gtv_error err = {0};
+    struct gtv_str without = GTV_STR("{\"rtsp_url\":\"publisher\",\"name\":\"x\"}");
+    struct gtv_str with = GTV_STR("{\"camera_id\":5,\"rtsp_url\":\"rtsp://h/x\",\"name\":\"x\"}");
+    assert_true(gtv_provision_parse(without, 5, &c, NULL));
+    assert_int_equal(c.id, 5);
+    assert_false(c.on_demand); // nobody dials a publisher
+    assert_true(gtv_provision_parse(with, 5, &c, NULL));
+    assert_false(gtv_provision_parse(with, 6, &c, &err));
+    assert_string_equal(err.field, "camera_id");
+    assert_false(gtv_provision_parse(without, 0, &c, &err));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_body), cmocka_unit_test(addresses),
-                                       cmocka_unit_test(no_object)};
+                                       cmocka_unit_test(no_object), cmocka_unit_test(by_path)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
