@@ -86,6 +86,17 @@ struct gtv_provision_event {
 };
 struct gtv_bytes *gtv_event_provision(const struct gtv_provision_event *e) GTV_WARN_UNUSED;
 
+// The same while the state stays: data has "change" too ("bitrate" or "parameters"), and "before" and "now":
+// kbit/s, or the tracks in one line where they are not NULL.
+struct gtv_event_change {
+    const char *what;
+    int64_t before_kbps, now_kbps;
+    const char *before, *now;
+};
+struct gtv_bytes *gtv_event_status_change(const char *stream, int64_t camera_id, const char *state,
+                                          const struct gtv_event_change *change,
+                                          int64_t wall_ms) GTV_WARN_UNUSED;
+
 // ---- Errors ----
 // {"detail": text, "code": machine-readable, "field": name or null}. message NULL: the code's default text.
 // Redacted.

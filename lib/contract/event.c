@@ -84,6 +84,28 @@ struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, 
     return gtv_json_write(doc);
 }
 
+struct gtv_bytes *gtv_event_status_change(const char *stream, int64_t camera_id, const char *state,
+                                          const struct gtv_event_change *change, int64_t wall_ms)
+{
+    yyjson_mut_val *data;
+    yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_sint(doc, data, "camera_id", camera_id);
+    yyjson_mut_obj_add_strcpy(doc, data, "state", state);
+    add_cause(doc, data, "cause", NULL);
+    add_cause(doc, data, "cause_code", NULL);
+    yyjson_mut_obj_add_strcpy(doc, data, "change", change->what);
+    if (change->before && change->now) {
+        add_cause(doc, data, "before", change->before);
+        add_cause(doc, data, "now", change->now);
+    } else {
+        yyjson_mut_obj_add_sint(doc, data, "before", change->before_kbps);
+        yyjson_mut_obj_add_sint(doc, data, "now", change->now_kbps);
+    }
+    return gtv_json_write(doc);
+}
+
 struct gtv_bytes *gtv_event_status(const char *stream, int64_t camera_id, const char *state,
                                    const char *cause, int64_t wall_ms)
 {

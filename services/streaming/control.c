@@ -3,9 +3,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/drain.h"
+#include "services/streaming/history.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/ops.h"
 #include "services/streaming/replay.h"
+#include "services/streaming/replicas.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
 
@@ -14,9 +16,11 @@
 
 enum {
     DASHBOARD_EVERY_S = 2,
+    REPLICAS_EVERY_S = 2,
     SWEEP_EVERY_S = 5,
     DRAIN_EVERY_S = 5,
     STATS_EXPIRY_S = 60,
+    UNTOLD_MS = 15000, // longer than a lease takes to pass on
 };
 
 // ---- events ----
@@ -42,7 +46,8 @@ static void on_event(void *arg, const char *id, const redisReply *fields)
     gtv_hub_broadcast(app, name, field(fields, "type"), id, json);
 }
 
-// Without Redis an event has an id of the same kind, so that a client can go on from there when Redis is back.
+// Without Redis an event has an id of the same kind, so that a client can go on from there when Redis is
+// back.
 static const char *local_id(struct gtv_control *c, char out[48])
 {
     int64_t now = gtv_wall_ms();
@@ -64,6 +69,50 @@ void gtv_control_publish(struct gtv_control *c, const char *stream, const char *
     gtv_bytes_unref(json);
 }
 
+static int64_t camera_of(const char *path)
+{
+    int64_t id;
+    return gtv_camera_path_parse(gtv_str_of(path), &id) ? id : 0;
+}
+
+static void on_health(void *arg, const struct gtv_path_state *s, const struct gtv_health_change *change)
+{
+    struct gtv_control *c = arg;
+    const struct gtv_log log = {"streaming", "camera", s->name};
+    const struct gtv_event_change e = {change->what, change->before_kbps, change->now_kbps, change->before,
+                                       change->now};
+    if (change->before)
+        gtv_log_info(&log, "the stream's parameters changed", "before=\"%s\" now=\"%s\"", change->before,
+                     change->now);
+    else
+        gtv_log_info(&log, "the bit rate changed", "before_kbps=%lld now_kbps=%lld",
+                     (long long)change->before_kbps, (long long)change->now_kbps);
+    if (gtv_lease_held(c->lease))
+        gtv_control_publish(
+            c, s->name, "status",
+            gtv_event_status_change(s->name, camera_of(s->name), s->state, &e, gtv_wall_ms()));
+}
+
+// What changed while nobody held the lease, perhaps, was not told.
+static void on_lease(void *arg)
+{
+    struct gtv_control *c = arg;
+    int64_t now = gtv_wall_ms();
+    if (gtv_mono_ms() - c->app->started_ms < UNTOLD_MS)
+        return; // we have only just learnt the states
+    size_t n;
+    struct gtv_path_state *all = gtv_states_all(c->app->states, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct gtv_path_state *s = &all[i];
+        if (now - s->since_ms < UNTOLD_MS)
+            gtv_control_publish(c, s->name, "status",
+                                gtv_event_status_coded(s->name, camera_of(s->name), s->state,
+                                                       s->cause[0] ? s->cause : NULL,
+                                                       s->cause_code[0] ? s->cause_code : NULL, now));
+    }
+    free(all);
+}
+
 static void on_news(void *arg, const char *id, const redisReply *fields)
 {
     struct gtv_control *c = arg;
@@ -77,8 +126,10 @@ static void on_redis(void *arg, bool up)
     struct gtv_control *c = arg;
     atomic_store(&c->app->redis_up, up);
     gtv_gauge_set(c->m_redis_up, up);
+    gtv_lease_redis(c->lease, c->redis, up);
     if (up) {
         gtv_cameras_sync(c->app->cameras, c->redis);
+        gtv_replicas_redis_up(c->replicas);
         gtv_ledger_sync(c->app->ledger, c->redis);
         gtv_drain_sync(c);
         gtv_watcher_soon(c->watcher);
@@ -122,6 +173,9 @@ static void every_second(void *arg)
     struct gtv_app *app = c->app;
     c->seconds++;
     gtv_viewers_prune(app->viewers, gtv_mono_ms());
+    gtv_history_tick(c->history);
+    if (c->seconds % REPLICAS_EVERY_S == 0)
+        gtv_replicas_tick(c->replicas);
     set_gauges(c);
     gtv_ledger_flush(app->ledger, c->redis);
     if (c->seconds % DRAIN_EVERY_S == 0)
@@ -162,6 +216,8 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
     c->loop = loop;
     register_metrics(c);
     c->replays = gtv_replays_create(c);
+    c->lease = gtv_lease_create(loop, on_lease, c);
+    c->health = gtv_health_create(app->options.frozen_after * 1000, on_health, c);
     for (size_t i = 0; i < gtv_nodes_count(app->nodes); i++)
         c->media[i] = gtv_media_create(loop, &app->options, gtv_nodes_api(app->nodes, i));
     c->watcher = gtv_watcher_create(c);
@@ -176,6 +232,8 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
         gtv_control_destroy(c);
         return NULL;
     }
+    c->replicas = gtv_replicas_create(app, c->redis);
+    c->history = gtv_history_create(app, c->redis, gtv_replicas_self(c->replicas));
     c->second = gtv_timer_create(loop, every_second, c);
     gtv_timer_start(c->second, 1000, 1000);
     c->stats = gtv_timer_create(loop, write_stats, c);
@@ -193,8 +251,12 @@ void gtv_control_destroy(struct gtv_control *c)
     c->events = NULL; // replays that end now look here
     gtv_redis_tail_destroy(c->news);
     gtv_ops_destroy(c);
-    gtv_redis_destroy(c->redis);
+    gtv_redis_destroy(c->redis); // whose last replies go to those below
+    gtv_history_destroy(c->history);
+    gtv_replicas_destroy(c->replicas);
+    gtv_lease_destroy(c->lease);
     gtv_replays_destroy(c->replays);
+    gtv_health_destroy(c->health);
     gtv_watcher_destroy(c->watcher);
     for (size_t i = 0; i < gtv_nodes_count(c->app->nodes); i++)
         gtv_media_destroy(c->media[i]);

@@ -4,10 +4,14 @@
 #define GTV_STREAMING_CONTROL_H
 
 #include "services/streaming/app.h"
+#include "services/streaming/health.h"
+#include "services/streaming/lease.h"
 #include "services/streaming/media.h"
 
 struct gtv_op;
+struct gtv_history;
 struct gtv_replays;
+struct gtv_replicas;
 struct gtv_watcher;
 
 struct gtv_control {
@@ -18,7 +22,11 @@ struct gtv_control {
     struct gtv_redis *redis;
     struct gtv_redis_tail *events, *news;
     struct gtv_replays *replays;
-    int64_t local_ms; // the last id of an event that did not go through Redis
+    struct gtv_replicas *replicas;
+    struct gtv_history *history;
+    struct gtv_health *health;
+    struct gtv_lease *lease; // of those who watch the same media nodes one tells what they do
+    int64_t local_ms;        // the last id of an event that did not go through Redis
     unsigned local_n;
     struct gtv_timer *second, *stats;
     struct gtv_op *ops; // running, and waiting for another one of the same camera

@@ -92,6 +92,7 @@ static void on_signal(void *arg, int signum)
 {
     struct gtv_app *app = arg;
     gtv_log_info(&app->log, "stopping", "signal=%d", signum);
+    gtv_lease_release(app->control->lease);
     for (size_t i = 1; i < app->worker_count; i++)
         if (!gtv_loop_post(app->workers[i].loop, worker_stop, &app->workers[i]))
             gtv_loop_stop(app->workers[i].loop);

@@ -232,6 +232,30 @@ static void copy_redacted(char *out, size_t cap, yyjson_val *text)
         gtv_redact((struct gtv_str){yyjson_get_str(text), yyjson_get_len(text)}, out, cap);
 }
 
+// The tracks in one line: of nodes that list `tracks2` with the picture's size, else as the names in
+// `tracks`.
+static void read_tracks(yyjson_val *item, char out[GTV_TRACKS_CAP])
+{
+    yyjson_val *list = yyjson_obj_get(item, "tracks2"), *track;
+    size_t i, n, at = 0;
+    if (yyjson_arr_size(list) == 0)
+        list = yyjson_obj_get(item, "tracks");
+    out[0] = '\0';
+    yyjson_arr_foreach(list, i, n, track)
+    {
+        yyjson_val *props = yyjson_obj_get(track, "codecProps");
+        const char *codec = yyjson_get_str(yyjson_is_str(track) ? track : yyjson_obj_get(track, "codec"));
+        int64_t w = yyjson_get_sint(yyjson_obj_get(props, "width")),
+                h = yyjson_get_sint(yyjson_obj_get(props, "height"));
+        if (!codec || at + 1 >= GTV_TRACKS_CAP)
+            continue;
+        int len = w > 0 && h > 0 ? snprintf(out + at, GTV_TRACKS_CAP - at, "%s%s %lldx%lld", at ? ", " : "",
+                                            codec, (long long)w, (long long)h)
+                                 : snprintf(out + at, GTV_TRACKS_CAP - at, "%s%s", at ? ", " : "", codec);
+        at += len > 0 ? (size_t)len : 0;
+    }
+}
+
 bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out)
 {
     struct gtv_path_state p = {.present = true};
@@ -253,6 +277,7 @@ bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out)
     copy_redacted(p.cause_code, sizeof p.cause_code, yyjson_obj_get(item, "causeCode"));
     copy_redacted(p.source_type, sizeof p.source_type,
                   yyjson_obj_get(yyjson_obj_get(item, "source"), "type"));
+    read_tracks(item, p.tracks);
     p.node_readers = (unsigned)yyjson_arr_size(yyjson_obj_get(item, "readers"));
     p.bytes_received = yyjson_get_uint(yyjson_obj_get(item, "bytesReceived"));
     *out = p;

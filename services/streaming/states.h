@@ -7,16 +7,18 @@
 
 enum {
     GTV_PATH_NAME_CAP = 256,
+    GTV_TRACKS_CAP = 128,
     GTV_STATES_MAX = 4096, // paths; what the node lists beyond it is not looked at
 };
 
 struct gtv_path_state {
     char name[GTV_PATH_NAME_CAP];
-    char state[16];      // idle, connecting, connected, disconnected
+    char state[16];      // idle, connecting, connected, frozen, disconnected
     char cause[200];     // in words, for people; redacted; "" without one
     char cause_code[32]; // "refused", "unauthorized", ...
     bool ready, present; // present: the media node lists it
     char source_type[32];
+    char tracks[GTV_TRACKS_CAP]; // "H264 1920x1080, MPEG-4 Audio"; "" while the node does not know them
     unsigned node_readers;
     uint64_t bytes_received;
     int64_t since_ms;      // wall clock: when the state began

@@ -43,6 +43,8 @@ static void publish(struct gtv_watcher *w, const struct gtv_path_state *s)
                      s->cause);
     else
         gtv_log_info(&log, "camera state", "state=%s", s->state);
+    if (!gtv_lease_held(c->lease))
+        return; // another replica tells of it
     if (!gtv_camera_path_parse(gtv_str_of(s->name), &id))
         id = 0;
     gtv_control_publish(c, s->name, "status",
@@ -80,6 +82,7 @@ static void take_state(struct look *l, struct gtv_path_state *s)
     struct gtv_states *states = w->control->app->states;
     struct gtv_path_state old;
     bool known = gtv_states_get(states, gtv_str_of(s->name), &old);
+    gtv_health_take(w->control->health, s, gtv_mono_ms());
     // A source that failed is tried again and again: until it succeeds, or fails otherwise, it stays what it
     // was.
     if (known && strcmp(s->state, "connecting") == 0 && strcmp(old.state, "disconnected") == 0 &&
@@ -138,6 +141,7 @@ static void take_absent(struct look *l, const struct gtv_map *listed)
             set_down(l, &all[i], "the media node has lost this camera, it is being put back", "missing");
         } else {
             gtv_states_remove(app->states, path);
+            gtv_health_forget(l->watcher->control->health, path);
             gtv_nodes_forget(app->nodes, path);
         }
     }
@@ -163,7 +167,8 @@ static void tell_node(struct look *l, const char *action, const char *cause)
                       action, cause);
     else
         gtv_log_info(&c->app->log, "a media node answers", "node=%s", id);
-    gtv_control_publish(c, e.stream, e.type, gtv_event_provision(&e));
+    if (gtv_lease_held(c->lease))
+        gtv_control_publish(c, e.stream, e.type, gtv_event_provision(&e));
 }
 
 static void set_media_up(struct gtv_app *app)

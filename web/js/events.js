@@ -123,7 +123,7 @@ export function lookFromEvent(event) {
   };
 }
 
-// A WebSocket that reconnects with growing, jittered pauses. onMessage gets each parsed message, onState true or false.
+// A WebSocket that reconnects with growing, jittered pauses and asks for the events that it missed meanwhile. onMessage gets each parsed message, onState true or false.
 export class LiveSocket {
   #path;
   #onMessage;
@@ -134,6 +134,7 @@ export class LiveSocket {
   #heart = 0;
   #heardAt = 0;
   #closed = false;
+  #lastId = null; // of the newest event seen: the server replays what came after it
   up = false;
 
   constructor(path, { onMessage, onState = () => {} }) {
@@ -154,6 +155,7 @@ export class LiveSocket {
   #open() {
     const url = new URL(this.#path, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    if (this.#lastId) url.searchParams.set("since", this.#lastId);
     const ws = new WebSocket(url);
     this.#socket = ws;
     this.#heardAt = performance.now();
@@ -172,6 +174,7 @@ export class LiveSocket {
       } catch {
         return; // one broken message is no reason to lose the others
       }
+      if (typeof message?.id === "string") this.#lastId = message.id;
       if (message && message.type !== "pong") this.#onMessage(message);
     };
     ws.onclose = () => this.#lost(ws);
