@@ -386,6 +386,8 @@ static bool read_playlist(struct gtv_fill *f, struct gtv_bytes **body, struct gt
     }
     if (!pl->multivariant) {
         gtv_viewers_set_window(app->viewers, stream, pl->target_ms, pl->window_ms);
+        if (pl->segments)
+            gtv_viewers_set_segment(app->viewers, stream, pl->window_ms / (unsigned)pl->segments);
         gtv_upstream_set_blocking(app->upstream, stream, pl->blocking, gtv_mono_ms());
         keep_named(f, *body, gtv_mono_ms() + pl->window_ms);
     }
@@ -439,7 +441,7 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
         bool endless = failure->code == GTV_E_TOO_LARGE;
         // To the viewer the node is at fault, not a request that would be too large.
         if (endless)
-            gtv_error_set(&too_long, GTV_E_UPSTREAM, NULL, "%s: %s", "the media node", failure->message);
+            gtv_error_set(&too_long, GTV_E_UPSTREAM, NULL, "the media node: %s", failure->message);
         fill_fail(f, endless ? &too_long : failure, !endless);
     } else if (f->step == FILL_FILE && f->status == 304 && stale) {
         store(f, r, gtv_bytes_ref(stale->body));

@@ -3,8 +3,10 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/admin.h"
+#include "services/streaming/admit.h"
 #include "services/streaming/bulk.h"
 #include "services/streaming/control.h"
+#include "services/streaming/history.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
 #include "services/streaming/stats.h"
@@ -12,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LISTED_VIEWERS = 1000, PROVISION_BODY = 16 * 1024 };
+enum { LISTED_VIEWERS = 1000, KICK_BODY = 1024, TOKEN_BODY = 4096, PROVISION_BODY = 16 * 1024 };
 
 static yyjson_mut_doc *object(yyjson_mut_val **root)
 {
@@ -280,12 +282,15 @@ static void add_viewer(void *arg, const struct gtv_viewer *v)
 {
     struct viewer_list *l = arg;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(l->doc, l->list);
+    yyjson_mut_obj_add_strcpy(l->doc, o, "session", v->id);
     yyjson_mut_obj_add_strcpy(l->doc, o, "address", v->address);
     yyjson_mut_obj_add_strcpy(l->doc, o, "user_agent", gtv_utf8_valid(gtv_str_of(v->agent)) ? v->agent : "");
     add_time(l->doc, o, "since", l->wall_ms - (l->mono_ms - v->since_ms));
     add_time(l->doc, o, "last_request", l->wall_ms - (l->mono_ms - v->last_ms));
     yyjson_mut_obj_add_uint(l->doc, o, "bytes", v->bytes);
     yyjson_mut_obj_add_uint(l->doc, o, "requests", v->requests);
+    yyjson_mut_obj_add_uint(l->doc, o, "stalls", v->stalls);
+    yyjson_mut_obj_add_real(l->doc, o, "stalled_seconds", (double)v->stalled_ms / 1000);
 }
 
 static void handle_viewers(struct gtv_http_request *req, void *user)
@@ -305,6 +310,8 @@ static void handle_viewers(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(l.doc, o, "viewers", viewed.viewers);
     yyjson_mut_obj_add_uint(l.doc, o, "peak", viewed.peak);
     yyjson_mut_obj_add_uint(l.doc, o, "bytes_sent", viewed.bytes);
+    yyjson_mut_obj_add_uint(l.doc, o, "limit", (uint64_t)app->options.max_connections_per_stream);
+    gtv_stats_add_figures(l.doc, o, &viewed);
     l.list = yyjson_mut_obj_add_arr(l.doc, o, "sessions");
     gtv_viewers_list(app->viewers, path, l.mono_ms, LISTED_VIEWERS, add_viewer, &l);
     gtv_reply_json(req, 200, l.doc);
@@ -316,8 +323,10 @@ const struct gtv_http_route gtv_streaming_routes[] = {
     {"GET", "/health", handle_health, 0, "The process is alive"},
     {"GET", "/ready", handle_ready, 0, "The media node answers"},
     {"GET", "/stats", handle_stats, 0, "Figures of all streams"},
+    {"GET", "/stats/history", gtv_handle_history, 0, "A day of minutes of a stream, or of all"},
     {"POST", "/cameras/provision", gtv_handle_provision, PROVISION_BODY, "Adds a camera, or changes it"},
-    {"POST", "/cameras/provision/bulk", gtv_handle_bulk, GTV_BULK_BODY, "Adds or changes many, from JSON or CSV"},
+    {"POST", "/cameras/provision/bulk", gtv_handle_bulk, GTV_BULK_BODY,
+     "Adds or changes many, from JSON or CSV"},
     {"GET", "/cameras/export", gtv_handle_export, 0, "All cameras as they shall be, to keep or to import"},
     {"POST", "/cameras/import", gtv_handle_import, GTV_BULK_BODY, "Takes an export as the desired state"},
     {"GET", "/cameras", handle_cameras, 0, "All cameras with their state"},
@@ -332,6 +341,8 @@ const struct gtv_http_route gtv_streaming_routes[] = {
     {"DELETE", "/nodes/{id}/drain", gtv_handle_undrain, 0, "Lets a media node take cameras again"},
     {"GET", "/streams", handle_streams, 0, "All paths of the media node"},
     {"GET", "/streams/{path*}/viewers", handle_viewers, 0, "Who watches a stream"},
+    {"POST", "/streams/{path*}/viewers/{session}/kick", gtv_handle_kick, KICK_BODY, "Ends a playback"},
+    {"POST", "/playback/tokens", gtv_handle_playback_token, TOKEN_BODY, "Makes a signed playback address"},
     {"GET", "/ws/events/{stream*}", gtv_handle_ws_events, 0, "WebSocket: events of a stream, or of all (*)"},
     {"GET", "/events/{stream*}", gtv_handle_sse_events, 0, "Server-Sent Events of a stream, or of all (*)"},
     {"GET", "/ws/echo", gtv_handle_ws_echo, 0, "WebSocket: gives back what it gets (GTV_WS_ECHO)"},

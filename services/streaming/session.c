@@ -21,10 +21,11 @@ enum {
 enum { MESSAGE_CAP = 512, CLOCKS_APART_S = 60 };
 
 struct gtv_sessions {
-    pthread_mutex_t lock; // guards all below but the count
+    pthread_mutex_t lock; // guards all below but the atomics
     uint8_t key[GTV_SESSION_KEY_LEN], before[GTV_SESSION_KEY_LEN];
     struct gtv_map *kicked; // name -> int64_t, wall clock
     atomic_size_t kicked_count;
+    atomic_ullong kicks;
 };
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -234,10 +235,17 @@ void gtv_sessions_kick(struct gtv_sessions *s, struct gtv_str name, int64_t unti
         known = GTV_NEW(int64_t);
         (void)gtv_map_put(s->kicked, name, known);
     }
-    if (*known < until_ms)
+    if (*known < until_ms) {
         *known = until_ms;
+        atomic_fetch_add(&s->kicks, 1);
+    }
     atomic_store(&s->kicked_count, gtv_map_count(s->kicked));
     pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t gtv_sessions_kicks(struct gtv_sessions *s)
+{
+    return atomic_load(&s->kicks);
 }
 
 bool gtv_sessions_any_kicked(struct gtv_sessions *s)

@@ -45,6 +45,8 @@ struct gtv_str gtv_query_raw(struct gtv_str query, struct gtv_str name);
 
 // ---- Who was ended ----
 // Names are the caller's ("s:<id>"). until_ms: wall clock. Names longer than GTV_KICKED_CAP are cut.
+// Grows with each name that is new or holds for longer.
+uint64_t gtv_sessions_kicks(struct gtv_sessions *s);
 bool gtv_sessions_any_kicked(struct gtv_sessions *s);
 void gtv_sessions_kick(struct gtv_sessions *s, struct gtv_str name, int64_t until_ms);
 bool gtv_sessions_kicked(struct gtv_sessions *s, struct gtv_str name, int64_t wall_ms);

@@ -37,6 +37,17 @@ void gtv_stats_stale(struct gtv_app *app)
     pthread_mutex_unlock(&app->stats->lock);
 }
 
+void gtv_stats_add_figures(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_viewed_stream *viewed)
+{
+    yyjson_mut_obj_add_uint(doc, o, "bitrate", viewed->bitrate);
+    yyjson_mut_obj_add_uint(doc, o, "requests", viewed->requests);
+    if (viewed->requests)
+        yyjson_mut_obj_add_real(doc, o, "hit_ratio",
+                                (double)(viewed->hits * 10000 / viewed->requests) / 10000);
+    else
+        yyjson_mut_obj_add_null(doc, o, "hit_ratio");
+}
+
 void gtv_stats_add_stream(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
                           const struct gtv_path_state *s, int64_t now_ms)
 {
@@ -52,20 +63,22 @@ void gtv_stats_add_stream(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app
     yyjson_mut_obj_add_uint(doc, o, "node_readers", s->node_readers);
     yyjson_mut_obj_add_uint(doc, o, "bytes_received", s->bytes_received);
     yyjson_mut_obj_add_uint(doc, o, "bytes_sent", viewed.bytes);
+    gtv_stats_add_figures(doc, o, &viewed);
 }
 
 static void add_totals(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
                        const struct gtv_path_state *all, size_t n)
 {
     int64_t now_ms = gtv_mono_ms();
-    size_t active = 0, viewers;
-    uint64_t bytes;
+    size_t active = 0;
     for (size_t i = 0; i < n; i++)
         active += all[i].ready;
-    gtv_viewers_total(app->viewers, now_ms, &viewers, &bytes);
+    struct gtv_viewed_stream viewed = gtv_viewers_all(app->viewers, now_ms);
     yyjson_mut_obj_add_uint(doc, o, "active_streams", active);
-    yyjson_mut_obj_add_uint(doc, o, "total_viewers", viewers);
-    yyjson_mut_obj_add_uint(doc, o, "total_bytes_sent", bytes);
+    yyjson_mut_obj_add_uint(doc, o, "total_viewers", viewed.viewers);
+    yyjson_mut_obj_add_uint(doc, o, "peak_viewers", viewed.peak);
+    yyjson_mut_obj_add_uint(doc, o, "total_bytes_sent", viewed.bytes);
+    gtv_stats_add_figures(doc, o, &viewed);
     yyjson_mut_obj_add_sint(doc, o, "uptime_seconds", (now_ms - app->started_ms) / 1000);
     yyjson_mut_obj_add_uint(doc, o, "cameras", gtv_cameras_count(app->cameras));
 }

@@ -111,6 +111,8 @@ void gtv_viewers_prune(struct gtv_viewers *v, int64_t now_ms);
 void gtv_viewers_take_minute(struct gtv_viewers *v,
                              void (*fn)(void *arg, struct gtv_str stream, const struct gtv_viewed_minute *m),
                              void *arg);
+// The minute that runs, of a stream or of all ("*"); zeroed when there is nothing.
+void gtv_viewers_peek_minute(struct gtv_viewers *v, struct gtv_str stream, struct gtv_viewed_minute *out);
 
 // ---- Other replicas: all on one loop ----
 // Calls fn for each stream with this process's sums, then for each of its viewers; with a lock held.

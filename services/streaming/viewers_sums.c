@@ -144,13 +144,20 @@ struct taken {
     struct gtv_viewed_minute minute;
 };
 
+// With the shard's lock held.
+static struct gtv_viewed_minute minute_of(const struct stream *s)
+{
+    struct gtv_viewed_minute m = s->minute;
+    m.bytes = s->bytes - s->minute.bytes;
+    m.requests = s->requests - s->minute.requests;
+    m.hits = s->hits - s->minute.hits;
+    return m;
+}
+
 // With the shard's lock held: what the minute held, and the next one begins. False when it held nothing.
 static bool turn_minute(struct stream *s, struct gtv_viewed_minute *out)
 {
-    *out = s->minute;
-    out->bytes = s->bytes - s->minute.bytes;
-    out->requests = s->requests - s->minute.requests;
-    out->hits = s->hits - s->minute.hits;
+    *out = minute_of(s);
     s->minute = (struct gtv_viewed_minute){.bytes = s->bytes, .requests = s->requests, .hits = s->hits};
     return out->bytes || out->requests || out->viewers_max;
 }
@@ -182,6 +189,34 @@ void gtv_viewers_take_minute(struct gtv_viewers *v,
     if (all.bytes || all.requests || all.viewers_max)
         fn(arg, GTV_STR("*"), &all);
     v->all = (struct gtv_viewed_minute){0};
+}
+
+void gtv_viewers_peek_minute(struct gtv_viewers *v, struct gtv_str stream, struct gtv_viewed_minute *out)
+{
+    *out = (struct gtv_viewed_minute){0};
+    if (!gtv_str_eq(stream, GTV_STR("*"))) {
+        struct shard *sh = viewers_shard(v, stream);
+        pthread_mutex_lock(&sh->lock);
+        const struct stream *s = gtv_map_get(sh->streams, stream);
+        if (s)
+            *out = minute_of(s);
+        pthread_mutex_unlock(&sh->lock);
+        return;
+    }
+    *out = v->all;
+    for (size_t i = 0; i < VIEWER_SHARDS; i++) {
+        size_t it = 0;
+        struct gtv_str key;
+        void *value;
+        pthread_mutex_lock(&v->shards[i].lock);
+        while (gtv_map_next(v->shards[i].streams, &it, &key, &value)) {
+            struct gtv_viewed_minute m = minute_of(value);
+            out->bytes += m.bytes;
+            out->requests += m.requests;
+            out->hits += m.hits;
+        }
+        pthread_mutex_unlock(&v->shards[i].lock);
+    }
 }
 
 // ---- other replicas ----
