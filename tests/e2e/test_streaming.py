@@ -437,7 +437,7 @@ def test_what_the_node_is_told(proxy, origin):
     answer = proxy.provision(7, f"rtsp://user:{SECRET}@192.0.2.1:554/live?pass={SECRET}", on_demand=True)
     assert answer.status_code == 200
     assert answer.json() == {"success": True, "camera_id": 7, "stream_path": "cam_7", "hls_url": "/streaming/hls/cam_7/index.m3u8",
-                             "webrtc_url": None, "message": "Camera provisioned"}
+                             "webrtc_url": None, "result": "created", "message": "Camera provisioned"}
     assert origin.config["cam_7"]["source"] == f"rtsp://user:{SECRET}@192.0.2.1:554/live?pass={SECRET}"
     assert origin.config["cam_7"]["sourceOnDemand"] is True and origin.config["cam_7"]["record"] is False
     assert "%path" in origin.config["cam_7"]["recordPath"] and origin.config["cam_7"]["recordFormat"] == "fmp4"
