@@ -97,6 +97,10 @@ void gtv_viewers_total(struct gtv_viewers *v, int64_t now_ms, size_t *viewers, u
 static void sample(struct stream *s, int64_t now_ms)
 {
     unsigned slots = RATE_SECONDS + 1;
+    if (s->rate_n == 0) { // it began within this second
+        s->rate[s->rate_next++].at_ms = now_ms - 1000;
+        s->rate_n++;
+    }
     s->rate[s->rate_next].at_ms = now_ms;
     s->rate[s->rate_next].bytes = s->bytes;
     s->rate_next = (s->rate_next + 1) % slots;
