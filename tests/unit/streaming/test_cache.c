@@ -145,6 +145,47 @@ static void pieces(void **state)
     gtv_cache_destroy(c);
 }
 
+static enum gtv_cache_result look_at(struct gtv_cache *c, int64_t now_ms, struct gtv_entry **out,
+                                     struct gtv_entry **to_fill)
+{
+    return gtv_cache_lookup(c, GTV_STR("a"), 1, false, now_ms, out, to_fill);
+}
+
+static void stale_answers(void **state)
+{
+    struct gtv_cache *c = gtv_cache_create(1 << 20);
+    struct gtv_entry *e, *again, *next, *none;
+    const struct gtv_entry_life life = {.fresh_ms = 100, .while_revalidate_ms = 50, .if_error_ms = 5000};
+    const struct gtv_error err = {.code = GTV_E_UPSTREAM};
+    assert_int_equal(look(c, "a", 0, &e), GTV_CACHE_FILL);
+    gtv_cache_store(c, e, gtv_bytes_copy("old", 3), 0, &life);
+    assert_int_equal(look_at(c, 120, &again, &next), GTV_CACHE_STALE); // one fetches, all get the old one
+    assert_ptr_equal(again, e);
+    assert_non_null(next);
+    gtv_entry_unref(again);
+    assert_int_equal(look_at(c, 130, &again, &none), GTV_CACHE_STALE);
+    assert_ptr_equal(again, e);
+    assert_null(none);
+    gtv_entry_unref(again);
+    assert_int_equal(look_at(c, 160, &again, &none), GTV_CACHE_JOIN); // past that they wait
+    assert_ptr_equal(again, next);
+    gtv_entry_unref(again);
+    gtv_cache_fail(c, next, &err, true, 200);
+    assert_true(next->use_stale);
+    gtv_entry_unref(next);
+    assert_int_equal(gtv_cache_count(c), 1);
+    assert_int_equal(look_at(c, 200 + GTV_STALE_RETRY_MS - 1, &again, &none), GTV_CACHE_STALE);
+    gtv_entry_unref(again);
+    assert_int_equal(look_at(c, 200 + GTV_STALE_RETRY_MS, &again, &next), GTV_CACHE_FILL);
+    gtv_entry_unref(again);
+    gtv_cache_fail(c, next, &err, true, 5100); // its time is over
+    assert_false(next->use_stale);
+    gtv_entry_unref(next);
+    gtv_entry_unref(e);
+    assert_int_equal(gtv_cache_count(c), 0);
+    gtv_cache_destroy(c);
+}
+
 static void *hammer(void *arg)
 {
     struct gtv_cache *c = arg;
@@ -187,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(life_of_an_entry), cmocka_unit_test(failures_are_not_kept),
         cmocka_unit_test(bounded_in_bytes), cmocka_unit_test(what_is_asked_for_survives_a_scan),
-        cmocka_unit_test(pieces),           cmocka_unit_test(many_threads)};
+        cmocka_unit_test(pieces),           cmocka_unit_test(stale_answers),
+        cmocka_unit_test(many_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
