@@ -301,7 +301,8 @@ bool gtv_media_parse_config(yyjson_val *item, struct gtv_path_config *out)
 bool gtv_media_differs(const struct gtv_path_config *has, const struct gtv_camera *wanted, char out[64])
 {
     char redacted[GTV_CAMERA_URL_MAX + 16];
-    size_t n = gtv_redact(gtv_str_of(wanted->url), redacted, sizeof redacted);
+    struct gtv_str url = {wanted->url, strlen(wanted->url)};
+    size_t n = gtv_redact(url, redacted, sizeof redacted);
     bool same = strcmp(has->source, wanted->url) == 0 ||
                 gtv_str_eq(gtv_str_of(has->source), (struct gtv_str){redacted, n});
     snprintf(out, 64, "%s%s%s", same ? "" : ",source",

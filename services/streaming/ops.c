@@ -347,12 +347,15 @@ bool gtv_ops_busy(const struct gtv_control *c, int64_t camera)
 
 void gtv_ops_destroy(struct gtv_control *c)
 {
-    while (c->ops) {
-        struct gtv_op *op = c->ops;
+    struct gtv_op *op = c->ops;
+    c->ops = NULL;
+    c->op_count = 0;
+    while (op) {
+        struct gtv_op *next = op->next;
         op_release(op);
-        op_unlist(op);
         gtv_error_set(&op->outcome.err, GTV_E_CANCELLED, NULL, "the service is stopping");
         op->done(op->arg, &op->outcome);
         free(op);
+        op = next;
     }
 }
