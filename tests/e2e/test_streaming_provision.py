@@ -155,6 +155,18 @@ def test_export_and_import(spawn, mediamtx_double):  # noqa: F811
     wait_until(lambda: second.paths["cam_1"].conf["source"] == "rtsp://192.0.2.9/new", 5, what="a changed one is patched")
 
 
+def test_it_ends_while_a_list_is_worked_on(spawn, mediamtx_double):  # noqa: F811
+    node = mediamtx_double()
+    s = Streaming(spawn, [node])
+    node.set_latency(9, "/v3/config/paths/add/*")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(s.post, "/cameras/provision/bulk", cameras(range(1, 101)))
+        wait_until(lambda: node.now_serving, 5)
+        s.process.stop()  # fails on a leak
+        with pytest.raises(requests.exceptions.ConnectionError):
+            answer.result()
+
+
 # ---- healing ----
 
 @pytest.mark.parametrize("generation", BOTH)
