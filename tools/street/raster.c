@@ -375,7 +375,7 @@ static void soften(struct gtv_layer *layer, int radius)
 struct gtv_layer *gtv_layer_shadow(const struct gtv_camera *camera, const struct gtv_light *light,
                                    const struct gtv_vehicle *vehicle, const struct gtv_pose *pose)
 {
-    struct corner *corner[GTV_PARTS_MAX];
+    struct corner *corner[GTV_PARTS_MAX] = {NULL};
     const int parts = vehicle->part_count;
     struct gtv_layer *layer = NULL;
     double box[4];
