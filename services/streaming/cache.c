@@ -267,9 +267,10 @@ void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_e
     struct shard *s = shard_of(c, key);
     struct gtv_entry *stale = e->stale;
     e->error = *err;
-    e->use_stale = down && stale && within(stale, stale->life.if_error_ms, now_ms);
+    bool use_stale = down && stale && within(stale, stale->life.if_error_ms, now_ms);
+    e->use_stale = use_stale;
     atomic_store_explicit(&e->state, GTV_ENTRY_FAILED, memory_order_release);
-    if (!e->use_stale) {
+    if (!use_stale) {
         map_forget(c, e);
         return;
     }

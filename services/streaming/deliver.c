@@ -28,8 +28,14 @@ static void copy_fields(struct head *h, const struct gtv_entry_head *from)
 
 static void add_age(struct head *h, int64_t age_s)
 {
-    int n = snprintf(h->age, sizeof h->age, "%lld", (long long)(age_s < 0 ? 0 : age_s));
-    add(h, GTV_STR("Age"), (struct gtv_str){h->age, (size_t)n});
+    // On every hit: printf would be the dearest part of it.
+    uint64_t v = age_s < 0 ? 0 : (uint64_t)age_s;
+    size_t at = sizeof h->age;
+    do {
+        h->age[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    add(h, GTV_STR("Age"), (struct gtv_str){h->age + at, sizeof h->age - at});
 }
 
 // A body with a session's token in it belongs to one client: no cache in between may give it to another.
@@ -38,10 +44,13 @@ static void make_private(struct head *h)
     for (size_t i = 0; i < h->n; i++) {
         struct gtv_http_header *f = &h->fields[i];
         if (gtv_str_ieq(f->name, GTV_STR("Cache-Control")) && gtv_str_starts(f->value, GTV_STR("public"))) {
-            int n = snprintf(h->control, sizeof h->control, "private" GTV_STR_FMT, (int)(f->value.n - 6),
-                             f->value.p + 6);
-            if (n > 0 && (size_t)n < sizeof h->control)
-                f->value = (struct gtv_str){h->control, (size_t)n};
+            static const struct gtv_str private = {"private", 7};
+            struct gtv_str rest = {f->value.p + 6, f->value.n - 6};
+            if (private.n + rest.n > sizeof h->control)
+                continue;
+            memcpy(h->control, private.p, private.n);
+            memcpy(h->control + private.n, rest.p, rest.n);
+            f->value = (struct gtv_str){h->control, private.n + rest.n};
         }
     }
 }
@@ -108,7 +117,9 @@ void gtv_deliver_whole(struct gtv_proxy *p, struct gtv_http_request *req, struct
     struct head h;
     char token[GTV_SESSION_TEXT_MAX + 1];
     bool hit = gtv_str_eq(x_cache, GTV_STR("HIT"));
-    struct gtv_conditional c = judge(req, e, e->body, !e->is_playlist);
+    struct gtv_conditional c = {200, 0, e->body->len};
+    if (gtv_deliver_needs_whole(req))
+        c = judge(req, e, e->body, !e->is_playlist);
     size_t bytes = gtv_http_is_head(req) ? 0 : c.len;
     enum gtv_viewer_answer answer = gtv_admit_viewer(p->worker, req, e, bytes, hit, now_ms, token);
     if (answer != GTV_VIEWER_OK) {

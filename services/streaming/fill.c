@@ -442,7 +442,7 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
         // To the viewer the node is at fault, not a request that would be too large.
         if (endless)
             gtv_error_set(&too_long, GTV_E_UPSTREAM, NULL, "the media node: %s", failure->message);
-        fill_fail(f, endless ? &too_long : failure, !endless);
+        fill_fail(f, endless ? &too_long : failure, true);
     } else if (f->step == FILL_FILE && f->status == 304 && stale) {
         store(f, r, gtv_bytes_ref(stale->body));
     } else if (f->step == FILL_FILE && f->status == 200) {

@@ -84,7 +84,7 @@ void gtv_cache_control_read(struct gtv_cache_control *cc, struct gtv_str value)
                 continue;
             if (known[i].flag)
                 *known[i].flag = true;
-            else
+            if (known[i].seconds)
                 shortest(known[i].seconds, argument);
         }
 }

@@ -100,6 +100,8 @@ static bool is_ours(struct gtv_str pair)
 
 static void put(struct gtv_bytes *out, struct gtv_str s)
 {
+    if (!s.n)
+        return;
     memcpy(out->data + out->len, s.p, s.n); // never longer than what was read
     out->len += s.n;
 }
