@@ -4,6 +4,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "services/streaming/control.h"
+#include "services/streaming/stats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +174,7 @@ static void add_point(yyjson_mut_doc *doc, yyjson_mut_val *points, const struct 
     yyjson_mut_obj_add_uint(doc, o, "bitrate", seconds > 0 ? m->bytes * 8 / (uint64_t)seconds : 0);
     yyjson_mut_obj_add_uint(doc, o, "requests", m->requests);
     if (m->requests)
-        yyjson_mut_obj_add_real(doc, o, "hit_ratio", (double)(m->hits * 10000 / m->requests) / 10000);
+        yyjson_mut_obj_add_real(doc, o, "hit_ratio", gtv_stats_ratio(m->hits, m->requests));
     else
         yyjson_mut_obj_add_null(doc, o, "hit_ratio");
 }
@@ -191,7 +192,7 @@ static void reply_history(struct gtv_http_request *req, const struct asking *a)
     yyjson_mut_obj_add_str(doc, root, "stream", a->wish.stream);
     yyjson_mut_obj_add_strcpy(doc, root, "from", gtv_iso8601_utc(a->wish.first * 60000, when));
     yyjson_mut_obj_add_strcpy(doc, root, "to", gtv_iso8601_utc(now_s * 1000, when));
-    yyjson_mut_obj_add_uint(doc, root, "step_seconds", a->wish.step * 60u);
+    yyjson_mut_obj_add_uint(doc, root, "step_seconds", (uint64_t)a->wish.step * 60);
     yyjson_mut_obj_add_str(doc, root, "source", a->from_redis ? "redis" : "memory");
     yyjson_mut_val *points = yyjson_mut_obj_add_arr(doc, root, "points");
     for (size_t i = 0; i < count; i++) {

@@ -37,13 +37,18 @@ void gtv_stats_stale(struct gtv_app *app)
     pthread_mutex_unlock(&app->stats->lock);
 }
 
+double gtv_stats_ratio(uint64_t part, uint64_t whole)
+{
+    uint64_t ten_thousandths = part * 10000 / whole;
+    return (double)ten_thousandths / 10000;
+}
+
 void gtv_stats_add_figures(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_viewed_stream *viewed)
 {
     yyjson_mut_obj_add_uint(doc, o, "bitrate", viewed->bitrate);
     yyjson_mut_obj_add_uint(doc, o, "requests", viewed->requests);
     if (viewed->requests)
-        yyjson_mut_obj_add_real(doc, o, "hit_ratio",
-                                (double)(viewed->hits * 10000 / viewed->requests) / 10000);
+        yyjson_mut_obj_add_real(doc, o, "hit_ratio", gtv_stats_ratio(viewed->hits, viewed->requests));
     else
         yyjson_mut_obj_add_null(doc, o, "hit_ratio");
 }

@@ -19,6 +19,8 @@ struct gtv_bytes *gtv_stats_dashboard(struct gtv_app *app) GTV_WARN_UNUSED;
 void gtv_stats_add_stream(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
                           const struct gtv_path_state *state, int64_t now_ms);
 
+// To four places; whole is not 0.
+double gtv_stats_ratio(uint64_t part, uint64_t whole);
 // What is sent now, and how much of it came out of the cache: {bitrate,requests,hit_ratio}; the ratio is null
 // before the first request.
 void gtv_stats_add_figures(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_viewed_stream *viewed);
