@@ -1,7 +1,8 @@
 // What gtv-streaming reads from outside: playlists of the media node, bodies of provisioning, lists of paths,
-// allow-lists, names. The first byte chooses which.
+// lists of cameras, allow-lists, names, outages as stored, lists of nodes. The first byte chooses which.
 #include "services/streaming/address.h"
 #include "services/streaming/app.h"
+#include "services/streaming/bulk.h"
 #include "services/streaming/control.h"
 #include "services/streaming/playlist.h"
 #include "services/streaming/provision.h"
@@ -72,6 +73,51 @@ static void allow(struct gtv_str text)
     free(list);
 }
 
+static void lists(char *text, size_t n, bool csv)
+{
+    struct gtv_bulk b;
+    struct gtv_error err = {0};
+    if (!gtv_bulk_parse(text, n, csv, &b, &err)) {
+        must(err.code == GTV_E_INVALID || err.code == GTV_E_TOO_LARGE);
+        return;
+    }
+    must(b.count > 0 && b.count <= GTV_BULK_LINES);
+    for (size_t i = 0; i < b.count; i++) {
+        const struct gtv_bulk_line *l = &b.lines[i];
+        must(l->line > 0 && l->over == (l->outcome.err.code != GTV_OK));
+        must(l->over || (l->camera.id >= 1 && gtv_utf8_valid(gtv_str_of(l->camera.name))));
+        if (!l->over)
+            b.lines[i].outcome.result = "created";
+    }
+    struct gtv_bytes *json = gtv_json_write(gtv_bulk_answer(&b));
+    must(json != NULL);
+    gtv_bytes_unref(json);
+    gtv_bulk_finish(&b);
+}
+
+static void outages(struct gtv_str text)
+{
+    struct gtv_ledger *l = gtv_ledger_create();
+    if (gtv_ledger_read(l, 1, text)) {
+        struct gtv_bytes *json = gtv_ledger_write(l, 1);
+        must(json != NULL);
+        gtv_bytes_unref(json);
+        (void)gtv_ledger_uptime(l, 1, 1);
+    }
+    gtv_ledger_destroy(l);
+}
+
+static void nodes(struct gtv_str text)
+{
+    char *list = gtv_strndup(text);
+    struct gtv_error err = {0};
+    struct gtv_nodes *n = gtv_nodes_create(list, list, &err);
+    must(n != NULL || err.code == GTV_E_INVALID);
+    must(n == NULL || gtv_nodes_hls_base(n, GTV_STR("cam_1")) != NULL);
+    gtv_nodes_destroy(n);
+    free(list);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n < 1)
@@ -96,6 +142,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 'a':
         allow(text);
+        break;
+    case 'c':
+    case 'j':
+        lists(copy, n - 1, data[0] == 'c');
+        break;
+    case 'o':
+        outages(text);
+        break;
+    case 'n':
+        nodes(text);
         break;
     default:
         (void)gtv_stream_name_valid(text);
