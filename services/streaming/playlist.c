@@ -100,7 +100,7 @@ static bool is_ours(struct gtv_str pair)
 
 static void put(struct gtv_bytes *out, struct gtv_str s)
 {
-    if (!s.n)
+    if (!s.n || !s.p)
         return;
     memcpy(out->data + out->len, s.p, s.n); // never longer than what was read
     out->len += s.n;
@@ -137,8 +137,9 @@ struct gtv_bytes *gtv_playlist_clean(struct gtv_str text, char *session, size_t 
         return NULL;
     while (text.n) {
         const char *from = text.p;
+        size_t left = text.n;
         struct gtv_str line = gtv_str_cut(&text, '\n');
-        size_t whole = text.p ? (size_t)(text.p - from) : line.n;
+        size_t whole = left - text.n;
         struct gtv_str uri = line.n && line.p[0] == '#' ? uri_attribute(line) : line;
         if (!uri.n || gtv_str_find(uri, '?') < 0) {
             put(out, (struct gtv_str){from, whole});
