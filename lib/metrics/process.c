@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,10 @@ static int64_t resident_bytes(void)
 
 static int64_t open_fds(void)
 {
+    // Linux 6.2 and later tell the number as the folder's size: no reading of ten thousand names.
+    struct stat folder;
+    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0)
+        return folder.st_size;
     DIR *dir = opendir("/proc/self/fd");
     if (!dir)
         return -1;
