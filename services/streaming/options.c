@@ -25,7 +25,8 @@ const struct gtv_option gtv_streaming_option_table[] = {
     {"HLS_CACHE_BYTES", GTV_OPT_INT, AT(cache_bytes), "268435456", 1048576, 1e12, false,
      "Bytes of playlists and segments kept in memory."},
     {"HLS_STALE_IF_ERROR", GTV_OPT_INT, AT(hls_stale_if_error), "10", 0, 300, false,
-     "Seconds past its life that an answer is served while the media node is down, where the node does not say."},
+     "Seconds past its life that an answer is served while the media node is down, where the node does not "
+     "say."},
     {"MEDIAMTX_HLS_CDN_SECRET", GTV_OPT_STRING, AT(hls_cdn_secret), NULL, 0, 0, true,
      "hlsCDNSecret of MediaMTX 1.18 and later: HLS is then fetched as its CDN."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
@@ -50,7 +51,8 @@ const struct gtv_option gtv_streaming_option_table[] = {
     {"GTV_WS_ORIGINS", GTV_OPT_STRING, AT(ws_origins), NULL, 0, 0, false,
      "Origins, comma-separated, whose pages may read live events; empty: any."},
     {"GTV_WS_STALL", GTV_OPT_INT, AT(ws_stall), "60", 1, 85, false,
-     "Seconds a WebSocket client may take nothing while something waits for it; then it is closed with 1013."},
+     "Seconds a WebSocket client may take nothing while something waits for it; then it is closed with "
+     "1013."},
     {"GTV_WS_ECHO", GTV_OPT_BOOL, AT(ws_echo), "false", 0, 0, false,
      "Opens /ws/echo, which gives back messages of up to 16 MiB: for tests of conformance only."},
     {"GTV_FROZEN_AFTER", GTV_OPT_INT, AT(frozen_after), "10", 4, 3600, false,
