@@ -241,7 +241,6 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
 {
     struct shard *s = shard_of(c, gtv_str_of(e->key));
     e->body = body;
-    e->content_length = (int64_t)body->len;
     e->fetched_ms = now_ms - life->age_ms;
     e->life = *life;
     atomic_store_explicit(&e->expires_ms, now_ms + life->fresh_ms, memory_order_relaxed);

@@ -68,7 +68,7 @@ struct gtv_entry {
     struct gtv_entry_head whole;                                    // when READY
     char etag[GTV_ENTRY_TAG_CAP], last_modified[GTV_ENTRY_TAG_CAP]; // when READY; empty: none
     bool validators;                 // these two are the node's: it can be asked whether they still hold
-    int64_t content_length;          // -1: unknown until READY
+    int64_t content_length;          // as the node announced it, when head_done; -1: it did not
     struct gtv_bytes *body;          // when READY
     int64_t fetched_ms;              // monotonic; when it had the age of 0
     struct gtv_entry_life life;      // when READY
