@@ -1,6 +1,7 @@
 #include "lib/json/json.h"
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -172,6 +173,30 @@ static struct gtv_bytes *with_valid_utf8(struct gtv_str s)
         s.n -= n ? n : 1;
     }
     return gtv_buf_take(&out);
+}
+
+yyjson_mut_doc *gtv_json_object(yyjson_mut_val **root)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc)
+        abort(); // a small allocation
+    *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, *root);
+    return doc;
+}
+
+void gtv_json_add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, const char *text)
+{
+    if (text && *text)
+        yyjson_mut_obj_add_strcpy(doc, o, name, text);
+    else
+        yyjson_mut_obj_add_null(doc, o, name);
+}
+
+void gtv_json_add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int64_t wall_ms)
+{
+    char when[GTV_ISO8601_CAP];
+    gtv_json_add_text(doc, o, name, wall_ms > 0 ? gtv_iso8601_utc(wall_ms, when) : NULL);
 }
 
 struct gtv_bytes *gtv_json_write(yyjson_mut_doc *doc)

@@ -25,6 +25,14 @@ bool gtv_json_get_double(yyjson_val *obj, const char *name, enum gtv_json_need n
 bool gtv_json_get_bool(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *out,
                        struct gtv_error *err) GTV_WARN_UNUSED;
 
+// A new document whose root is an object, *root.
+yyjson_mut_doc *gtv_json_object(yyjson_mut_val **root) GTV_WARN_UNUSED;
+// o[name] = a copy of text, or null where it is NULL or empty. The name itself is not copied.
+void gtv_json_add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, const char *text);
+// o[name] = wall_ms (milliseconds since 1970) as ISO 8601 in UTC, or null where there is no such moment (<=
+// 0).
+void gtv_json_add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int64_t wall_ms);
+
 // Serialises the mutable document and frees it. NULL only without memory.
 struct gtv_bytes *gtv_json_write(yyjson_mut_doc *doc) GTV_WARN_UNUSED;
 // Appends s as a quoted JSON string to a growable buffer (invalid UTF-8 bytes become U+FFFD).

@@ -20,23 +20,6 @@ static const char *state_of(const struct gtv_watched *w)
     return w->refused ? "refused" : "stopped";
 }
 
-static void add_moment(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t wall_ms)
-{
-    char text[GTV_ISO8601_CAP];
-    if (wall_ms)
-        yyjson_mut_obj_add_strcpy(doc, o, key, gtv_iso8601_utc(wall_ms, text));
-    else
-        yyjson_mut_obj_add_null(doc, o, key);
-}
-
-static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *text)
-{
-    if (text && *text)
-        yyjson_mut_obj_add_strcpy(doc, o, key, text);
-    else
-        yyjson_mut_obj_add_null(doc, o, key);
-}
-
 static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
 {
     static const char *const orders[] = {"auto", "start", "stop"};
@@ -44,12 +27,12 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     char path[GTV_CAMERA_PATH_CAP];
     yyjson_mut_obj_add_sint(doc, o, "camera_id", w->id);
     yyjson_mut_obj_add_strcpy(doc, o, "stream", gtv_camera_path(w->id, path));
-    add_text(doc, o, "name", w->name);
+    gtv_json_add_text(doc, o, "name", w->name);
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", w->ai_enabled);
     yyjson_mut_obj_add_str(doc, o, "order", orders[w->order]);
     yyjson_mut_obj_add_bool(doc, o, "watching", w->watched && s->state == GTV_SOURCE_WATCHING);
     yyjson_mut_obj_add_str(doc, o, "state", state_of(w));
-    add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
+    gtv_json_add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
     yyjson_mut_obj_add_real(doc, o, "fps", rounded(s->look_rate));
     yyjson_mut_obj_add_real(doc, o, "decoded_fps", rounded(s->frame_rate));
     yyjson_mut_obj_add_bool(doc, o, "skipping", s->skipping);
@@ -57,12 +40,12 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     yyjson_mut_obj_add_uint(doc, o, "frames", s->frames);
     yyjson_mut_obj_add_uint(doc, o, "failures", s->failures);
     yyjson_mut_obj_add_uint(doc, o, "objects", s->last_count);
-    add_text(doc, o, "codec", s->codec);
+    gtv_json_add_text(doc, o, "codec", s->codec);
     yyjson_mut_obj_add_int(doc, o, "width", s->width);
     yyjson_mut_obj_add_int(doc, o, "height", s->height);
     yyjson_mut_obj_add_sint(doc, o, "last_frame_wall_ms", s->last_frame_wall_ms);
-    add_moment(doc, o, "last_frame", s->last_frame_wall_ms);
-    add_moment(doc, o, "last_look", s->last_look_wall_ms);
+    gtv_json_add_time(doc, o, "last_frame", s->last_frame_wall_ms);
+    gtv_json_add_time(doc, o, "last_look", s->last_look_wall_ms);
 }
 
 static bool id_of(struct gtv_http_request *req, int64_t *id)
@@ -83,9 +66,8 @@ static void reply_camera(struct gtv_ai *ai, struct gtv_http_request *req, int64_
         gtv_reply_error_from(req, &err);
         return;
     }
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     describe(doc, o, &w);
     gtv_reply_json(req, 200, doc);
 }
@@ -126,9 +108,8 @@ void gtv_ai_handle_streams(struct gtv_http_request *req, void *user)
     size_t cap = total < MAX_LISTED ? total : MAX_LISTED;
     struct gtv_watched *list = gtv_alloc((cap ? cap : 1) * sizeof(*list));
     (void)gtv_watcher_list(ai->watcher, list, cap);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_val *streams = yyjson_mut_obj_add_arr(doc, o, "streams");
     for (size_t i = 0; i < cap; i++) {
         describe(doc, yyjson_mut_arr_add_obj(doc, streams), &list[i]);

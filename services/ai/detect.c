@@ -72,9 +72,8 @@ static void reply_full(struct gtv_ai *ai, struct gtv_http_request *req)
     snprintf(message, sizeof(message), "The queue is full: %zu pictures wait, of %zu MiB", waiting,
              ai->queued_bytes >> 20);
     gtv_ai_count_reject(ai, GTV_E_UNAVAILABLE);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_strcpy(doc, o, "detail", message);
     yyjson_mut_obj_add_str(doc, o, "code", gtv_code_name(GTV_E_UNAVAILABLE));
     yyjson_mut_obj_add_null(doc, o, "field");
@@ -107,9 +106,8 @@ static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *list, const struc
 
 static void reply_found(struct gtv_ai *ai, struct gtv_http_request *req, const struct gtv_detect_job *job)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "detections");
     for (size_t i = 0; i < job->found.count; i++)
         add_detection(doc, list, job, &job->found.objects[i]);

@@ -94,9 +94,8 @@ static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_a
 static void handle_health(struct gtv_http_request *req, void *user)
 {
     struct gtv_ai *ai = user;
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_str(doc, o, "status", "healthy");
     yyjson_mut_obj_add_uint(doc, o, "queue_size", gtv_pool_posted(ai->pool));
     yyjson_mut_obj_add_uint(doc, o, "processed_total", ai->processed);
@@ -117,9 +116,8 @@ static void handle_ready(struct gtv_http_request *req, void *user)
         gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, gtv_detector_message(ai->detector));
         return;
     }
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_bool(doc, o, "ready", true);
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
     gtv_reply_json(req, 200, doc);

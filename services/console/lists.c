@@ -46,30 +46,6 @@ static struct gtv_http_request *end(struct pending *p)
     return req;
 }
 
-static yyjson_mut_doc *object(yyjson_mut_val **root)
-{
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    if (!doc)
-        abort(); // a small allocation
-    *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, *root);
-    return doc;
-}
-
-static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *text)
-{
-    if (*text)
-        yyjson_mut_obj_add_strcpy(doc, o, key, text);
-    else
-        yyjson_mut_obj_add_null(doc, o, key);
-}
-
-static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t wall_ms)
-{
-    char when[GTV_ISO8601_CAP];
-    add_text(doc, o, key, wall_ms > 0 ? gtv_iso8601_utc(wall_ms, when) : "");
-}
-
 // A Host that is a name or an address with a port; anything else gets links without origin.
 static struct gtv_str origin_of(struct gtv_http_request *req)
 {
@@ -87,10 +63,10 @@ static struct gtv_str origin_of(struct gtv_http_request *req)
 static void add_link(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, struct gtv_http_request *req,
                      bool there, int64_t page)
 {
-    add_text(doc, o, key,
-             there ? gtv_page_link(gtv_http_arena(req), origin_of(req), gtv_http_path(req),
-                                   gtv_http_query_string(req), page)
-                   : "");
+    gtv_json_add_text(doc, o, key,
+                      there ? gtv_page_link(gtv_http_arena(req), origin_of(req), gtv_http_path(req),
+                                            gtv_http_query_string(req), page)
+                            : "");
 }
 
 static yyjson_mut_val *begin_list(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_http_request *req,
@@ -135,8 +111,8 @@ static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_
     yyjson_mut_obj_add_strcpy(doc, o, "name", camera->name);
     yyjson_mut_obj_add_null(doc, o, "location");
     yyjson_mut_obj_add_strcpy(doc, o, "status", status_word(s.state));
-    add_text(doc, o, "status_cause", s.cause);
-    add_text(doc, o, "status_cause_code", s.cause_code);
+    gtv_json_add_text(doc, o, "status_cause", s.cause);
+    gtv_json_add_text(doc, o, "status_cause_code", s.cause_code);
     yyjson_mut_obj_add_strcpy(doc, o, "stream_url", url);
     yyjson_mut_obj_add_null(doc, o, "thumbnail_url");
     yyjson_mut_obj_add_null(doc, o, "snapshot_url");
@@ -147,7 +123,7 @@ static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_
     yyjson_mut_obj_add_bool(doc, o, "recording_enabled", camera->record);
     yyjson_mut_obj_add_null(doc, o, "recording_retention_days");
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", camera->ai_enabled);
-    add_time(doc, o, "created_at", camera->created_ms);
+    gtv_json_add_time(doc, o, "created_at", camera->created_ms);
     free(url);
 }
 
@@ -181,7 +157,7 @@ static void reply_cameras(struct gtv_console *c, struct gtv_http_request *req, c
         return;
     }
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_val *list = begin_list(doc, o, req, page, (int64_t)count);
     size_t first = (size_t)gtv_page_offset(page);
     for (size_t i = first; i < count && i < first + (size_t)page->size; i++)
@@ -196,7 +172,7 @@ static void reply_camera(struct gtv_console *c, struct gtv_http_request *req, in
         if (all[i].id != id)
             continue;
         yyjson_mut_val *o;
-        yyjson_mut_doc *doc = object(&o);
+        yyjson_mut_doc *doc = gtv_json_object(&o);
         add_camera(doc, o, c, &all[i]);
         gtv_reply_json(req, 200, doc);
         return;
@@ -270,10 +246,10 @@ static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct g
     yyjson_mut_obj_add_sint(doc, o, "id", d->id);
     yyjson_mut_obj_add_sint(doc, o, "camera_id", d->camera_id);
     // The name it has now; the one it had then where the camera is gone.
-    add_text(doc, o, "camera_name", s.name[0] ? s.name : d->camera_name);
-    add_text(doc, o, "plate", d->plate);
+    gtv_json_add_text(doc, o, "camera_name", s.name[0] ? s.name : d->camera_name);
+    gtv_json_add_text(doc, o, "plate", d->plate);
     yyjson_mut_obj_add_real(doc, o, "confidence", d->object.confidence);
-    add_time(doc, o, "timestamp", d->wall_ms);
+    gtv_json_add_time(doc, o, "timestamp", d->wall_ms);
     yyjson_mut_obj_add_strcpy(doc, o, "vehicle_type", d->object.object_type);
     yyjson_mut_obj_add_null(doc, o, "image_url");
     yyjson_mut_obj_add_null(doc, o, "video_url");
@@ -303,7 +279,7 @@ static void detections_cb(void *arg, const struct gtv_store_result *r)
         return;
     }
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_val *list = begin_list(doc, o, req, &asked.page, r->total);
     for (size_t i = 0; i < r->count; i++)
         add_detection(doc, yyjson_mut_arr_add_obj(doc, list), asked.console, &r->rows[i]);

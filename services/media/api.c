@@ -235,9 +235,8 @@ static void health(struct gtv_http_request *req, void *user)
 {
     struct gtv_node *n = user;
     char when[GTV_ISO8601_CAP];
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_str(doc, root, "status", "ok");
     yyjson_mut_obj_add_strcpy(doc, root, "timestamp", gtv_iso8601_utc(gtv_wall_ms(), when));
     yyjson_mut_obj_add_uint(doc, root, "paths", gtv_node_count(n));

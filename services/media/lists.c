@@ -48,16 +48,6 @@ static bool read_page(struct gtv_http_request *req, struct page *page)
     return true;
 }
 
-static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t wall_ms, bool known)
-{
-    char text[GTV_ISO8601_CAP];
-    if (known) {
-        yyjson_mut_obj_add_strcpy(doc, o, key, gtv_iso8601_utc(wall_ms, text));
-    } else {
-        yyjson_mut_obj_add_null(doc, o, key);
-    }
-}
-
 static const char *codec_name(enum gtv_codec codec)
 {
     return codec == GTV_CODEC_H264 ? "H264" : codec == GTV_CODEC_H265 ? "H265" : "MPEG-4 Audio";
@@ -116,15 +106,15 @@ static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
     yyjson_mut_obj_add_strcpy(doc, o, "name", conf->name);
     yyjson_mut_obj_add_strcpy(doc, o, "confName", conf->name);
     yyjson_mut_obj_add_bool(doc, o, "ready", ready);
-    add_time(doc, o, "readyTime", s.ready_wall_ms, ready);
+    gtv_json_add_time(doc, o, "readyTime", ready ? s.ready_wall_ms : 0);
     yyjson_mut_obj_add_bool(doc, o, "available", ready);
-    add_time(doc, o, "availableTime", s.ready_wall_ms, ready);
+    gtv_json_add_time(doc, o, "availableTime", ready ? s.ready_wall_ms : 0);
     yyjson_mut_obj_add_bool(doc, o, "online", pulled);
     if (pulled && !ready) {
         yyjson_mut_obj_add_str(doc, o, "onlineTime",
                                "0001-01-01T00:00:00Z"); // so MediaMTX tells of a source it waits for
     } else {
-        add_time(doc, o, "onlineTime", s.ready_wall_ms, ready);
+        gtv_json_add_time(doc, o, "onlineTime", ready ? s.ready_wall_ms : 0);
     }
     if (pulled) {
         yyjson_mut_val *source = yyjson_mut_obj_add_obj(doc, o, "source");
@@ -162,8 +152,8 @@ static yyjson_mut_val *write_muxer(yyjson_mut_doc *doc, const struct gtv_path *p
     gtv_path_get_status(p, &s);
     yyjson_mut_val *o = yyjson_mut_obj(doc);
     yyjson_mut_obj_add_strcpy(doc, o, "path", gtv_path_conf(p)->name);
-    add_time(doc, o, "created", s.muxer_created_ms, true);
-    add_time(doc, o, "lastRequest", s.muxer_request_ms, true);
+    gtv_json_add_time(doc, o, "created", s.muxer_created_ms);
+    gtv_json_add_time(doc, o, "lastRequest", s.muxer_request_ms);
     yyjson_mut_obj_add_uint(doc, o, "outboundBytes", s.muxer_sent);
     yyjson_mut_obj_add_uint(doc, o, "outboundFramesDiscarded", s.muxer_discarded);
     yyjson_mut_obj_add_uint(doc, o, "bytesSent", s.muxer_sent);
@@ -197,9 +187,8 @@ static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
             all[count++] = all[i];
         }
     }
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_uint(doc, root, "itemCount", count);
     yyjson_mut_obj_add_uint(doc, root, "pageCount", (count + page.per_page - 1) / page.per_page);
     yyjson_mut_val *items = yyjson_mut_obj_add_arr(doc, root, "items");
@@ -232,9 +221,8 @@ void gtv_media_info(struct gtv_http_request *req, void *user)
     gtv_iso8601_utc(ns / 1000000, seconds);
     // To the second, then the nanoseconds that RFC 3339 leaves room for.
     snprintf(started, sizeof started, "%.19s.%09" PRId64 "Z", seconds, ns % 1000000000);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_str(doc, root, "version", "v" GTV_VERSION "-gtv");
     yyjson_mut_obj_add_strcpy(doc, root, "started", started);
     gtv_media_reply_json(req, doc);

@@ -29,9 +29,8 @@ void gtv_media_reply_ok(struct gtv_http_request *req)
 void gtv_media_reply_error(struct gtv_http_request *req, int status, const char *text, const char *cause,
                            const char *cause_code)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     char clean[1024];
     size_t n = gtv_redact(gtv_str_of(text), clean, sizeof clean);
     yyjson_mut_obj_add_str(doc, root, "status", "error");

@@ -44,33 +44,14 @@ bool gtv_admin_required(struct gtv_http_request *req, const struct gtv_app *app)
 
 // ---- export ----
 
-static yyjson_mut_doc *object(yyjson_mut_val **root)
-{
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    if (!doc)
-        abort(); // a small allocation
-    *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, *root);
-    return doc;
-}
-
-static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int64_t wall_ms)
-{
-    char when[GTV_ISO8601_CAP];
-    if (wall_ms > 0)
-        yyjson_mut_obj_add_strcpy(doc, o, name, gtv_iso8601_utc(wall_ms, when));
-    else
-        yyjson_mut_obj_add_null(doc, o, name);
-}
-
 static void reply_export(struct gtv_http_request *req, struct gtv_app *app, bool whole)
 {
     size_t n;
     struct gtv_camera *all = gtv_cameras_all(app->cameras, &n);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_int(doc, o, "version", 1);
-    add_time(doc, o, "exported_at", gtv_wall_ms());
+    gtv_json_add_time(doc, o, "exported_at", gtv_wall_ms());
     yyjson_mut_obj_add_bool(doc, o, "redacted", !whole);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "cameras");
     for (size_t i = 0; i < n; i++) {
@@ -83,7 +64,7 @@ static void reply_export(struct gtv_http_request *req, struct gtv_app *app, bool
         yyjson_mut_obj_add_bool(doc, item, "on_demand", all[i].on_demand);
         yyjson_mut_obj_add_bool(doc, item, "record", all[i].record);
         yyjson_mut_obj_add_bool(doc, item, "ai_enabled", all[i].ai_enabled);
-        add_time(doc, item, "created_at", all[i].created_ms);
+        gtv_json_add_time(doc, item, "created_at", all[i].created_ms);
     }
     free(all);
     gtv_reply_json(req, 200, doc);
@@ -120,7 +101,7 @@ static void add_node(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app
     yyjson_mut_obj_add_bool(doc, o, "drained", s.drained);
     // A drained node serves on until its cameras are elsewhere.
     yyjson_mut_obj_add_bool(doc, o, "serving", gtv_nodes_serving_set(app->nodes) >> node & 1);
-    add_time(doc, o, "since", s.since_ms);
+    gtv_json_add_time(doc, o, "since", s.since_ms);
     if (s.cause[0])
         yyjson_mut_obj_add_strcpy(doc, o, "cause", s.cause);
     else
@@ -146,7 +127,7 @@ void gtv_handle_nodes(struct gtv_http_request *req, void *worker)
     size_t counts[GTV_NODES_MAX] = {0}, n = gtv_nodes_count(app->nodes);
     count_cameras(app, counts);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_uint(doc, o, "count", n);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "nodes");
     for (size_t i = 0; i < n; i++)
@@ -171,7 +152,7 @@ static void drain(struct gtv_http_request *req, struct gtv_worker *w, bool drain
     }
     count_cameras(app, counts);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     add_node(doc, o, app, node, counts[node]);
     gtv_reply_json(req, 200, doc);
 }
@@ -209,7 +190,7 @@ void gtv_handle_gaps(struct gtv_http_request *req, void *worker)
     size_t n;
     struct gtv_gap *gaps = gtv_ledger_gaps(app->ledger, id, &n);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_sint(doc, o, "camera_id", id);
     gtv_add_uptime(doc, o, app, id);
     yyjson_mut_obj_add_uint(doc, o, "count", n);
@@ -217,8 +198,8 @@ void gtv_handle_gaps(struct gtv_http_request *req, void *worker)
     for (size_t i = n; i-- > 0;) { // the newest first
         const struct gtv_gap *g = &gaps[i];
         yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
-        add_time(doc, item, "from", g->from_ms);
-        add_time(doc, item, "to", g->to_ms);
+        gtv_json_add_time(doc, item, "from", g->from_ms);
+        gtv_json_add_time(doc, item, "to", g->to_ms);
         yyjson_mut_obj_add_sint(doc, item, "duration_ms", (g->to_ms ? g->to_ms : now_ms) - g->from_ms);
         yyjson_mut_obj_add_str(doc, item, "cause", gtv_gap_cause_name(g->cause));
         if (g->code[0])
@@ -241,7 +222,7 @@ void gtv_handle_last_frame(struct gtv_http_request *req, void *worker)
         return;
     (void)!gtv_states_get(app->states, gtv_str_of(gtv_camera_path(id, path)), &s);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_sint(doc, o, "camera_id", id);
     gtv_add_last_frame(doc, o, &s);
     gtv_reply_json(req, 200, doc);

@@ -206,9 +206,8 @@ void gtv_handle_playback_token(struct gtv_http_request *req, void *user)
     while (base.n && base.p[base.n - 1] == '/')
         base.n--;
     char *url = gtv_asprintf(GTV_STR_FMT "/hls/%s/index.m3u8?token=%s", GTV_STR_ARG(base), stream, token);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_str(doc, root, "stream", stream);
     yyjson_mut_obj_add_str(doc, root, "token", token);
     yyjson_mut_obj_add_sint(doc, root, "expires", expires_s);
@@ -236,9 +235,8 @@ void gtv_handle_kick(struct gtv_http_request *req, void *user)
     gtv_stats_stale(app);
     gtv_log_info(&app->log, "a playback was ended by an operator",
                  "stream=" GTV_STR_FMT " session=" GTV_STR_FMT, GTV_STR_ARG(path), GTV_STR_ARG(session));
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_bool(doc, root, "success", true);
     yyjson_mut_obj_add_strncpy(doc, root, "session", session.p, session.n);
     gtv_reply_json(req, 200, doc);

@@ -48,9 +48,8 @@ static void answer_one(struct change *c)
 {
     char path[GTV_CAMERA_PATH_CAP];
     bool removal = c->kind == GTV_OP_REMOVE;
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_bool(doc, root, "success", true);
     yyjson_mut_obj_add_sint(doc, root, "camera_id", c->camera.id);
     yyjson_mut_obj_add_str(doc, root, "result", c->outcome.result);

@@ -186,9 +186,8 @@ static void reply_history(struct gtv_http_request *req, const struct asking *a)
     char when[GTV_ISO8601_CAP];
     struct gtv_viewed_minute *buckets = gtv_alloc(count * sizeof *buckets);
     gtv_history_merge(a->records, a->n, a->wish.first, a->wish.step, buckets, count);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
     yyjson_mut_obj_add_str(doc, root, "stream", a->wish.stream);
     yyjson_mut_obj_add_strcpy(doc, root, "from", gtv_iso8601_utc(a->wish.first * 60000, when));
     yyjson_mut_obj_add_strcpy(doc, root, "to", gtv_iso8601_utc(now_s * 1000, when));
@@ -279,9 +278,8 @@ static void ask(void *arg)
 
 static void reply_invalid(struct gtv_http_request *req, const struct gtv_error *err)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, yyjson_mut_obj_add_arr(doc, o, "detail"));
     yyjson_mut_val *loc = yyjson_mut_obj_add_arr(doc, item, "loc");
     yyjson_mut_arr_add_str(doc, loc, "query");

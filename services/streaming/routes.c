@@ -16,33 +16,6 @@
 
 enum { LISTED_VIEWERS = 1000, KICK_BODY = 1024, TOKEN_BODY = 4096, PROVISION_BODY = 16 * 1024 };
 
-static yyjson_mut_doc *object(yyjson_mut_val **root)
-{
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    if (!doc)
-        abort(); // a small allocation
-    *root = yyjson_mut_obj(doc);
-    yyjson_mut_doc_set_root(doc, *root);
-    return doc;
-}
-
-static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int64_t wall_ms)
-{
-    char when[GTV_ISO8601_CAP];
-    if (wall_ms > 0)
-        yyjson_mut_obj_add_strcpy(doc, o, name, gtv_iso8601_utc(wall_ms, when));
-    else
-        yyjson_mut_obj_add_null(doc, o, name);
-}
-
-static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, const char *text)
-{
-    if (text && *text)
-        yyjson_mut_obj_add_strcpy(doc, o, name, text);
-    else
-        yyjson_mut_obj_add_null(doc, o, name);
-}
-
 static struct gtv_str without_slash(const char *base)
 {
     struct gtv_str s = gtv_str_of(base);
@@ -60,7 +33,7 @@ void gtv_add_urls(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_strea
     yyjson_mut_obj_add_strcpy(doc, o, "hls_url", hls);
     free(hls);
     char *rtc = webrtc.n ? gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(webrtc), path) : NULL;
-    add_text(doc, o, "webrtc_url", rtc);
+    gtv_json_add_text(doc, o, "webrtc_url", rtc);
     free(rtc);
 }
 
@@ -75,7 +48,7 @@ void gtv_add_uptime(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
 
 void gtv_add_last_frame(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_path_state *s)
 {
-    add_time(doc, o, "at", s->last_frame_ms);
+    gtv_json_add_time(doc, o, "at", s->last_frame_ms);
     if (s->last_frame_ms)
         yyjson_mut_obj_add_sint(doc, o, "age_ms", gtv_wall_ms() - s->last_frame_ms);
     else
@@ -102,9 +75,9 @@ void gtv_add_status(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
     yyjson_mut_obj_add_strcpy(doc, o, "status", s.state);
     yyjson_mut_obj_add_strcpy(doc, o, "state", s.state);
     yyjson_mut_obj_add_bool(doc, o, "ready", s.ready);
-    add_text(doc, o, "cause", s.cause);
-    add_text(doc, o, "cause_code", s.cause_code);
-    add_time(doc, o, "since", s.since_ms);
+    gtv_json_add_text(doc, o, "cause", s.cause);
+    gtv_json_add_text(doc, o, "cause_code", s.cause_code);
+    gtv_json_add_time(doc, o, "since", s.since_ms);
     yyjson_mut_obj_add_uint(doc, o, "viewers", viewed.viewers);
     yyjson_mut_obj_add_uint(doc, o, "bytes_received", s.bytes_received);
     gtv_add_last_frame(doc, yyjson_mut_obj_add_obj(doc, o, "last_frame"), &s);
@@ -134,7 +107,7 @@ static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *a
     yyjson_mut_obj_add_bool(doc, o, "on_demand", c->on_demand);
     yyjson_mut_obj_add_bool(doc, o, "record", c->record);
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", c->ai_enabled);
-    add_time(doc, o, "created_at", c->created_ms);
+    gtv_json_add_time(doc, o, "created_at", c->created_ms);
     gtv_add_urls(doc, o, &app->options, path);
 }
 
@@ -144,7 +117,7 @@ static void handle_health(struct gtv_http_request *req, void *user)
 {
     char when[GTV_ISO8601_CAP];
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_str(doc, o, "status", "ok");
     yyjson_mut_obj_add_str(doc, o, "timestamp", gtv_iso8601_naive(gtv_wall_ms(), when));
     gtv_reply_json(req, 200, doc);
@@ -156,7 +129,7 @@ static void handle_ready(struct gtv_http_request *req, void *user)
     struct gtv_app *app = ((struct gtv_worker *)user)->app;
     bool media = atomic_load(&app->media_up), redis = atomic_load(&app->redis_up);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_str(doc, o, "status", media ? (redis ? "ready" : "degraded") : "not ready");
     yyjson_mut_obj_add_bool(doc, o, "media", media);
     yyjson_mut_obj_add_bool(doc, o, "redis", redis);
@@ -184,7 +157,7 @@ static void handle_cameras(struct gtv_http_request *req, void *user)
     size_t n;
     struct gtv_camera *all = gtv_cameras_all(app->cameras, &n);
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_uint(doc, o, "count", n);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "cameras");
     for (size_t i = 0; i < n; i++)
@@ -220,7 +193,7 @@ static void handle_camera_status(struct gtv_http_request *req, void *user)
     if (!find_camera(req, app, &camera, &desired))
         return;
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     gtv_add_status(doc, o, app, gtv_str_of(gtv_camera_path(camera.id, path)));
     gtv_reply_json(req, 200, doc);
 }
@@ -234,7 +207,7 @@ static void handle_camera_info(struct gtv_http_request *req, void *user)
     if (!find_camera(req, app, &camera, &desired))
         return;
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     gtv_camera_path(camera.id, path);
     if (desired) {
         add_camera(doc, o, app, &camera);
@@ -245,7 +218,7 @@ static void handle_camera_info(struct gtv_http_request *req, void *user)
     }
     struct gtv_str rtsp = without_slash(app->options.media_rtsp_url);
     char *url = rtsp.n ? gtv_asprintf(GTV_STR_FMT "/%s", GTV_STR_ARG(rtsp), path) : NULL;
-    add_text(doc, o, "rtsp_url", url);
+    gtv_json_add_text(doc, o, "rtsp_url", url);
     free(url);
     gtv_reply_json(req, 200, doc);
 }
@@ -257,15 +230,15 @@ static void handle_streams(struct gtv_http_request *req, void *user)
     struct gtv_path_state *all = gtv_states_all(app->states, &n);
     int64_t now_ms = gtv_mono_ms();
     yyjson_mut_val *o;
-    yyjson_mut_doc *doc = object(&o);
+    yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_uint(doc, o, "count", n);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "streams");
     for (size_t i = 0; i < n; i++) {
         yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
         gtv_stats_add_stream(doc, item, app, &all[i], now_ms);
-        add_text(doc, item, "cause", all[i].cause);
-        add_text(doc, item, "cause_code", all[i].cause_code);
-        add_time(doc, item, "since", all[i].since_ms);
+        gtv_json_add_text(doc, item, "cause", all[i].cause);
+        gtv_json_add_text(doc, item, "cause_code", all[i].cause_code);
+        gtv_json_add_time(doc, item, "since", all[i].since_ms);
         gtv_add_urls(doc, item, &app->options, all[i].name);
     }
     free(all);
@@ -285,8 +258,8 @@ static void add_viewer(void *arg, const struct gtv_viewer *v)
     yyjson_mut_obj_add_strcpy(l->doc, o, "session", v->id);
     yyjson_mut_obj_add_strcpy(l->doc, o, "address", v->address);
     yyjson_mut_obj_add_strcpy(l->doc, o, "user_agent", gtv_utf8_valid(gtv_str_of(v->agent)) ? v->agent : "");
-    add_time(l->doc, o, "since", l->wall_ms - (l->mono_ms - v->since_ms));
-    add_time(l->doc, o, "last_request", l->wall_ms - (l->mono_ms - v->last_ms));
+    gtv_json_add_time(l->doc, o, "since", l->wall_ms - (l->mono_ms - v->since_ms));
+    gtv_json_add_time(l->doc, o, "last_request", l->wall_ms - (l->mono_ms - v->last_ms));
     yyjson_mut_obj_add_uint(l->doc, o, "bytes", v->bytes);
     yyjson_mut_obj_add_uint(l->doc, o, "requests", v->requests);
     yyjson_mut_obj_add_uint(l->doc, o, "stalls", v->stalls);
@@ -305,7 +278,7 @@ static void handle_viewers(struct gtv_http_request *req, void *user)
     struct viewer_list l = {.mono_ms = gtv_mono_ms(), .wall_ms = gtv_wall_ms()};
     struct gtv_viewed_stream viewed = gtv_viewers_stream(app->viewers, path, l.mono_ms);
     yyjson_mut_val *o;
-    l.doc = object(&o);
+    l.doc = gtv_json_object(&o);
     yyjson_mut_obj_add_strncpy(l.doc, o, "path", path.p, path.n);
     yyjson_mut_obj_add_uint(l.doc, o, "viewers", viewed.viewers);
     yyjson_mut_obj_add_uint(l.doc, o, "peak", viewed.peak);

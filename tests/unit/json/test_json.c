@@ -95,6 +95,21 @@ static void writes_what_it_can(void **state)
     gtv_bytes_unref(bytes);
 }
 
+static void shapes_of_every_answer(void **state)
+{
+    yyjson_mut_val *root;
+    yyjson_mut_doc *doc = gtv_json_object(&root);
+    gtv_json_add_text(doc, root, "a", "x");
+    gtv_json_add_text(doc, root, "b", "");
+    gtv_json_add_text(doc, root, "c", NULL);
+    gtv_json_add_time(doc, root, "d", 1500);
+    gtv_json_add_time(doc, root, "e", 0);
+    struct gtv_bytes *bytes = gtv_json_write(doc);
+    assert_str(gtv_bytes_str(bytes),
+               "{\"a\":\"x\",\"b\":null,\"c\":null,\"d\":\"1970-01-01T00:00:01.500Z\",\"e\":null}");
+    gtv_bytes_unref(bytes);
+}
+
 static void quotes(void **state)
 {
     struct gtv_buf out = {0};
@@ -106,9 +121,10 @@ static void quotes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strict_parsing),     cmocka_unit_test(depth_is_bounded),
-        cmocka_unit_test(typed_fields),       cmocka_unit_test(errors_name_the_field),
-        cmocka_unit_test(writes_what_it_can), cmocka_unit_test(quotes),
+        cmocka_unit_test(strict_parsing),         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(typed_fields),           cmocka_unit_test(errors_name_the_field),
+        cmocka_unit_test(writes_what_it_can),     cmocka_unit_test(quotes),
+        cmocka_unit_test(shapes_of_every_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
