@@ -1,6 +1,6 @@
 // What gtv-streaming reads from outside: playlists of the media node, bodies of provisioning, lists of paths,
 // lists of cameras, allow-lists, names, outages as stored, lists of nodes. The first byte chooses which.
-#include "services/streaming/address.h"
+#include "lib/net/address.h"
 #include "services/streaming/app.h"
 #include "services/streaming/bulk.h"
 #include "services/streaming/control.h"
@@ -65,10 +65,10 @@ static void paths(struct gtv_str body)
 
 static void allow(struct gtv_str text)
 {
-    struct gtv_address_policy policy;
+    struct gtv_net_policy policy;
     struct gtv_error err = {0};
     char *list = gtv_strndup(text);
-    if (!gtv_address_policy_parse(list, &policy, &err))
+    if (!gtv_net_policy_parse(list, &policy, &err))
         must(err.code == GTV_E_INVALID);
     free(list);
 }

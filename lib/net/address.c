@@ -1,6 +1,7 @@
-#include "services/streaming/address.h"
+#include "lib/net/address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 
@@ -41,9 +42,9 @@ static bool parse_one(struct gtv_str s, struct gtv_cidr *out)
     return true;
 }
 
-bool gtv_address_policy_parse(const char *text, struct gtv_address_policy *out, struct gtv_error *err)
+bool gtv_net_policy_parse(const char *text, struct gtv_net_policy *out, struct gtv_error *err)
 {
-    struct gtv_address_policy p = {.count = 0};
+    struct gtv_net_policy p = {.count = 0};
     struct gtv_str rest = gtv_str_of(text);
     while (rest.n) {
         struct gtv_str item = gtv_str_trim(gtv_str_cut(&rest, ','));
@@ -110,7 +111,7 @@ static const char *denied_v6(const uint8_t a[16])
     return NULL;
 }
 
-const char *gtv_address_denied(const struct gtv_address_policy *policy, const struct sockaddr *sa)
+const char *gtv_net_denied(const struct gtv_net_policy *policy, const struct sockaddr *sa)
 {
     uint8_t addr[16];
     if (sa->sa_family == AF_INET) {
@@ -128,4 +129,12 @@ const char *gtv_address_denied(const struct gtv_address_policy *policy, const st
         if (within(addr, policy->allow[i].addr, policy->allow[i].bits))
             return NULL;
     return denied_v6(addr);
+}
+
+const char *gtv_net_denied_any(const struct gtv_net_policy *policy, const struct addrinfo *list)
+{
+    const char *why = NULL;
+    for (const struct addrinfo *a = list; a && !why; a = a->ai_next)
+        why = gtv_net_denied(policy, a->ai_addr);
+    return why;
 }

@@ -4,7 +4,7 @@
 
 #include "lib/contract/contract.h"
 #include "lib/http/client.h"
-#include "services/streaming/address.h"
+#include "lib/net/address.h"
 #include "services/streaming/cache.h"
 #include "services/streaming/cameras.h"
 #include "services/streaming/ledger.h"
@@ -20,7 +20,7 @@ struct gtv_upstream;
 
 struct gtv_app {
     struct gtv_streaming_options options;
-    struct gtv_address_policy policy;
+    struct gtv_net_policy policy;
     struct gtv_log log;
     int64_t started_ms; // monotonic
     struct gtv_metrics *metrics;

@@ -216,7 +216,7 @@ int main(int argc, char **argv)
     if (!gtv_config_load(&app.options, gtv_streaming_option_table, gtv_streaming_option_count,
                          "gtv-streaming", "provisions cameras, serves HLS from a cache, pushes live events",
                          argc, argv, &err) ||
-        !gtv_address_policy_parse(app.options.camera_allow, &app.policy, &err) ||
+        !gtv_net_policy_parse(app.options.camera_allow, &app.policy, &err) ||
         !(app.nodes = gtv_nodes_create(app.options.media_api_url, app.options.media_hls_url, &err))) {
         fprintf(stderr, "gtv-streaming: %s\n", err.message);
         return 2;

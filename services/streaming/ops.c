@@ -175,9 +175,7 @@ static void apply(struct gtv_op *op)
 // Every address that the name has must be one that a camera may have.
 static void judge(struct gtv_op *op, const struct addrinfo *res)
 {
-    const char *why = NULL;
-    for (const struct addrinfo *a = res; a && !why; a = a->ai_next)
-        why = gtv_address_denied(&op->control->app->policy, a->ai_addr);
+    const char *why = gtv_net_denied_any(&op->control->app->policy, res);
     if (why) {
         gtv_error_set(
             &op->outcome.err, GTV_E_INVALID, "rtsp_url",

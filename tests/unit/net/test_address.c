@@ -1,10 +1,10 @@
-#include "services/streaming/address.h"
+#include "lib/net/address.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-static const char *denied(const struct gtv_address_policy *p, const char *text)
+static const char *denied(const struct gtv_net_policy *p, const char *text)
 {
     struct sockaddr_storage ss = {0};
     struct sockaddr_in *in4 = (struct sockaddr_in *)&ss;
@@ -15,7 +15,7 @@ static const char *denied(const struct gtv_address_policy *p, const char *text)
         assert_int_equal(inet_pton(AF_INET6, text, &in6->sin6_addr), 1);
         in6->sin6_family = AF_INET6;
     }
-    return gtv_address_denied(p, (struct sockaddr *)&ss);
+    return gtv_net_denied(p, (struct sockaddr *)&ss);
 }
 
 static void by_default(void **state)
@@ -56,8 +56,8 @@ static void by_default(void **state)
         {"fec0::1", NULL},
         {"::ffff:10.0.0.1", NULL},
     };
-    struct gtv_address_policy none;
-    assert_true(gtv_address_policy_parse(NULL, &none, NULL));
+    struct gtv_net_policy none;
+    assert_true(gtv_net_policy_parse(NULL, &none, NULL));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *why = denied(&none, cases[i].address);
         if (cases[i].why)
@@ -69,8 +69,8 @@ static void by_default(void **state)
 
 static void what_the_operator_allows(void **state)
 {
-    struct gtv_address_policy p;
-    assert_true(gtv_address_policy_parse(" 127.0.0.0/31 ,::1, 169.254.7.0/24,,fe80::/64", &p, NULL));
+    struct gtv_net_policy p;
+    assert_true(gtv_net_policy_parse(" 127.0.0.0/31 ,::1, 169.254.7.0/24,,fe80::/64", &p, NULL));
     assert_int_equal(p.count, 4);
     assert_null(denied(&p, "127.0.0.1"));
     assert_null(denied(&p, "::ffff:127.0.0.1"));
@@ -80,7 +80,7 @@ static void what_the_operator_allows(void **state)
     assert_non_null(denied(&p, "169.254.169.254"));
     assert_null(denied(&p, "fe80::9"));
     assert_non_null(denied(&p, "fe80:0:0:1::9"));
-    assert_true(gtv_address_policy_parse("0.0.0.0/0", &p, NULL));
+    assert_true(gtv_net_policy_parse("0.0.0.0/0", &p, NULL));
     assert_null(denied(&p, "127.0.0.1"));
     assert_non_null(denied(&p, "::1"));
 }
@@ -91,9 +91,9 @@ static void wrong_lists(void **state)
                                         "::1/129",           "127.0.0/8",    "1.2.3.4.5",  "a/b",
                                         "10.0.0.1 10.0.0.2", "127.0.0.1/8x"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        struct gtv_address_policy p;
+        struct gtv_net_policy p;
         struct gtv_error err = {0};
-        assert_false(gtv_address_policy_parse(wrong[i], &p, &err));
+        assert_false(gtv_net_policy_parse(wrong[i], &p, &err));
         assert_string_equal(err.field, "GTV_CAMERA_ALLOW");
     }
 }
