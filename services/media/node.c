@@ -13,6 +13,7 @@ enum { TICK_MS = 100, STORE_VERSION = 1 };
 
 struct gtv_node {
     struct gtv_path_env env;
+    struct gtv_net_policy policy;
     struct gtv_log log;
     struct gtv_metrics *metrics;
     struct gtv_map *paths; // name -> struct gtv_path
@@ -145,6 +146,13 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     n->env.segments = gtv_metrics_counter(metrics, "media_hls_segments_total", "", "HLS segments completed.");
     n->env.damaged = gtv_metrics_counter(metrics, "media_frames_in_error_total", "",
                                          "Packets of cameras that were damaged or dropped.");
+    if (!gtv_net_policy_parse(options->camera_allow, &n->policy, err)) {
+        free(n);
+        return NULL;
+    }
+    if (options->camera_policy || (options->camera_allow != NULL && options->camera_allow[0] != '\0')) {
+        n->env.policy = &n->policy;
+    }
     n->store = gtv_store_open(loop, options->data, snapshot, n, &n->log, err);
     if (n->store == NULL) {
         free(n);

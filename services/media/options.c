@@ -26,8 +26,15 @@ const struct gtv_option gtv_media_option_table[] = {
      "Time without an HLS request after which a path's segments are given up."},
     {"MEDIA_DIALS", GTV_OPT_INT, AT(dials), "32", 1, 1000, false,
      "Cameras dialled at the same time; those that somebody waits for are not held back."},
+    {"GTV_CAMERA_POLICY", GTV_OPT_BOOL, AT(camera_policy), "false", 0, 0, false,
+     "Refuse cameras at loopback, link-local, metadata and multicast addresses when they are dialled, "
+     "whatever their name resolved to before. On by itself where GTV_CAMERA_ALLOW is set."},
+    {"GTV_CAMERA_ALLOW", GTV_OPT_STRING, AT(camera_allow), NULL, 0, 0, false,
+     "Addresses and CIDR ranges that cameras may have all the same, separated by commas."},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), NULL, 0, 0, false,
      "Addresses whose X-Forwarded-For is believed, separated by commas."},
+    {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
+     "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
 };
 const size_t gtv_media_option_count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0];

@@ -13,7 +13,9 @@ struct gtv_media_options {
     int64_t ring_bytes;
     double connect_seconds, stall_seconds, muxer_close_seconds;
     int64_t dials;
-    char *trusted_proxies;
+    bool camera_policy;
+    char *camera_allow;
+    char *trusted_proxies, *proxy_protocol;
     char *log_level;
 };
 

@@ -232,6 +232,7 @@ static void dial(struct gtv_path *p)
                                                         on_end};
     struct gtv_pull_options o = {.loop = p->env->loop,
                                  .running = &p->env->running,
+                                 .policy = p->env->policy,
                                  .connect_ms = (int64_t)(p->env->options->connect_seconds * 1000),
                                  .stall_ms = (int64_t)(p->env->options->stall_seconds * 1000)};
     gtv_counter_add(p->env->dials, 1);

@@ -14,8 +14,9 @@ struct gtv_path;
 struct gtv_path_env {
     struct gtv_loop *loop;
     const struct gtv_media_options *options;
-    atomic_int running; // threads of pulls
-    int dialling;       // paths between dial and first picture; loop thread only
+    const struct gtv_net_policy *policy; // of every address that is dialled; NULL: any may be
+    atomic_int running;                  // threads of pulls
+    int dialling;                        // paths between dial and first picture; loop thread only
     struct gtv_counter *dials, *failures, *segments, *damaged;
 };
 

@@ -145,7 +145,8 @@ static void end_with_error(struct gtv_pull *p, int averror)
 }
 
 // libavformat answers "input/output error" for a name that does not resolve: asking first tells the two
-// apart.
+// apart. And the name may answer otherwise than when the camera was provisioned: its addresses are judged
+// again.
 static bool resolve(struct gtv_pull *p)
 {
     struct gtv_url url;
@@ -161,7 +162,16 @@ static bool resolve(struct gtv_pull *p)
         end_with_error(p, GTV_AVERROR_NAME);
         return false;
     }
+    const char *why = p->options.policy != NULL ? gtv_net_denied_any(p->options.policy, found) : NULL;
     freeaddrinfo(found);
+    if (why != NULL) {
+        char text[sizeof p->end.text];
+        snprintf(text, sizeof text,
+                 "the camera's address is off-limits (%s); the operator can allow it with GTV_CAMERA_ALLOW",
+                 why);
+        end_with(p, "denied", text);
+        return false;
+    }
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/log/log.h"
 #include "lib/loop/loop.h"
+#include "lib/net/address.h"
 #include "services/media/pathconf.h"
 #include "services/media/unit.h"
 
@@ -14,8 +15,9 @@
 struct gtv_pull;
 
 struct gtv_pull_end {
-    const char *code; // for machines: gtv_av_cause_code's words, and "codec", "stalled", "no_video"; static
-    char text[160];   // for the user; never holds credentials
+    // For machines: gtv_av_cause_code's words, and "codec", "denied", "stalled", "no_video"; static.
+    const char *code;
+    char text[160]; // for the user; never holds credentials
 };
 
 // All on the loop's thread.
@@ -32,9 +34,10 @@ struct gtv_pull_callbacks {
 
 struct gtv_pull_options {
     struct gtv_loop *loop;
-    atomic_int *running; // counts the threads that have not ended
-    int64_t connect_ms;  // for name, connection, DESCRIBE, SETUP and PLAY in all
-    int64_t stall_ms;    // longest time without a packet
+    atomic_int *running;                 // counts the threads that have not ended
+    int64_t connect_ms;                  // for name, connection, DESCRIBE, SETUP and PLAY in all
+    int64_t stall_ms;                    // longest time without a packet
+    const struct gtv_net_policy *policy; // outlives the pull; NULL: every address may be dialled
 };
 
 // conf's name, source and transport are copied. NULL when no thread can be started.

@@ -83,8 +83,8 @@ static bool try_serve(struct gtv_path *p, struct gtv_http_request *req, enum gtv
 // Causes that another attempt within seconds will not change.
 static bool is_definite(const struct gtv_path *p)
 {
-    static const char *const codes[] = {"unauthorised", "forbidden", "not_found",
-                                        "no_video",     "codec",     "bad_request"};
+    static const char *const codes[] = {"unauthorised", "forbidden",   "not_found", "no_video",
+                                        "codec",        "bad_request", "denied"};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (strcmp(p->cause_code, codes[i]) == 0) {
             return true;

@@ -190,6 +190,18 @@ static void set_documents(const struct plan *p, struct env *e)
     env_set(e, "GTV_TRUSTED_PROXIES", "127.0.0.1,::1");
 }
 
+// What streaming lets in and what the media node dials is judged by the same list.
+static void camera_policy_env(const struct plan *p, struct env *e)
+{
+    bool weak = e->weak;
+    e->weak = false; // what the user set is in it
+    char *allow = plan_camera_allow(env_get(e, "GTV_CAMERA_ALLOW"), p->demo, p->cameras, p->camera_count);
+    if (allow[0])
+        env_set(e, "GTV_CAMERA_ALLOW", "%s", allow);
+    free(allow);
+    e->weak = weak;
+}
+
 static void media_env(const struct plan *p, struct env *e)
 {
     env_set(e, "MEDIA_HOST", "127.0.0.1");
@@ -197,6 +209,8 @@ static void media_env(const struct plan *p, struct env *e)
     env_set(e, "MEDIA_HLS_PORT", "%d", p->ports.media_hls);
     env_set(e, "MEDIA_DATA", "%s/media", p->data);
     env_set(e, "GTV_TRUSTED_PROXIES", "127.0.0.1,::1");
+    env_set(e, "GTV_CAMERA_POLICY", "true");
+    camera_policy_env(p, e);
 }
 
 static void streaming_env(const struct plan *p, struct env *e)
@@ -207,13 +221,7 @@ static void streaming_env(const struct plan *p, struct env *e)
     env_set(e, "MEDIAMTX_HLS_URL", "http://127.0.0.1:%d", p->ports.media_hls);
     env_set(e, "REDIS_URL", "unix://%s?db=2", p->redis_socket);
     env_set(e, "GTV_RECORD_PATH", "%s/media/recordings/%%path/%%Y-%%m-%%d_%%H-%%M-%%S-%%f", p->data);
-    bool weak = e->weak;
-    e->weak = false; // what the user set is in it
-    char *allow = plan_camera_allow(env_get(e, "GTV_CAMERA_ALLOW"), p->demo, p->cameras, p->camera_count);
-    if (allow[0])
-        env_set(e, "GTV_CAMERA_ALLOW", "%s", allow);
-    free(allow);
-    e->weak = weak;
+    camera_policy_env(p, e);
     set_documents(p, e);
 }
 

@@ -20,6 +20,7 @@ struct fixture {
     char code[32];
     struct gtv_pull *pulls[20];
     int stop_at_ms, waited_ms;
+    const struct gtv_net_policy *policy;
 };
 
 static void on_tracks(void *arg, const struct gtv_tracks *tracks)
@@ -82,8 +83,11 @@ static int tear_down(void **state)
 static struct gtv_pull *start(struct fixture *f, const char *format, int64_t connect_ms)
 {
     struct gtv_pathconf conf;
-    struct gtv_pull_options o = {
-        .loop = f->loop, .running = &f->running, .connect_ms = connect_ms, .stall_ms = 1000};
+    struct gtv_pull_options o = {.loop = f->loop,
+                                 .running = &f->running,
+                                 .connect_ms = connect_ms,
+                                 .stall_ms = 1000,
+                                 .policy = f->policy};
     gtv_pathconf_defaults(&conf, GTV_STR("cam_1"));
     snprintf(conf.source, sizeof conf.source, "rtsp://bob:secret@%s:%d/x", format, f->port);
     struct gtv_pull *p = gtv_pull_start(&o, &conf, &callbacks, f);
@@ -132,6 +136,30 @@ static void no_such_name(void **state)
     assert_string_equal(f->code, "name");
 }
 
+// By its address and by its name, which only the dial tells.
+static void denied(void **state)
+{
+    struct fixture *f = *state;
+    static const struct gtv_net_policy none;
+    f->policy = &none;
+    (void)start(f, "127.0.0.1", 5000);
+    (void)start(f, "localhost", 5000);
+    run(f);
+    assert_int_equal(f->ended, 2);
+    assert_string_equal(f->code, "denied");
+}
+
+static void allowed(void **state)
+{
+    struct fixture *f = *state;
+    struct gtv_net_policy loopback;
+    assert_true(gtv_net_policy_parse("127.0.0.0/8,::1", &loopback, NULL));
+    f->policy = &loopback;
+    (void)start(f, "localhost", 700);
+    run(f);
+    assert_string_not_equal(f->code, "denied");
+}
+
 static void no_answer(void **state)
 {
     struct fixture *f = *state;
@@ -172,6 +200,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_such_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(denied, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(allowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stopped_ones_say_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stopped_at_once, set_up, tear_down),

@@ -148,6 +148,8 @@ static void the_whole_system(void **state)
     assert_true(
         gtv_str_ends(gtv_str_of(var(streaming, "GTV_RECORD_PATH")), GTV_STR("/%path/%Y-%m-%d_%H-%M-%S-%f")));
     assert_null(var(streaming, "GTV_CAMERA_ALLOW"));
+    assert_null(var(child_named(&p, "media"), "GTV_CAMERA_ALLOW"));
+    assert_string_equal(var(child_named(&p, "media"), "GTV_CAMERA_POLICY"), "true");
     assert_string_equal(var(child_named(&p, "haproxy"), "GTV_AI_ADDR"), "127.0.0.1:8080");
     for (size_t i = 0; i < p.child_count; i++) {
         assert_string_equal(var(&p.children[i], "LOG_LEVEL"), "DEBUG");
@@ -182,6 +184,7 @@ static void the_demo_is_camera_one(void **state)
     assert_string_equal(p.cameras[0].url, "rtsp://127.0.0.1:8554/street");
     assert_int_equal(p.cameras[1].id, 2);
     assert_string_equal(var(child_named(&p, "streaming"), "GTV_CAMERA_ALLOW"), "127.0.0.1");
+    assert_string_equal(var(child_named(&p, "media"), "GTV_CAMERA_ALLOW"), "127.0.0.1");
     assert_non_null(child_named(&p, "camera"));
     plan_finish(&p);
     o.demo_clip = "/nowhere.mp4";
