@@ -8,6 +8,7 @@
 
 enum {
     H264_IDR = 5,
+    H264_SEI = 6,
     H264_SPS = 7,
     H264_PPS = 8,
     H264_AUD = 9,
@@ -17,8 +18,28 @@ enum {
     H265_SPS = 33,
     H265_PPS = 34,
     H265_AUD = 35,
+    H265_SEI_PREFIX = 39,
+    H265_SEI_SUFFIX = 40,
     SETS_MAX = 16 * 1024, // bytes of parameter sets that are kept; real ones take less than 300
 };
+
+enum gtv_nal_kind gtv_nal_kind(enum gtv_codec codec, uint8_t header)
+{
+    if (codec == GTV_CODEC_H264) {
+        int type = header & 0x1f;
+        return type == H264_IDR                       ? GTV_NAL_KEY
+               : type >= 1 && type < H264_IDR         ? GTV_NAL_PICTURE
+               : type == H264_SPS || type == H264_PPS ? GTV_NAL_SET
+               : type == H264_SEI                     ? GTV_NAL_OTHER
+                                                      : GTV_NAL_DROP;
+    }
+    int type = (header >> 1) & 0x3f;
+    return type >= H265_IRAP_FIRST && type <= H265_IRAP_LAST    ? GTV_NAL_KEY
+           : type < H265_VPS                                    ? GTV_NAL_PICTURE
+           : type <= H265_PPS                                   ? GTV_NAL_SET
+           : type == H265_SEI_PREFIX || type == H265_SEI_SUFFIX ? GTV_NAL_OTHER
+                                                                : GTV_NAL_DROP;
+}
 
 // Position of the next 00 00 01 at or after `from`, or n.
 static size_t find_start(struct gtv_str s, size_t from)

@@ -6,7 +6,27 @@
 
 #include <libavcodec/avcodec.h>
 
-enum gtv_codec { GTV_CODEC_NONE, GTV_CODEC_H264, GTV_CODEC_H265, GTV_CODEC_AAC };
+// PCMA and PCMU (G.711) come from sources only: readers get AAC or Opus.
+enum gtv_codec {
+    GTV_CODEC_NONE,
+    GTV_CODEC_H264,
+    GTV_CODEC_H265,
+    GTV_CODEC_AAC,
+    GTV_CODEC_OPUS,
+    GTV_CODEC_PCMA,
+    GTV_CODEC_PCMU,
+};
+
+// What becomes of a NAL unit on its way into the house.
+enum gtv_nal_kind {
+    GTV_NAL_OTHER,   // SEI and the like: kept
+    GTV_NAL_PICTURE, // a slice
+    GTV_NAL_KEY,     // a slice of an IDR (H.265: any random access) picture
+    GTV_NAL_SET,     // VPS, SPS, PPS
+    GTV_NAL_DROP,    // delimiters, filler, ends of sequences, layers that nobody here decodes
+};
+// header: the NAL unit's first byte.
+enum gtv_nal_kind gtv_nal_kind(enum gtv_codec codec, uint8_t header);
 
 // The next NAL unit (without its start code) at or after *at; moves *at behind it. False at the end.
 bool gtv_nal_next(struct gtv_str data, size_t *at, struct gtv_str *nal);
