@@ -1,5 +1,6 @@
 // The parser glue of lib/http: any bytes, in any fragments. The first byte chooses the size of the fragments;
-// the same bytes in one piece must give the same request, or the same refusal.
+// the same bytes in one piece must give the same request, or the same refusal. The same holds of a proxy's
+// header.
 #include "lib/http/internal.h"
 
 #include <stdlib.h>
@@ -75,6 +76,29 @@ static void same(struct gtv_str a, struct gtv_str b)
     must(gtv_str_eq(a, b));
 }
 
+static enum http_preface_state preface(struct http_preface *p, const uint8_t *data, size_t n, size_t step,
+                                       size_t *used)
+{
+    enum http_preface_state state = HTTP_PREFACE_MORE;
+    for (*used = 0; *used < n && state == HTTP_PREFACE_MORE;) {
+        size_t took, piece = n - *used < step ? n - *used : step;
+        state = http_preface_feed(p, data + *used, piece, &took);
+        must(took <= piece && (took == piece || state != HTTP_PREFACE_MORE));
+        *used += took;
+    }
+    return state;
+}
+
+static void check_preface(const uint8_t *data, size_t n, size_t step)
+{
+    struct http_preface whole = {0}, cut = {0};
+    size_t used, used_cut;
+    enum http_preface_state state = preface(&whole, data, n, n, &used);
+    must(state == preface(&cut, data, n, step, &used_cut));
+    must(used == used_cut && used <= HTTP_PREFACE_V2_MAX);
+    must(whole.known == cut.known && memcmp(whole.peer, cut.peer, sizeof(whole.peer)) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (!router.entries) {
@@ -86,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     size_t step = data[0] ? data[0] : 1;
     const char *text = (const char *)data + 1;
     n--;
+    check_preface((const uint8_t *)text, n, step);
     // A connection may carry many requests.
     for (int turn = 0; turn < 8 && n > 0; turn++) {
         struct gtv_http_request *whole = http_request_take(NULL), *cut = http_request_take(NULL);

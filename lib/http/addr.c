@@ -44,7 +44,13 @@ const char *http_addr_format(const uint8_t addr[16], char out[HTTP_ADDR_CAP])
     return out;
 }
 
-bool http_trusted_parse(struct http_trusted *t, const char *list, struct gtv_error *err)
+void http_addr_from_ipv4(const uint8_t ipv4[4], uint8_t out[16])
+{
+    memcpy(out, v4_prefix, sizeof(v4_prefix));
+    memcpy(out + sizeof(v4_prefix), ipv4, 4);
+}
+
+bool http_trusted_parse(struct http_trusted *t, const char *list, const char *field, struct gtv_error *err)
 {
     t->count = 0;
     struct gtv_str rest = gtv_str_of(list);
@@ -58,15 +64,15 @@ bool http_trusted_parse(struct http_trusted *t, const char *list, struct gtv_err
         bool has_bits = address.n != entry.n;
         int64_t bits = 128;
         if (t->count == HTTP_MAX_TRUSTED || !http_addr_parse(address, t->net[t->count].addr)) {
-            gtv_error_set(err, GTV_E_INVALID, "trusted_proxies",
+            gtv_error_set(err, GTV_E_INVALID, field,
                           "\"" GTV_STR_FMT "\" is no address, or there are more than %d", GTV_STR_ARG(entry),
                           HTTP_MAX_TRUSTED);
             return false;
         }
         bool v4 = memcmp(t->net[t->count].addr, v4_prefix, sizeof(v4_prefix)) == 0;
         if (has_bits && !gtv_parse_int(bits_text, 0, v4 ? 32 : 128, &bits)) {
-            gtv_error_set(err, GTV_E_INVALID, "trusted_proxies",
-                          "\"" GTV_STR_FMT "\" has no valid prefix length", GTV_STR_ARG(entry));
+            gtv_error_set(err, GTV_E_INVALID, field, "\"" GTV_STR_FMT "\" has no valid prefix length",
+                          GTV_STR_ARG(entry));
             return false;
         }
         t->net[t->count++].bits = (unsigned)(has_bits && v4 ? bits + 96 : bits);

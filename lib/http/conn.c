@@ -102,6 +102,8 @@ void http_conn_over(struct gtv_http_conn *c)
     }
     free(c->left);
     c->left = NULL;
+    free(c->preface);
+    c->preface = NULL;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -417,6 +419,29 @@ static void on_eof(struct gtv_http_conn *c)
     }
 }
 
+// What a trusted proxy says about its client, before the client's own bytes. Returns how much of data it was.
+static size_t take_preface(struct gtv_http_conn *c, const char *data, size_t n)
+{
+    size_t used;
+    switch (http_preface_feed(c->preface, (const uint8_t *)data, n, &used)) {
+    case HTTP_PREFACE_MORE:
+        return n;
+    case HTTP_PREFACE_WHOLE:
+        if (c->preface->known) {
+            memcpy(c->peer, c->preface->peer, sizeof(c->peer));
+        }
+        free(c->preface);
+        c->preface = NULL;
+        after_ms(c, c->server->config.idle_timeout_ms);
+        return used;
+    case HTTP_PREFACE_BAD:
+        break;
+    }
+    c->server->counts.prefaces_refused++;
+    http_conn_close(c); // whoever sent this does not speak HTTP to us
+    return n;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct gtv_http_conn *c = stream->data;
@@ -432,6 +457,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     size_t n = (size_t)nread;
+    const char *data = buf->base;
+    if (c->preface && c->state == HTTP_CONN_READING) {
+        size_t used = take_preface(c, data, n);
+        data += used;
+        n -= used;
+    }
     switch ((enum http_conn_state)c->state) {
     case HTTP_CONN_LINGERING:
         c->lingered += (uint32_t)n;
@@ -440,11 +471,11 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         }
         break;
     case HTTP_CONN_BUSY:
-        save_left(c, buf->base, n);
+        save_left(c, data, n);
         break;
     case HTTP_CONN_READING:
     case HTTP_CONN_UPGRADED:
-        feed(c, buf->base, n);
+        feed(c, data, n);
         break;
     case HTTP_CONN_CLOSING:
         break;
@@ -499,8 +530,7 @@ static void note_peer(struct gtv_http_conn *c)
         return;
     }
     if (peer.ss_family == AF_INET) {
-        c->peer[10] = c->peer[11] = 0xff;
-        memcpy(c->peer + 12, &((struct sockaddr_in *)&peer)->sin_addr, 4);
+        http_addr_from_ipv4((const uint8_t *)&((struct sockaddr_in *)&peer)->sin_addr, c->peer);
     } else if (peer.ss_family == AF_INET6) {
         memcpy(c->peer, &((struct sockaddr_in6 *)&peer)->sin6_addr, 16);
     }
@@ -541,6 +571,10 @@ void http_conn_accept(struct gtv_http_server *s)
     if (s->stopping || s->connections > s->config.max_connections) {
         refuse_connection(c);
         return;
+    }
+    if (http_trusted_has(&s->proxies, c->peer)) {
+        c->preface = GTV_NEW(struct http_preface);
+        after_ms(c, s->config.header_timeout_ms);
     }
     read_on(c);
 }

@@ -28,6 +28,8 @@ enum {
     HTTP_LINGER_MS = 2000,               // reading on after the last reply
     HTTP_LINGER_BYTES = 16 * 1024 * 1024,
     HTTP_NOTSENT_LOWAT = 512 * 1024, // unsent bytes the kernel holds for a slow reader
+    HTTP_PREFACE_V1_MAX = 107,       // a PROXY header in text, its line end included
+    HTTP_PREFACE_V2_MAX = 2048,      // and a binary one, with what it adds to the addresses
     HTTP_TICK_MS = 250,              // resolution of the deadlines
     HTTP_WHEEL_SLOTS = 256,
 };
@@ -125,6 +127,15 @@ struct http_out {
     void *close_arg;
 };
 
+// A PROXY header while it comes in.
+struct http_preface {
+    uint8_t data[HTTP_PREFACE_V1_MAX]; // the line, or the binary head and its addresses
+    uint8_t len;
+    uint16_t need, skip; // binary: bytes to keep (0: not yet known), and bytes to pass over after them
+    uint8_t peer[16];
+    bool known; // peer is who the proxy says; false: the proxy speaks for itself, or does not know
+};
+
 enum http_conn_state {
     HTTP_CONN_READING,
     HTTP_CONN_BUSY,
@@ -148,7 +159,8 @@ struct gtv_http_conn {
     uint32_t left_len;
     uint32_t lingered;
     struct gtv_http_upgrade *upgrade;
-    uint8_t peer[16]; // IPv6, or IPv4 mapped into it
+    struct http_preface *preface; // until the PROXY header is whole; NULL where none is due
+    uint8_t peer[16];             // IPv6, or IPv4 mapped into it
     uint8_t state;
     bool reading, eof, in_handler, in_feed, deferred, gone, close_when_flushed, linger_when_flushed,
         drain_due;
@@ -157,7 +169,7 @@ struct gtv_http_conn {
 // Counted on the loop and handed to the shared metrics once a tick: loops do not fight for cache lines.
 struct http_counts {
     uint64_t by_class[6]; // 1xx..5xx at 1..5
-    uint64_t sent_bytes, malformed, timeouts, refused;
+    uint64_t sent_bytes, malformed, timeouts, refused, prefaces_refused;
 };
 
 struct http_router_entry;
@@ -181,7 +193,7 @@ struct gtv_http_server {
     struct gtv_http_server_config config;
     struct gtv_log log;
     struct http_router router;
-    struct http_trusted trusted;
+    struct http_trusted trusted, proxies; // by X-Forwarded-For, by PROXY headers
 
     uv_tcp_t listener;
     uv_timer_t tick;
@@ -213,7 +225,7 @@ struct gtv_http_server {
     void *stopped_arg;
 
     struct http_counts counts;
-    struct gtv_counter *m_requests[6], *m_sent, *m_malformed, *m_timeouts, *m_refused;
+    struct gtv_counter *m_requests[6], *m_sent, *m_malformed, *m_timeouts, *m_refused, *m_prefaces_refused;
     struct gtv_gauge *m_connections;
     size_t m_connections_seen;
 };
@@ -257,8 +269,17 @@ const char *http_router_allow(const struct http_router *r, struct gtv_http_reque
 bool http_addr_parse(struct gtv_str text,
                      uint8_t out[16]) GTV_WARN_UNUSED; // literal, with or without port or brackets
 const char *http_addr_format(const uint8_t addr[16], char out[HTTP_ADDR_CAP]);
-bool http_trusted_parse(struct http_trusted *t, const char *list, struct gtv_error *err) GTV_WARN_UNUSED;
+void http_addr_from_ipv4(const uint8_t ipv4[4], uint8_t out[16]);
+// field: what an error names.
+bool http_trusted_parse(struct http_trusted *t, const char *list, const char *field,
+                        struct gtv_error *err) GTV_WARN_UNUSED;
 bool http_trusted_has(const struct http_trusted *t, const uint8_t addr[16]);
+
+// ---- preface.c: the PROXY protocol, versions 1 and 2 ----
+enum http_preface_state { HTTP_PREFACE_MORE, HTTP_PREFACE_WHOLE, HTTP_PREFACE_BAD };
+// Goes on with a zeroed header. *used: how much of the data belonged to it; what follows is the client's.
+enum http_preface_state http_preface_feed(struct http_preface *p, const uint8_t *data, size_t n,
+                                          size_t *used);
 
 // ---- conn.c ----
 void http_conn_accept(struct gtv_http_server *s);

@@ -85,6 +85,7 @@ static void hand_over_counts(struct gtv_http_server *s)
     count(s->m_malformed, &s->counts.malformed);
     count(s->m_timeouts, &s->counts.timeouts);
     count(s->m_refused, &s->counts.refused);
+    count(s->m_prefaces_refused, &s->counts.prefaces_refused);
     if (s->m_connections) {
         // Several servers share the gauge: each adds what changed with it.
         gtv_gauge_add(s->m_connections, (int64_t)s->connections - (int64_t)s->m_connections_seen);
@@ -234,6 +235,9 @@ static void make_metrics(struct gtv_http_server *s)
                                         "Connections ended for a slow request or a stalled reader");
     s->m_refused = gtv_metrics_counter(m, "http_refused_connections_total", labels,
                                        "Connections beyond the limit, answered 503");
+    s->m_prefaces_refused =
+        gtv_metrics_counter(m, "http_refused_proxy_headers_total", labels,
+                            "Connections of trusted proxies that did not begin with a PROXY header");
     s->m_connections = gtv_metrics_gauge(m, "http_connections", labels, "Open connections");
 }
 
@@ -257,7 +261,8 @@ struct gtv_http_server *gtv_http_server_create(struct gtv_loop *loop,
     apply_defaults(&s->config);
     s->log = (struct gtv_log){.component = s->config.name};
     s->on_idle = on_idle;
-    if (!http_trusted_parse(&s->trusted, s->config.trusted_proxies, err) ||
+    if (!http_trusted_parse(&s->trusted, s->config.trusted_proxies, "trusted_proxies", err) ||
+        !http_trusted_parse(&s->proxies, s->config.proxy_protocol, "proxy_protocol", err) ||
         !http_router_init(&s->router, s->config.routes, s->config.route_count, err)) {
         free(s);
         return NULL;

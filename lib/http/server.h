@@ -54,6 +54,10 @@ struct gtv_http_server_config {
     void (*error_reply)(struct gtv_http_request *req, enum gtv_code code, const char *message, void *user);
     // "127.0.0.1,::1": peers whose X-Forwarded-For is believed. NULL: none.
     const char *trusted_proxies;
+    // The same form: peers whose connections must begin with a PROXY header (HAProxy's send-proxy or
+    // send-proxy-v2), and closed where they do not. The address it tells then counts as the peer's, for
+    // trusted_proxies too. From anybody else such a header is no HTTP. NULL: none.
+    const char *proxy_protocol;
     unsigned header_timeout_ms; // 0: 10,000
     unsigned idle_timeout_ms;   // 0: 60,000
     unsigned write_timeout_ms;  // 0: 60,000

@@ -113,6 +113,7 @@ static struct gtv_http_server *listen_on(struct program *p, const char *name,
                                    .max_connections = 1000,
                                    .metrics = p->ai.pages.metrics,
                                    .trusted_proxies = p->settings.trusted_proxies,
+                                   .proxy_protocol = p->settings.proxy_protocol,
                                },
                                err);
     if (server && gtv_http_server_listen(server, p->settings.host, (int)port, false, err)) {

@@ -17,7 +17,7 @@ struct gtv_ai_settings {
     bool enable_gpu;
     double gpu_memory_fraction;
     char *hls_url;
-    char *cors_origin, *trusted_proxies;
+    char *cors_origin, *trusted_proxies, *proxy_protocol;
     char *api_dir, *docs_ui_dir;
     char *log_level;
 };

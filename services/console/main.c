@@ -36,6 +36,7 @@ static bool listen_on(struct gtv_console *c, struct gtv_error *err)
         .user = c,
         .metrics = c->metrics,
         .trusted_proxies = c->options.trusted_proxies,
+        .proxy_protocol = c->options.proxy_protocol,
     };
     c->server = gtv_http_server_create(c->loop, &config, err);
     if (!c->server || !gtv_http_server_listen(c->server, c->options.host, (int)c->options.port, false, err))

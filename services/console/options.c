@@ -23,6 +23,8 @@ const struct gtv_option gtv_console_option_table[] = {
      "Folder of swagger-ui-dist, for /docs."},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
      "Peers whose X-Forwarded-For is believed."},
+    {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
+     "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
 };
 

@@ -12,7 +12,7 @@ struct gtv_console_options {
     char *streaming_url;
     char *public_base;
     char *web_dir, *hlsjs_dir, *api_dir, *docs_ui_dir;
-    char *trusted_proxies;
+    char *trusted_proxies, *proxy_protocol;
     char *log_level;
 };
 

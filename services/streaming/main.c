@@ -62,6 +62,7 @@ static bool listen_all(struct gtv_app *app, struct gtv_error *err)
             .cors_origin = has(app->options.cors_origin) ? app->options.cors_origin : NULL,
             .metrics = app->metrics,
             .trusted_proxies = app->options.trusted_proxies,
+            .proxy_protocol = app->options.proxy_protocol,
         };
         w->server = gtv_http_server_create(w->loop, &config, err);
         // The first one tells which port the system chose.

@@ -46,6 +46,8 @@ const struct gtv_option gtv_streaming_option_table[] = {
      "Seconds without an answer after which a media node's cameras move to the others."},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
      "Peers whose X-Forwarded-For is believed."},
+    {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
+     "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
     {"GTV_CORS_ORIGIN", GTV_OPT_STRING, AT(cors_origin), "*", 0, 0, false,
      "Access-Control-Allow-Origin of all answers."},
     {"GTV_WS_ORIGINS", GTV_OPT_STRING, AT(ws_origins), NULL, 0, 0, false,

@@ -21,7 +21,7 @@ struct gtv_streaming_options {
     char *camera_allow;
     char *admin_key;
     int64_t orphan_grace, node_grace; // s
-    char *trusted_proxies;
+    char *trusted_proxies, *proxy_protocol;
     char *cors_origin;
     char *ws_origins;
     int64_t ws_stall; // s

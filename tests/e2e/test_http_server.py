@@ -582,6 +582,59 @@ def test_forwarded_address_of_an_untrusted_peer_is_ignored(spawn):
         assert Reply(s).body == b"127.0.0.1"
 
 
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+V2_CLIENT = V2 + b"\x21\x11" + struct.pack(">H", 12 + 7) + socket.inet_aton("203.0.113.9") + socket.inet_aton("10.0.0.1") + struct.pack(">HH", 5, 80) + b"\x04\0\x04TLVs"
+PEER = b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def refused_prefaces(own):
+    with own.connect() as s:
+        s.sendall(b"PROXY UNKNOWN\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        return int(re.search(rb"^http_refused_proxy_headers_total\{.*\} (\d+)", Reply(s).body, re.M).group(1))
+
+
+def test_a_proxy_tells_who_its_client_is(spawn):
+    own = Server(spawn, "--proxy", "127.0.0.1", "--trusted", "198.51.100.0/24", "--header-ms", 1000)
+    told = ((b"PROXY TCP4 203.0.113.9 10.0.0.1 5 80\r\n", b"203.0.113.9"), (b"PROXY TCP6 2001:db8::9 ::1 5 80\r\n", b"2001:db8::9"),
+            (b"PROXY UNKNOWN\r\n", b"127.0.0.1"), (V2_CLIENT, b"203.0.113.9"), (V2 + b"\x20\0\0\0", b"127.0.0.1"))
+    for header, peer in told:
+        for cut in (len(header) + len(PEER), 1):
+            with own.connect() as s:
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                data = header + PEER
+                for i in range(0, len(data), cut):
+                    s.sendall(data[i:i + cut])
+                assert Reply(s).body == peer, header
+                s.sendall(PEER)  # once a connection, not once a request
+                assert Reply(s).body == peer, header
+    with own.connect() as s:  # the client is itself a proxy that is believed
+        s.sendall(b"PROXY TCP4 198.51.100.7 10.0.0.1 5 80\r\n" + PEER[:-2] + b"X-Forwarded-For: 192.0.2.4\r\n\r\n")
+        assert Reply(s).body == b"192.0.2.4"
+    with own.connect() as s:
+        s.sendall(V2_CLIENT + PEER[:-2] + b"X-Forwarded-For: 192.0.2.4\r\n\r\n")
+        assert Reply(s).body == b"203.0.113.9"
+
+
+def test_a_proxy_must_say_it(spawn):
+    own = Server(spawn, "--proxy", "127.0.0.1", "--header-ms", 1000)
+    bad = (PEER, b"\r\n" + PEER, b"PROXY TCP4 1.2.3 10.0.0.1 5 80\r\n" + PEER, b"PROXY UNKNOWN" + b" x" * 60 + b"\r\n" + PEER,
+           V2 + b"\x21\x11\xff\xff" + PEER, V2 + b"\x11\x11\0\x0c" + PEER)
+    for data in bad:
+        assert own.ask(data) == b"", data
+    wait_until(lambda: refused_prefaces(own) == len(bad), what="all are counted")
+    assert own.ask(b"PROXY TCP4 203.0.") == b""  # in time, or not at all
+    got = own.ask(b"PROXY UNKNOWN\r\n" + V2_CLIENT + PEER)  # once only
+    assert got.startswith(b"HTTP/1.1 400 ") and len(STATUS_LINE.findall(got)) == 1
+
+
+def test_a_proxy_header_of_a_stranger_is_no_http(spawn, server):
+    own = Server(spawn, "--proxy", "198.51.100.1")
+    for data in (b"PROXY TCP4 203.0.113.9 10.0.0.1 5 80\r\n" + PEER, V2_CLIENT + PEER):
+        for each in (own, server):
+            got = each.ask(data)
+            assert got.startswith(b"HTTP/1.1 400 ") and len(STATUS_LINE.findall(got)) == 1
+
+
 def test_response_splitting(server):
     with server.connect() as s:
         s.sendall(b"GET /split?v=a%0d%0aSet-Cookie:%20x=y HTTP/1.1\r\nHost: x\r\n\r\n")

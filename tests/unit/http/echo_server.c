@@ -1,6 +1,6 @@
 // gtv-test-httpd: a server with one route for each thing that lib/http promises, for
 // tests/e2e/test_http_server.py. Not installed. Prints "ADDRESS PORT" once it listens. Options: --header-ms
-// --idle-ms --write-ms --max-connections --trusted --loops --drain-ms --files --cors.
+// --idle-ms --write-ms --max-connections --trusted --proxy --loops --drain-ms --files --cors.
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
 #include "lib/log/log.h"
@@ -341,7 +341,9 @@ static void parse_args(int argc, char **argv, struct gtv_http_server_config *con
         struct gtv_str name = gtv_str_of(argv[i]);
         int64_t v = 0;
         bool is_number = gtv_parse_int(gtv_str_of(argv[i + 1]), 0, 1000000, &v);
-        if (gtv_str_eq(name, GTV_STR("--trusted"))) {
+        if (gtv_str_eq(name, GTV_STR("--proxy"))) {
+            config->proxy_protocol = argv[i + 1];
+        } else if (gtv_str_eq(name, GTV_STR("--trusted"))) {
             config->trusted_proxies = argv[i + 1];
         } else if (gtv_str_eq(name, GTV_STR("--files"))) {
             *folder = argv[i + 1];

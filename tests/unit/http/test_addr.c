@@ -47,7 +47,7 @@ static void trusted_networks(void **state)
     (void)state;
     struct http_trusted t;
     struct gtv_error err = {0};
-    assert_true(http_trusted_parse(&t, "127.0.0.1, 10.0.0.0/9 ,::1,2001:db8::/33", &err));
+    assert_true(http_trusted_parse(&t, "127.0.0.1, 10.0.0.0/9 ,::1,2001:db8::/33", "trusted_proxies", &err));
     assert_true(trusted(&t, "127.0.0.1"));
     assert_true(trusted(&t, "::ffff:127.0.0.1"));
     assert_false(trusted(&t, "127.0.0.2"));
@@ -56,15 +56,15 @@ static void trusted_networks(void **state)
     assert_true(trusted(&t, "::1"));
     assert_true(trusted(&t, "2001:db8:7fff::1"));
     assert_false(trusted(&t, "2001:db8:8000::1"));
-    assert_true(http_trusted_parse(&t, NULL, &err));
+    assert_true(http_trusted_parse(&t, NULL, "trusted_proxies", &err));
     assert_false(trusted(&t, "127.0.0.1"));
-    assert_true(http_trusted_parse(&t, "0.0.0.0/0", &err));
+    assert_true(http_trusted_parse(&t, "0.0.0.0/0", "trusted_proxies", &err));
     assert_true(trusted(&t, "8.8.8.8"));
     assert_false(trusted(&t, "::1"));
-    assert_false(http_trusted_parse(&t, "localhost", &err));
+    assert_false(http_trusted_parse(&t, "localhost", "trusted_proxies", &err));
     assert_string_equal(err.field, "trusted_proxies");
-    assert_false(http_trusted_parse(&t, "10.0.0.0/33", &err));
-    assert_false(http_trusted_parse(&t, "10.0.0.0/", &err));
+    assert_false(http_trusted_parse(&t, "10.0.0.0/33", "trusted_proxies", &err));
+    assert_false(http_trusted_parse(&t, "10.0.0.0/", "trusted_proxies", &err));
 }
 
 int main(void)
