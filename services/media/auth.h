@@ -3,11 +3,18 @@
 #ifndef GTV_MEDIA_AUTH_H
 #define GTV_MEDIA_AUTH_H
 
-#include "lib/base/str.h"
+#include "lib/json/json.h"
 
 struct gtv_auth;
 
-enum gtv_action { GTV_ACT_PUBLISH, GTV_ACT_READ, GTV_ACT_PLAYBACK, GTV_ACT_API, GTV_ACT_METRICS };
+enum gtv_action {
+    GTV_ACT_PUBLISH,
+    GTV_ACT_READ,
+    GTV_ACT_PLAYBACK,
+    GTV_ACT_API,
+    GTV_ACT_METRICS,
+    GTV_ACT_PPROF, // may be written in a permission; this node has nothing that asks for it
+};
 
 struct gtv_credentials {
     struct gtv_str user, pass; // empty: none were given
@@ -22,5 +29,21 @@ enum gtv_auth_answer gtv_auth_check(const struct gtv_auth *auth, enum gtv_action
 // True when nobody needs credentials for it from this address: no challenge has to be sent.
 bool gtv_auth_is_open(const struct gtv_auth *auth, enum gtv_action action, struct gtv_str path,
                       struct gtv_str address);
+
+// With MediaMTX's default: anybody may publish, read and play back; API and metrics only from this machine.
+struct gtv_auth *gtv_auth_create(void);
+void gtv_auth_destroy(struct gtv_auth *auth); // NULL is accepted
+
+enum {
+    GTV_AUTH_USERS_MAX = 1000,
+    GTV_AUTH_ITEMS_MAX = 100, // permissions, and addresses, of one user
+};
+
+// users: the value of authInternalUsers, [{"user","pass","ips":[],"permissions":[{"action","path"}]}]; user
+// and pass plain, "sha256:" with base64, or "argon2:" with a PHC string (at most 16 MiB and 4 passes: it is
+// computed between packets). NULL brings the default back. False with *err, and nothing is changed.
+bool gtv_auth_configure(struct gtv_auth *auth, yyjson_val *users, struct gtv_error *err) GTV_WARN_UNUSED;
+// The same shape. redacted: without what could be a secret (every "pass" reads "***" where there is one).
+yyjson_mut_val *gtv_auth_write(const struct gtv_auth *auth, yyjson_mut_doc *doc, bool redacted);
 
 #endif

@@ -19,6 +19,9 @@ struct gtv_node {
     struct gtv_map *paths; // name -> struct gtv_path
     struct gtv_store *store;
     struct gtv_timer *tick;
+    struct gtv_sessions *sessions;
+    struct gtv_auth *auth;
+    struct gtv_gate *gate;
     int64_t started_ns;
     bool stopped;
 };
@@ -159,6 +162,9 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
         return NULL;
     }
     n->paths = gtv_map_create();
+    n->sessions = gtv_sessions_create();
+    n->auth = gtv_auth_create();
+    n->gate = gtv_gate_create(loop, n->auth, metrics);
     restore(n);
     n->tick = gtv_timer_create(loop, on_tick, n);
     gtv_timer_start(n->tick, 1, TICK_MS);
@@ -199,6 +205,9 @@ void gtv_node_destroy(struct gtv_node *n)
         return;
     }
     gtv_map_destroy(n->paths, destroy_path);
+    gtv_gate_destroy(n->gate);
+    gtv_auth_destroy(n->auth);
+    gtv_sessions_destroy(n->sessions);
     gtv_store_close(n->store);
     free(n);
 }
@@ -231,6 +240,21 @@ void gtv_node_remove(struct gtv_node *n, struct gtv_str name, gtv_node_done done
     gtv_log_info(&n->log, "path removed", "path=%s", gtv_path_conf(path)->name);
     gtv_path_destroy(path);
     gtv_store_save(n->store, done, arg);
+}
+
+struct gtv_sessions *gtv_node_sessions(const struct gtv_node *n)
+{
+    return n->sessions;
+}
+
+struct gtv_auth *gtv_node_auth(const struct gtv_node *n)
+{
+    return n->auth;
+}
+
+struct gtv_gate *gtv_node_gate(const struct gtv_node *n)
+{
+    return n->gate;
 }
 
 int64_t gtv_node_started_ns(const struct gtv_node *n)

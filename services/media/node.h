@@ -3,7 +3,9 @@
 #define GTV_MEDIA_NODE_H
 
 #include "lib/metrics/metrics.h"
+#include "services/media/gate.h"
 #include "services/media/path.h"
+#include "services/media/sessions.h"
 
 struct gtv_node;
 
@@ -31,6 +33,11 @@ bool gtv_node_set(struct gtv_node *n, const struct gtv_pathconf *conf, gtv_node_
                   struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_node_remove(struct gtv_node *n, struct gtv_str name, gtv_node_done done,
                      void *arg); // the path must exist
+
+// Who is connected, by which credentials; the node's own, for all its servers. Loop thread.
+struct gtv_sessions *gtv_node_sessions(const struct gtv_node *n);
+struct gtv_auth *gtv_node_auth(const struct gtv_node *n);
+struct gtv_gate *gtv_node_gate(const struct gtv_node *n); // in front of HTTP requests
 
 int64_t gtv_node_started_ns(const struct gtv_node *n); // wall clock
 struct gtv_metrics *gtv_node_metrics(const struct gtv_node *n);
