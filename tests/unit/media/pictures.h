@@ -1,0 +1,68 @@
+// Formats and samples for the tests of what is made from them.
+#ifndef GTV_TEST_PICTURES_H
+#define GTV_TEST_PICTURES_H
+
+#include "services/media/access.h"
+#include "services/media/sample.h"
+#include "tests/unit/unit.h"
+
+// One grey picture of 64x48 by x264 (Main) and by x265: parameter sets, then a key frame.
+static const uint8_t picture_h264[] = {
+    0x00, 0x00, 0x00, 0x01, 0x67, 0x4d, 0x40, 0x1f, 0xec, 0xa2, 0x3d, 0x80, 0x88, 0x00, 0x00, 0x03, 0x00,
+    0x08, 0x00, 0x00, 0x03, 0x01, 0x90, 0x78, 0xc1, 0x8c, 0xb0, 0x00, 0x00, 0x00, 0x01, 0x68, 0xeb, 0xe3,
+    0xcb, 0x20, 0x00, 0x00, 0x01, 0x65, 0x88, 0x84, 0x00, 0x2b, 0xff, 0xfe, 0xf6, 0x73, 0x7c, 0x25, 0x72,
+    0x58, 0xe3, 0x79, 0x92, 0xef, 0x1d, 0xb9, 0x69, 0xe7, 0x7a, 0xcd, 0x03, 0xe1, 0x8d};
+static const uint8_t picture_h265[] = {
+    0x00, 0x00, 0x00, 0x01, 0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90,
+    0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0x95, 0x98, 0x09, 0x00, 0x00, 0x00, 0x01, 0x42, 0x01,
+    0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0xa0,
+    0x20, 0x83, 0x16, 0x59, 0x59, 0xae, 0x4c, 0xaf, 0x01, 0x68, 0x08, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00,
+    0x00, 0x03, 0x00, 0xc8, 0x40, 0x00, 0x00, 0x00, 0x01, 0x44, 0x01, 0xc1, 0x73, 0xd0, 0x89, 0x00, 0x00,
+    0x01, 0x28, 0x01, 0xaf, 0x1d, 0x80, 0xee, 0x23, 0x8f, 0xae, 0xf5, 0xf3, 0x56, 0xcb};
+
+// What is in the picture: its format and its bytes in stored form.
+static inline struct gtv_format *picture_format(enum gtv_codec video, enum gtv_codec audio,
+                                                struct gtv_bytes **picture)
+{
+    static const uint8_t aac_config[] = {0x11, 0x90}; // AAC LC, 48 kHz, stereo
+    struct gtv_access a;
+    gtv_access_init(&a, video);
+    gtv_access_annexb(&a, video == GTV_CODEC_H264
+                              ? (struct gtv_str){(const char *)picture_h264, sizeof picture_h264}
+                              : (struct gtv_str){(const char *)picture_h265, sizeof picture_h265});
+    assert_true(a.key);
+    struct gtv_bytes *sets = gtv_bytes_copy(a.sets.data, a.sets.len);
+    if (picture != NULL) {
+        *picture = gtv_access_take(&a);
+        assert_non_null(*picture);
+    }
+    gtv_access_finish(&a);
+    struct gtv_audio_info info = {.codec = audio, .rate = 48000, .channels = 2};
+    if (audio == GTV_CODEC_AAC) {
+        info.config = gtv_bytes_copy(aac_config, sizeof aac_config);
+        assert_true(gtv_str_copy(info.codecs, sizeof info.codecs, GTV_STR("mp4a.40.2")));
+    } else if (audio == GTV_CODEC_OPUS) {
+        assert_true(gtv_str_copy(info.codecs, sizeof info.codecs, GTV_STR("opus")));
+    }
+    struct gtv_format *f = gtv_format_create(video, sets, &info);
+    assert_non_null(f);
+    gtv_bytes_unref(sets);
+    gtv_bytes_unref(info.config);
+    return f;
+}
+
+// A NAL unit of n bytes in stored form, of the given first byte.
+static inline struct gtv_bytes *picture_slice(uint8_t first, size_t n)
+{
+    struct gtv_bytes *b = gtv_bytes_create(n + 4);
+    assert_non_null(b);
+    for (size_t i = 0; i < 4; i++) {
+        b->data[i] = (uint8_t)(n >> 8 * (3 - i));
+    }
+    memset(b->data + 4, 0x9a, n);
+    b->data[4] = first;
+    b->len = n + 4;
+    return b;
+}
+
+#endif
