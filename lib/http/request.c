@@ -240,6 +240,15 @@ struct gtv_str gtv_http_header(const struct gtv_http_request *req, const char *n
     return (struct gtv_str){0};
 }
 
+bool gtv_http_header_at(const struct gtv_http_request *req, size_t i, struct gtv_http_header *out)
+{
+    if (i >= req->field_count) {
+        return false;
+    }
+    *out = (struct gtv_http_header){http_field_name(req, i), http_field_value(req, i)};
+    return true;
+}
+
 struct gtv_str gtv_http_param(const struct gtv_http_request *req, const char *name)
 {
     struct gtv_str wanted = gtv_str_of(name);

@@ -89,6 +89,9 @@ struct gtv_str gtv_http_path(
     const struct gtv_http_request *req); // percent-decoded; dot segments are refused with 400 beforehand
 struct gtv_str gtv_http_query_string(const struct gtv_http_request *req);
 struct gtv_str gtv_http_header(const struct gtv_http_request *req, const char *name); // {NULL,0} when absent
+// The i-th field as it came, for those who pass requests on; false behind the last one.
+bool gtv_http_header_at(const struct gtv_http_request *req, size_t i,
+                        struct gtv_http_header *out) GTV_WARN_UNUSED;
 struct gtv_str gtv_http_param(const struct gtv_http_request *req,
                               const char *name); // from the pattern, decoded
 // Decoded value of a query parameter in the request's arena; {NULL,0} when absent or malformed.
