@@ -1,5 +1,5 @@
 // WebSocket frames of a client: the first byte chooses the size of the pieces they come in; whatever it is,
-// the same bytes must give the same messages and the same end.
+// the same bytes must give the same messages and the same end. Its topmost bit: compression was agreed on.
 #include "lib/ws/codec.h"
 
 #include <stdlib.h>
@@ -44,13 +44,14 @@ static bool on_close(void *arg, uint16_t code, struct gtv_str reason)
     return note(arg, code, reason);
 }
 
-static uint64_t decode(const uint8_t *data, size_t n, size_t step)
+static uint64_t decode(const uint8_t *data, size_t n, size_t step, bool deflate)
 {
     static const struct gtv_ws_decoder_events events = {on_message, on_ping, on_pong, on_close};
     struct gtv_ws_decoder d;
     struct trace t = {0};
     uint16_t rc = 0;
     gtv_ws_decoder_init(&d, MAX_MESSAGE, &events, &t);
+    d.deflate = deflate;
     for (size_t at = 0; at < n && rc == 0;) {
         size_t part = n - at < step ? n - at : step;
         rc = gtv_ws_decoder_feed(&d, data + at, part);
@@ -65,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n < 2)
         return 0;
-    if (decode(data + 1, n - 1, n) != decode(data + 1, n - 1, (size_t)data[0] % 16 + 1))
+    bool deflate = data[0] & 0x80;
+    if (decode(data + 1, n - 1, n, deflate) != decode(data + 1, n - 1, (size_t)data[0] % 16 + 1, deflate))
         abort();
     return 0;
 }

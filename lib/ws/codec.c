@@ -1,9 +1,18 @@
 #include "lib/ws/codec.h"
 
+#include "lib/ws/deflate.h"
+
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { STOP = 1, PROTOCOL_ERROR = 1002, NOT_UTF8 = 1007, TOO_BIG = 1009 };
+enum { STOP = 1, PROTOCOL_ERROR = 1002, NOT_UTF8 = 1007, CORRUPT = 1007, TOO_BIG = 1009, NO_MEMORY = 1011 };
+enum { CLEAR = 4096 }; // compressed bytes unmasked at once
+
+// Incompressible data grows by 5 bytes a block; a sender that flushes after every word is not our problem.
+static uint64_t max_wire(const struct gtv_ws_decoder *d)
+{
+    return d->max_message + d->max_message / 8 + 1024;
+}
 
 void gtv_ws_decoder_init(struct gtv_ws_decoder *d, size_t max_message,
                          const struct gtv_ws_decoder_events *events, void *arg)
@@ -19,6 +28,8 @@ void gtv_ws_decoder_init(struct gtv_ws_decoder *d, size_t max_message,
 void gtv_ws_decoder_finish(struct gtv_ws_decoder *d)
 {
     gtv_buf_finish(&d->message);
+    gtv_ws_inflater_destroy(d->inflater);
+    d->inflater = NULL;
 }
 
 static bool is_control(uint8_t opcode)
@@ -89,7 +100,10 @@ static uint16_t head_begins(struct gtv_ws_decoder *d)
     uint8_t b0 = d->head[0], b1 = d->head[1], len = b1 & 0x7f;
     d->fin = b0 & 0x80;
     d->opcode = b0 & 0x0f;
-    if ((b0 & 0x70) || !(b1 & 0x80)) // no extension was agreed on; clients always mask
+    // Of the reserved bits only the first has a meaning, where a message begins (RFC 7692, 6); clients always
+    // mask.
+    bool compressed = b0 & GTV_WS_RSV1, begins = d->opcode == GTV_WS_TEXT || d->opcode == GTV_WS_BINARY;
+    if ((b0 & 0x30) || (compressed && !(d->deflate && begins)) || !(b1 & 0x80))
         return PROTOCOL_ERROR;
     if (is_control(d->opcode)) {
         if (d->opcode > GTV_WS_PONG || !d->fin || len > 125)
@@ -98,6 +112,8 @@ static uint16_t head_begins(struct gtv_ws_decoder *d)
         bool continues = d->opcode == GTV_WS_CONTINUATION;
         if (d->opcode > GTV_WS_BINARY || continues != (d->message_opcode != 0))
             return PROTOCOL_ERROR;
+        if (begins)
+            d->compressed = compressed;
     }
     d->head_need = (uint8_t)(2 + (len == 126 ? 2 : len == 127 ? 8 : 0) + 4);
     return 0;
@@ -125,7 +141,14 @@ static uint16_t head_ends(struct gtv_ws_decoder *d)
     }
     if (d->opcode != GTV_WS_CONTINUATION)
         d->message_opcode = d->opcode;
-    return n > d->max_message - d->message.len ? TOO_BIG : 0;
+    if (!d->compressed)
+        return n > d->max_message - d->message.len ? TOO_BIG : 0;
+    if (n > max_wire(d) || d->wire + n > max_wire(d))
+        return TOO_BIG;
+    d->wire += n;
+    if (!d->inflater)
+        d->inflater = gtv_ws_inflater_create();
+    return d->inflater ? 0 : NO_MEMORY;
 }
 
 static bool close_code_allowed(uint16_t code)
@@ -155,6 +178,62 @@ static uint16_t control_ends(struct gtv_ws_decoder *d)
     return STOP;
 }
 
+// Bytes of the message as its receiver will see it.
+static uint16_t add(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
+{
+    size_t room = d->max_message - d->message.len, fits = n < room ? n : room;
+    if (fits && !gtv_buf_append(&d->message, data, fits))
+        return TOO_BIG;
+    if (d->message_opcode == GTV_WS_TEXT && !utf8_goes_on(d, data, fits))
+        return NOT_UTF8;
+    return fits < n ? TOO_BIG : 0;
+}
+
+struct inflating {
+    struct gtv_ws_decoder *decoder;
+    uint16_t rc;
+};
+
+static bool on_inflated(void *arg, const uint8_t *data, size_t n)
+{
+    struct inflating *i = arg;
+    i->rc = add(i->decoder, data, n);
+    return i->rc == 0;
+}
+
+static uint16_t outcome(const struct inflating *i, enum gtv_ws_inflated how)
+{
+    return how == GTV_WS_INFLATED ? 0 : how == GTV_WS_INFLATE_STOPPED ? i->rc : CORRUPT;
+}
+
+static uint16_t take_compressed(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
+{
+    struct inflating i = {d, 0};
+    uint8_t clear[CLEAR];
+    uint16_t rc = 0;
+    while (n && rc == 0) {
+        size_t part = n < sizeof clear ? n : sizeof clear;
+        memcpy(clear, data, part);
+        unmask(clear, part, d->mask, d->at);
+        d->at += part;
+        data += part;
+        n -= part;
+        rc = outcome(&i, gtv_ws_inflate(d->inflater, clear, part, on_inflated, &i));
+    }
+    return rc;
+}
+
+static uint16_t compressed_ends(struct gtv_ws_decoder *d)
+{
+    struct inflating i = {d, 0};
+    uint16_t rc = outcome(&i, gtv_ws_inflate_end(d->inflater, on_inflated, &i));
+    gtv_ws_inflater_destroy(d->inflater);
+    d->inflater = NULL;
+    d->wire = 0;
+    d->compressed = false;
+    return rc;
+}
+
 static uint16_t frame_ends(struct gtv_ws_decoder *d)
 {
     d->head_len = 0;
@@ -163,6 +242,9 @@ static uint16_t frame_ends(struct gtv_ws_decoder *d)
         return control_ends(d);
     if (!d->fin)
         return 0;
+    uint16_t rc = d->compressed ? compressed_ends(d) : 0;
+    if (rc)
+        return rc;
     struct gtv_str message = gtv_buf_str(&d->message);
     enum gtv_ws_opcode kind = d->message_opcode;
     if (d->utf8_need)
@@ -179,6 +261,8 @@ static uint16_t frame_ends(struct gtv_ws_decoder *d)
 
 static uint16_t take_payload(struct gtv_ws_decoder *d, const uint8_t *data, size_t n)
 {
+    if (d->compressed && !is_control(d->opcode))
+        return take_compressed(d, data, n);
     uint8_t *clear = d->control + d->control_len;
     if (is_control(d->opcode)) {
         memcpy(clear, data, n); // what is left of it fits: its length was checked

@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/ws/codec.h"
+#include "lib/ws/deflate.h"
 
 #include <stdlib.h>
 
@@ -23,7 +24,8 @@ struct gtv_ws {
     struct gtv_timer *timer;
     int64_t heard_ms;
     size_t max_queue;
-    uint16_t close_code; // what on_close will be told
+    unsigned window_bits; // 0: permessage-deflate was not agreed on
+    uint16_t close_code;  // what on_close will be told
     bool closing, feeding, gone;
 };
 
@@ -202,13 +204,18 @@ struct gtv_ws *gtv_ws_accept(struct gtv_http_request *req, const struct gtv_ws_l
                         &events, ws);
     ws->timer = gtv_timer_create(gtv_http_loop(req), timer_cb, ws);
     gtv_timer_start(ws->timer, PING_EVERY_MS, PING_EVERY_MS);
+    char extension[GTV_WS_EXTENSION_CAP];
+    if (limits && limits->deflate)
+        ws->window_bits = gtv_ws_deflate_accept(gtv_http_header(req, "Sec-WebSocket-Extensions"), extension);
+    ws->decoder.deflate = ws->window_bits > 0;
     const struct gtv_http_header headers[] = {
         {GTV_STR("Upgrade"), GTV_STR("websocket")},
         {GTV_STR("Connection"), GTV_STR("Upgrade")},
         {GTV_STR("Sec-WebSocket-Accept"), {accept, 28}},
+        {GTV_STR("Sec-WebSocket-Extensions"), gtv_str_of(ws->window_bits ? extension : "")},
     };
     const struct gtv_http_upgrade handlers = {on_read, on_conn_close, on_conn_drain, ws};
-    ws->conn = gtv_http_upgrade(req, headers, 3, &handlers);
+    ws->conn = gtv_http_upgrade(req, headers, ws->window_bits ? 4 : 3, &handlers);
     if (ws->conn)
         return ws;
     gtv_timer_destroy(ws->timer); // the client had left
@@ -246,6 +253,11 @@ bool gtv_ws_send_many(struct gtv_ws *ws, struct gtv_bytes *const *frames, size_t
 size_t gtv_ws_unacknowledged(const struct gtv_ws *ws)
 {
     return gtv_http_conn_unacknowledged(ws->conn);
+}
+
+unsigned gtv_ws_window_bits(const struct gtv_ws *ws)
+{
+    return ws->window_bits;
 }
 
 size_t gtv_ws_pending(const struct gtv_ws *ws)

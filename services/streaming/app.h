@@ -16,6 +16,7 @@
 struct gtv_control;
 struct gtv_hub;
 struct gtv_proxy;
+struct gtv_sequences;
 struct gtv_upstream;
 
 struct gtv_app {
@@ -33,9 +34,11 @@ struct gtv_app {
     struct gtv_nodes *nodes;
     struct gtv_ledger *ledger;
     struct gtv_upstream *upstream;
+    struct gtv_sequences *sequences;
     struct gtv_stats *stats;
     atomic_bool media_up, redis_up;
-    atomic_size_t subscribers; // WebSocket clients of all loops
+    atomic_size_t subscribers; // clients of live events of all loops
+    atomic_size_t deflating;   // and those of them that take compressed frames
 
     struct gtv_worker *workers; // the first one's loop is the control loop
     size_t worker_count;

@@ -79,10 +79,14 @@ enum {
 
 struct echo {
     struct gtv_ws *ws;
+    struct gtv_ws_deflater *deflater; // NULL: compression was not agreed on
 };
 
-static void give_back(struct echo *e, struct gtv_bytes *frame)
+static void give_back(struct echo *e, bool text, struct gtv_str message)
 {
+    struct gtv_bytes *frame = e->deflater ? gtv_ws_encode_deflated(e->deflater, text, message) : NULL;
+    if (!frame)
+        frame = text ? gtv_ws_encode_text(message) : gtv_ws_encode_binary(message);
     if (!frame || !gtv_ws_send(e->ws, frame))
         gtv_ws_close(e->ws, 1013, "what comes back is not read");
     gtv_bytes_unref(frame);
@@ -90,25 +94,27 @@ static void give_back(struct echo *e, struct gtv_bytes *frame)
 
 static void echo_text(void *arg, struct gtv_str message)
 {
-    give_back(arg, gtv_ws_encode_text(message));
+    give_back(arg, true, message);
 }
 
 static void echo_binary(void *arg, struct gtv_str message)
 {
-    give_back(arg, gtv_ws_encode_binary(message));
+    give_back(arg, false, message);
 }
 
 static void echo_close(void *arg, uint16_t code)
 {
-    free(arg);
+    struct echo *e = arg;
+    gtv_ws_deflater_destroy(e->deflater);
+    free(e);
 }
 
 void gtv_handle_ws_echo(struct gtv_http_request *req, void *worker)
 {
     static const struct gtv_ws_callbacks callbacks = {
         .on_text = echo_text, .on_binary = echo_binary, .on_close = echo_close};
-    static const struct gtv_ws_limits limits = {ECHO_MESSAGE, ECHO_QUEUE};
     struct gtv_worker *w = worker;
+    const struct gtv_ws_limits limits = {ECHO_MESSAGE, ECHO_QUEUE, w->app->options.ws_deflate};
     if (!w->app->options.ws_echo) {
         gtv_reply_error(req, GTV_E_NOT_FOUND, NULL, "the echo is switched off (GTV_WS_ECHO)");
         return;
@@ -117,6 +123,10 @@ void gtv_handle_ws_echo(struct gtv_http_request *req, void *worker)
         return;
     struct echo *e = GTV_NEW(struct echo);
     e->ws = gtv_ws_accept(req, &limits, &callbacks, e);
-    if (!e->ws)
+    if (!e->ws) {
         free(e);
+        return;
+    }
+    if (gtv_ws_window_bits(e->ws))
+        e->deflater = gtv_ws_deflater_create(gtv_ws_window_bits(e->ws));
 }

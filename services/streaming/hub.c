@@ -41,7 +41,7 @@ static bool send_all(struct gtv_client *c, struct gtv_message *const *messages, 
 {
     struct gtv_bytes *pieces[GTV_HUB_TURN];
     for (size_t i = 0; i < n; i++)
-        pieces[i] = c->ws ? messages[i]->ws : messages[i]->sse;
+        pieces[i] = c->ws ? gtv_message_frame(messages[i], c->window_bits) : messages[i]->sse;
     if (c->ws)
         return gtv_ws_send_many(c->ws, pieces, n);
     gtv_sse_send(c, pieces, n);
@@ -163,6 +163,14 @@ static void deliver(void *arg)
     }
 }
 
+// Of the loop that calls; NULL without memory: then the plain frames serve.
+static struct gtv_ws_deflater *deflater_of(struct gtv_hub *h)
+{
+    if (!h->deflater)
+        h->deflater = gtv_ws_deflater_create(GTV_WS_WINDOW_BITS_MAX);
+    return h->deflater;
+}
+
 void gtv_hub_broadcast(struct gtv_app *app, const char *stream, struct gtv_str type, const char *id,
                        struct gtv_str json)
 {
@@ -171,6 +179,8 @@ void gtv_hub_broadcast(struct gtv_app *app, const char *stream, struct gtv_str t
     struct gtv_message *m = gtv_message_create(stream ? gtv_str_of(stream) : GTV_STR(""), type, id, json);
     if (!m)
         return;
+    if (atomic_load(&app->deflating)) // once, whoever it is for; this is the control loop
+        gtv_message_deflate(m, deflater_of(app->workers[0].hub));
     for (size_t i = 0; i < app->worker_count; i++) {
         struct delivery *d = GTV_NEW(struct delivery);
         *d = (struct delivery){app->workers[i].hub, gtv_message_ref(m)};
@@ -258,6 +268,8 @@ void gtv_hub_replayed(void *arg)
     if (r->gap)
         gtv_client_answer(c, gtv_message_gap(0, r->since));
     r->gap = false;
+    for (size_t i = 0; i < r->count && c->window_bits; i++)
+        gtv_message_deflate(r->chunk[i], deflater_of(c->hub));
     if (r->count && !c->backlog && send_all(c, r->chunk, r->count)) {
         gtv_counter_add(c->hub->m_sent, r->count);
     } else {
@@ -405,6 +417,8 @@ void gtv_client_free(struct gtv_client *c)
         c->next->prev = c->prev;
     leave_topic(h, c->topic);
     atomic_fetch_sub(&h->worker->app->subscribers, 1);
+    if (c->window_bits)
+        atomic_fetch_sub(&h->worker->app->deflating, 1);
     free(c->types);
     free(c);
 }
@@ -431,11 +445,16 @@ static void subscribe(struct gtv_hub *h, struct gtv_http_request *req, struct gt
     struct gtv_client *c = gtv_client_create(h, req, t);
     if (!c)
         return;
-    c->ws = gtv_ws_accept(req, NULL, &callbacks, c);
-    if (c->ws)
-        gtv_client_begin(c);
-    else
+    const struct gtv_ws_limits limits = {.deflate = h->worker->app->options.ws_deflate};
+    c->ws = gtv_ws_accept(req, &limits, &callbacks, c);
+    if (!c->ws) {
         gtv_client_free(c);
+        return;
+    }
+    c->window_bits = gtv_ws_window_bits(c->ws);
+    if (c->window_bits)
+        atomic_fetch_add(&h->worker->app->deflating, 1);
+    gtv_client_begin(c);
 }
 
 void gtv_handle_ws_events(struct gtv_http_request *req, void *worker)
@@ -541,5 +560,6 @@ void gtv_hub_destroy(struct gtv_hub *h)
     gtv_map_destroy(h->topics, topic_free);
     topic_free(h->everything);
     topic_free(h->dashboard);
+    gtv_ws_deflater_destroy(h->deflater);
     free(h);
 }

@@ -12,6 +12,7 @@ struct gtv_topic;
 struct gtv_client {
     struct gtv_hub *hub;
     struct gtv_ws *ws;
+    unsigned window_bits; // of its compressed frames; 0: it takes none
     struct gtv_http_request *req;
     struct gtv_topic *topic;
     struct gtv_client *prev, *next;
@@ -32,6 +33,7 @@ struct gtv_hub {
     struct gtv_topic *due; // those with messages of this turn
     bool flush_posted;
     struct gtv_client *slow;
+    struct gtv_ws_deflater *deflater; // made when the first client wants it
     struct gtv_timer *second;
     unsigned seconds;
     struct gtv_counter *m_sent, *m_skipped, *m_stalled;

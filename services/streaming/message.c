@@ -51,6 +51,8 @@ struct gtv_message *gtv_message_create(struct gtv_str stream, struct gtv_str typ
     }
     if (!text.failed) {
         m->ws = gtv_ws_encode_text(json);
+        if (m->ws)
+            m->text = (struct gtv_str){(const char *)m->ws->data + m->ws->len - json.n, json.n};
         m->sse = event_stream(m, id, json);
     }
     gtv_buf_finish(&text);
@@ -71,9 +73,24 @@ void gtv_message_unref(struct gtv_message *m)
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
     gtv_bytes_unref(m->ws);
+    gtv_bytes_unref(m->ws_deflated);
     gtv_bytes_unref(m->sse);
     free(m->stream);
     free(m);
+}
+
+void gtv_message_deflate(struct gtv_message *m, struct gtv_ws_deflater *d)
+{
+    if (!d || m->ws_deflated)
+        return;
+    m->ws_deflated = gtv_ws_encode_deflated(d, true, m->text);
+}
+
+struct gtv_bytes *gtv_message_frame(const struct gtv_message *m, unsigned window_bits)
+{
+    // A frame made with the widest window points back no further than its message is long.
+    bool reads = window_bits == GTV_WS_WINDOW_BITS_MAX || m->text.n <= (size_t)1 << window_bits;
+    return m->ws_deflated && window_bits && reads ? m->ws_deflated : m->ws;
 }
 
 struct gtv_message *gtv_message_gap(uint64_t missed, const char *since)

@@ -15,11 +15,13 @@ enum {
 
 struct gtv_message {
     atomic_uint refs;
-    char *stream;            // "" for what belongs to none
-    char type[GTV_TYPE_CAP]; // "message" where the publisher gave none that can be shown
-    bool coalesces;          // only the newest of its stream counts (status, figures)
-    struct gtv_bytes *ws;    // one text frame
-    struct gtv_bytes *sse;   // one event of text/event-stream
+    char *stream;                  // "" for what belongs to none
+    char type[GTV_TYPE_CAP];       // "message" where the publisher gave none that can be shown
+    bool coalesces;                // only the newest of its stream counts (status, figures)
+    struct gtv_bytes *ws;          // one text frame
+    struct gtv_str text;           // its payload
+    struct gtv_bytes *ws_deflated; // the same, compressed; NULL: nobody wanted it, or it would not be smaller
+    struct gtv_bytes *sse;         // one event of text/event-stream
 };
 
 // id NULL: an answer or a notice, which is no event. The JSON object has its id put in front. NULL without
@@ -28,6 +30,12 @@ struct gtv_message *gtv_message_create(struct gtv_str stream, struct gtv_str typ
                                        struct gtv_str json) GTV_WARN_UNUSED;
 struct gtv_message *gtv_message_ref(struct gtv_message *m);
 void gtv_message_unref(struct gtv_message *m); // NULL is accepted
+
+// Makes ws_deflated, before the message is shared. d belongs to the calling thread.
+struct gtv_ws_deflater;
+void gtv_message_deflate(struct gtv_message *m, struct gtv_ws_deflater *d);
+// The frame for a client with this window (gtv_ws_window_bits).
+struct gtv_bytes *gtv_message_frame(const struct gtv_message *m, unsigned window_bits);
 
 // {"type":"gap"...}: missed messages were dropped; since not NULL: how many went missing after that id is not
 // known.

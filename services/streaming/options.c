@@ -57,6 +57,9 @@ const struct gtv_option gtv_streaming_option_table[] = {
      "1013."},
     {"GTV_WS_ECHO", GTV_OPT_BOOL, AT(ws_echo), "false", 0, 0, false,
      "Opens /ws/echo, which gives back messages of up to 16 MiB: for tests of conformance only."},
+    {"GTV_WS_DEFLATE", GTV_OPT_BOOL, AT(ws_deflate), "false", 0, 0, false,
+     "Compress live events for WebSocket clients that offer permessage-deflate: once an event, for all of "
+     "them."},
     {"GTV_FROZEN_AFTER", GTV_OPT_INT, AT(frozen_after), "10", 4, 3600, false,
      "Seconds without new data after which a connected camera counts as frozen."},
     {"GTV_PLAYBACK_KEY", GTV_OPT_STRING, AT(playback_key), NULL, 0, 0, true,

@@ -25,7 +25,7 @@ struct gtv_streaming_options {
     char *cors_origin;
     char *ws_origins;
     int64_t ws_stall; // s
-    bool ws_echo;
+    bool ws_echo, ws_deflate;
     int64_t frozen_after; // s
     char *playback_key, *playback_admin_key;
     char *public_base;
