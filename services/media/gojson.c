@@ -109,8 +109,9 @@ bool gtv_gojson_wrong_type(yyjson_val *got, const char *go_type, const char *fie
 
 bool gtv_gojson_unknown_field(struct gtv_str name, struct gtv_error *err)
 {
-    char quoted[120];
-    gtv_error_set(err, GTV_E_BAD_REQUEST, NULL, "json: unknown field %s",
+    char quoted[120], field[64];
+    snprintf(field, sizeof field, GTV_STR_FMT, GTV_STR_ARG(name));
+    gtv_error_set(err, GTV_E_BAD_REQUEST, field, "json: unknown field %s",
                   gtv_gojson_quote(name, quoted, sizeof quoted));
     return false;
 }

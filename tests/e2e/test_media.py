@@ -506,7 +506,7 @@ def test_api_life_of_a_path(media):
     ok = {"status": "ok"}
     assert call(media, "POST", "/v3/config/paths/add/a/b", json.dumps({"source": source, "sourceOnDemand": True})).json() == ok
     config = call(media, "GET", "/v3/config/paths/get/a/b").json()
-    assert list(config)[:3] == ["name", "source", "sourceOnDemand"]
+    assert list(config)[:4] == ["name", "source", "sourceFingerprint", "sourceOnDemand"]
     assert (config["name"], config["source"], config["sourceOnDemand"]) == ("a/b", source, True)
     assert config["sourceOnDemandCloseAfter"] == "10s" and config["recordDeleteAfter"] == "1d" and config["recordSegmentDuration"] == "1h0m0s"
     assert call(media, "PATCH", "/v3/config/paths/patch/a/b", '{"sourceOnDemandCloseAfter":"90s"}').json() == ok

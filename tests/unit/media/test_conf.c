@@ -132,7 +132,7 @@ static void the_answers_of_mediamtx(void **state)
         {"{\"recordPath\":\"/rec/%Y\"}", "'recordPath' must contain %path"},
         {"{\"record\":true}", "'record' is not supported by this node yet"},
         {"{\"recordPath\":\"/rec/%path/%Y\",\"record\":false,\"recordFormat\":\"fmp4\"}", ""},
-        {"{\"recordFormat\":\"avi\"}", "invalid value for 'recordFormat': 'avi'"},
+        {"{\"recordFormat\":\"avi\"}", "invalid record format 'avi'"},
         {"{\"rtspTransport\":\"tcp\"}", ""},
         {"{\"maxReaders\":-1}", "'maxReaders' must be between 0 and 2147483647"},
         {"{\"sourceOnDemandCloseAfter\":\"-1s\"}", "'sourceOnDemandCloseAfter' can't be negative"},
@@ -158,7 +158,8 @@ static void no_credentials_in_errors_or_answers(void **state)
     assert_null(strstr(text, "hunter2"));
     assert_non_null(strstr(
         text,
-        "{\"name\":\"cam_1\",\"source\":\"rtsp://***@h/x\",\"sourceOnDemand\":false,"
+        "{\"name\":\"cam_1\",\"source\":\"rtsp://***@h/"
+        "x\",\"sourceFingerprint\":\"\",\"sourceOnDemand\":false,"
         "\"sourceOnDemandStartTimeout\":\"10s\",\"sourceOnDemandCloseAfter\":\"10s\",\"maxReaders\":0,"));
     // What was answered may be sent back: the credentials stay.
     assert_true(gtv_pathconf_apply(&c, gtv_str_of(text), &err));
