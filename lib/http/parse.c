@@ -281,6 +281,13 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
     return 0;
 }
 
+// A chunk that cannot fit is refused when its size is said, as a Content-Length is.
+static int on_chunk_header(llhttp_t *p)
+{
+    const struct gtv_http_request *req = p->data;
+    return p->content_length > req->max_body - req->body_len ? fail(p, GTV_E_TOO_LARGE, NULL) : 0;
+}
+
 static int on_message_complete(llhttp_t *p)
 {
     struct gtv_http_request *req = p->data;
@@ -295,6 +302,7 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_value,
     .on_header_value_complete = on_value_complete,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };

@@ -45,6 +45,8 @@ class Raw:
             self.more()
         head, self.data = self.data.split(b"\r\n\r\n", 1)
         self.status = int(head.split()[1])
+        found = re.search(rb"(?im)^Sec-WebSocket-Extensions: *(.*?)\r?$", head)
+        self.extension = found.group(1).decode() if found else ""
 
     def more(self):
         chunk = self.s.recv(1 << 20)
@@ -56,8 +58,8 @@ class Raw:
         while len(self.data) < n:
             self.more()
 
-    def next(self):
-        """(opcode, payload), or (None, b"") at the end of the connection."""
+    def next(self, reserved=0):
+        """(opcode, payload), or (None, b"") at the end of the connection. reserved: the bits beside FIN that the frame must have."""
         try:
             self.need(2)
             n, at = self.data[1], 2
@@ -71,7 +73,7 @@ class Raw:
             self.need(at + n)
         except (EOFError, ConnectionResetError):
             return None, b""
-        assert self.data[0] & 0xF0 == 0x80, "whole frames without reserved bits"
+        assert self.data[0] & 0xF0 == 0x80 | reserved << 4, "whole frames with these reserved bits"
         opcode, payload = self.data[0] & 15, self.data[at:at + n]
         self.data = self.data[at + n:]
         return opcode, payload
