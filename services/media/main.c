@@ -73,7 +73,8 @@ serve(struct program *g, const char *name, int64_t port, const struct gtv_http_r
                                        .cors_origin = "*",
                                        .metrics = g->metrics,
                                        .error_reply = on_error,
-                                       .trusted_proxies = g->options.trusted_proxies};
+                                       .trusted_proxies = g->options.trusted_proxies,
+                                       .proxy_protocol = g->options.proxy_protocol};
     struct gtv_http_server *s = gtv_http_server_create(g->loop, &c, err);
     if (s == NULL) {
         return NULL;
