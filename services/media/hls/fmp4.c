@@ -14,6 +14,7 @@ enum {
     UNITY = 0x00010000,
     // A sample's length when its neighbours say nothing.
     VIDEO_TICKS = GTV_FMP4_TIMESCALE / 25,
+    AAC_SAMPLES = 1024,
     AUDIO_TICKS = GTV_FMP4_TIMESCALE / 50,
     LONGEST = 60 * GTV_FMP4_TIMESCALE, // beyond it a distance is no length but a jump of the clock
 };
@@ -265,14 +266,22 @@ struct gtv_bytes *gtv_fmp4_init(const struct gtv_format *f)
 
 // ---- Fragments ----
 
+int64_t gtv_fmp4_audio_length(const struct gtv_format *f)
+{
+    return f->audio.codec == GTV_CODEC_AAC && f->audio.rate > 0
+               ? (int64_t)AAC_SAMPLES * GTV_FMP4_TIMESCALE / f->audio.rate
+               : AUDIO_TICKS;
+}
+
 struct track {
     const struct gtv_sample *samples;
     size_t n;
     bool video;
     int64_t next; // decoding time of what follows, or GTV_FMP4_UNKNOWN
     size_t count, bytes;
-    int64_t first; // decoding time of the first
-    bool composed; // some are shown at another time than they are decoded
+    int64_t length; // of a sample, where nothing tells it
+    int64_t first;  // decoding time of the first
+    bool composed;  // some are shown at another time than they are decoded
 };
 
 static struct track track_of(const struct gtv_sample *samples, size_t n, bool video, int64_t next)
@@ -313,7 +322,7 @@ static void put_trun(struct gtv_buf *out, const struct track *t, size_t *offset_
     gtv_box_put(out, t->count, 4);
     *offset_at = out->len;
     gtv_box_zeros(out, 4);
-    uint32_t length = t->video ? VIDEO_TICKS : AUDIO_TICKS;
+    uint32_t length = (uint32_t)t->length;
     size_t first = t->samples[0].video == t->video ? 0 : next_of(t, 0);
     for (size_t i = first; i < t->n;) {
         const struct gtv_sample *s = &t->samples[i];
@@ -355,6 +364,8 @@ bool gtv_fmp4_fragment(const struct gtv_fmp4_fragment *info, const struct gtv_sa
     struct track tracks[2] = {track_of(samples, n, true, info->video_next),
                               track_of(samples, n, false, info->audio_next)};
     size_t offset_at[2] = {0};
+    tracks[0].length = VIDEO_TICKS;
+    tracks[1].length = info->audio_length > 0 ? info->audio_length : AUDIO_TICKS;
     struct gtv_buf out;
     gtv_buf_init(&out, 0);
     size_t moof = gtv_box_begin(&out, "moof");

@@ -29,7 +29,12 @@ struct gtv_fmp4_fragment {
     // Decoding time of the sample that follows in each track: it gives the last sample's length.
     // GTV_FMP4_UNKNOWN: the length of the one before is taken.
     int64_t video_next, audio_next;
+    // Ticks of one frame of audio, for where its neighbours say nothing (gtv_fmp4_audio_length); 0: 20 ms.
+    int64_t audio_length;
 };
+
+// Ticks of one frame by the format: 1,024 samples of AAC; 20 ms of Opus, as nearly all encoders make it.
+int64_t gtv_fmp4_audio_length(const struct gtv_format *f);
 
 // One fragment (moof and mdat) of n >= 1 samples in the order of their arrival. pieces has room for n + 1:
 // the first becomes the head (moof and the header of mdat; the caller's reference), the others the samples'
