@@ -315,6 +315,16 @@ void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms)
     pthread_mutex_unlock(&s->lock);
 }
 
+bool gtv_cache_has(struct gtv_cache *c, struct gtv_str key, int64_t now_ms)
+{
+    struct shard *s = shard_of(c, key);
+    pthread_mutex_lock(&s->lock);
+    const struct gtv_entry *e = gtv_map_get(s->map, key);
+    bool has = judge(e, now_ms) == GTV_CACHE_HIT;
+    pthread_mutex_unlock(&s->lock);
+    return has;
+}
+
 void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms)
 {
     struct gtv_entry *expired = NULL;

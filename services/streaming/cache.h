@@ -135,6 +135,9 @@ void gtv_entry_drop_pieces(struct gtv_entry *e);
 // A READY entry that is named by a playlist lives at least until then.
 void gtv_cache_extend(struct gtv_cache *c, struct gtv_str key, int64_t until_ms);
 
+// Whether a READY answer that is not past its life is stored under the key.
+bool gtv_cache_has(struct gtv_cache *c, struct gtv_str key, int64_t now_ms);
+
 // Drops what has expired and may not be served or confirmed past that. Called every few seconds from one
 // loop.
 void gtv_cache_sweep(struct gtv_cache *c, int64_t now_ms);

@@ -8,6 +8,7 @@
 #include "services/streaming/ops.h"
 #include "services/streaming/replay.h"
 #include "services/streaming/replicas.h"
+#include "services/streaming/sequence_store.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
 
@@ -178,6 +179,8 @@ static void every_second(void *arg)
         gtv_replicas_tick(c->replicas);
     set_gauges(c);
     gtv_ledger_flush(app->ledger, c->redis);
+    if (c->seconds % GTV_SEQUENCE_EVERY_S == 0)
+        gtv_sequence_tick(c);
     if (c->seconds % DRAIN_EVERY_S == 0)
         gtv_drain_sync(c);
     if (c->seconds % SWEEP_EVERY_S == 0)

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/answer.h"
+#include "services/streaming/sequence_store.h"
 #include "services/streaming/upstream.h"
 
 #include <stdio.h>
@@ -44,6 +45,12 @@ struct gtv_fill {
     struct gtv_buf words; // body of an error, or of an index asked for its session
     enum fill_step step;
     bool is_index, cookie, renewed; // cookie: the index is asked with it; renewed: after a refusal
+    bool plain;                     // a blocking reload was refused: what is there now is asked for
+    uint64_t seams;                 // of the stream, when it was
+    struct gtv_sequence_wait *wait; // for the numbers of a new generation; with the answer meanwhile:
+    struct gtv_entry_head kept_head;
+    struct gtv_bytes *kept_body;
+    int kept_status;
     struct gtv_upstream_session session;
     char session_id[GTV_UPSTREAM_SESSION_CAP]; // of the index's cookie
 };
@@ -56,6 +63,9 @@ static void fill_free(struct gtv_fill *f)
         f->proxy->fills = f->next;
     if (f->next)
         f->next->prev = f->prev;
+    gtv_sequence_wait_cancel(f->wait);
+    free(f->kept_head.fields);
+    gtv_bytes_unref(f->kept_body);
     gtv_bytes_unref(f->slab);
     gtv_buf_finish(&f->words);
     gtv_entry_unref(f->entry);
@@ -267,6 +277,17 @@ static size_t conditions(const struct gtv_entry *e, char text[2][CONDITION_CAP],
     return n;
 }
 
+// The file's name for the node, whose numbers are not those of the key. Allocated.
+static char *file_url(const struct gtv_fill *f, const char *base)
+{
+    const struct gtv_entry *e = f->entry;
+    struct gtv_str query = gtv_str_of(e->key), file = gtv_str_cut(&query, '?');
+    char own[GTV_SEQUENCE_QUERY_CAP] = "";
+    if (query.n && !f->plain)
+        gtv_sequence_query(f->proxy->worker->app->sequences, gtv_entry_stream(e), query, own);
+    return gtv_asprintf("%s/" GTV_STR_FMT "%s%s", base, GTV_STR_ARG(file), own[0] ? "?" : "", own);
+}
+
 static void ask(struct gtv_fill *f, enum fill_step step)
 {
     struct gtv_proxy *p = f->proxy;
@@ -297,7 +318,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     // A key has no character that would need encoding.
     char *url = index ? gtv_asprintf("%s/" GTV_STR_FMT "/index.m3u8%s", base, GTV_STR_ARG(stream),
                                      f->cookie ? "?cookieCheck=1" : "")
-                      : gtv_asprintf("%s/%s", base, e->key);
+                      : file_url(f, base);
     bool playlist = e->is_playlist || index;
     const struct gtv_http_fetch_options o = {
         .url = url,
@@ -363,12 +384,80 @@ static bool goes_on(struct gtv_fill *f, const struct gtv_http_response *r)
         ask_with_session(f);
         return true;
     }
+    if (!index && f->status == 400 && !f->plain && f->entry->is_playlist && strchr(f->entry->key, '?')) {
+        // It counts anew perhaps, and this number is none of its own.
+        f->plain = true;
+        f->seams = gtv_sequence_seams(f->proxy->worker->app->sequences, gtv_entry_stream(f->entry));
+        ask(f, FILL_FILE);
+        return true;
+    }
     return false;
 }
 
-// Reads a playlist, and takes out of it what belongs to our session. False with *err when it is none.
-static bool read_playlist(struct gtv_fill *f, struct gtv_bytes **body, struct gtv_playlist *pl,
-                          struct gtv_error *err)
+static void store(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes *body);
+
+// The numbers of a new generation are decided: on with its first list.
+static void on_decided(void *arg)
+{
+    struct gtv_fill *f = arg;
+    struct gtv_http_fetch_field fields[GTV_HTTP_FETCH_FIELDS_MAX];
+    struct gtv_http_response r = {.status = f->kept_status, .content_length = -1, .fields = fields};
+    struct gtv_bytes *body = f->kept_body;
+    f->wait = NULL;
+    f->kept_body = NULL;
+    for (size_t i = 0; i < f->kept_head.n && i < GTV_HTTP_FETCH_FIELDS_MAX; i++)
+        fields[r.field_count++] =
+            (struct gtv_http_fetch_field){f->kept_head.fields[i].name, f->kept_head.fields[i].value};
+    store(f, &r, body);
+    if (!f->wait)
+        fill_free(f);
+}
+
+static void keep_response(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes *body)
+{
+    struct gtv_http_header fields[GTV_HTTP_FETCH_FIELDS_MAX];
+    size_t n = 0;
+    for (; n < r->field_count && n < GTV_HTTP_FETCH_FIELDS_MAX; n++)
+        fields[n] = (struct gtv_http_header){r->fields[n].name, r->fields[n].value};
+    free(f->kept_head.fields);
+    gtv_entry_head_set(&f->kept_head, fields, n);
+    f->kept_status = r->status;
+    gtv_bytes_unref(f->kept_body);
+    f->kept_body = body;
+}
+
+// Gives the list the numbers that viewers know. False when they are still to be decided: f->wait.
+static bool renumber(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes **body,
+                     struct gtv_playlist *pl)
+{
+    struct gtv_worker *worker = f->proxy->worker;
+    struct gtv_sequences *sequences = worker->app->sequences;
+    struct gtv_str stream = gtv_entry_stream(f->entry), file = gtv_str_of(f->entry->key + stream.n + 1);
+    struct gtv_bytes *made;
+    struct gtv_sequence_seam seam;
+    file = gtv_str_cut(&file, '?');
+    enum gtv_sequence_result result =
+        gtv_sequence_apply(sequences, stream, file, *body, gtv_mono_ms(), &made, &seam);
+    if (result == GTV_SEQUENCE_DECIDE) {
+        f->wait = gtv_sequence_wait_begin(worker, stream, &seam, on_decided, f);
+        if (f->wait) {
+            keep_response(f, r, *body);
+            return false;
+        }
+        result = gtv_sequence_apply(sequences, stream, file, *body, gtv_mono_ms(), &made, &seam);
+    }
+    if (result == GTV_SEQUENCE_MADE) {
+        gtv_bytes_unref(*body);
+        *body = made;
+        return gtv_playlist_scan(gtv_bytes_str(made), pl); // as before, and longer perhaps
+    }
+    return true;
+}
+
+// Reads a playlist, and takes out of it what belongs to our session. False with *err when it is none, or with
+// f->wait when it goes on later; then f keeps the body.
+static bool read_playlist(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes **body,
+                          struct gtv_playlist *pl, struct gtv_error *err)
 {
     struct gtv_app *app = f->proxy->worker->app;
     struct gtv_str stream = gtv_entry_stream(f->entry);
@@ -385,6 +474,14 @@ static bool read_playlist(struct gtv_fill *f, struct gtv_bytes **body, struct gt
         *body = clean;
     }
     if (!pl->multivariant) {
+        // A confirmed one (304) has its numbers already.
+        if (f->status == 200 && !renumber(f, r, body, pl))
+            return false;
+        if (f->plain && f->seams && f->seams == gtv_sequence_seams(app->sequences, stream)) {
+            gtv_error_set(err, GTV_E_BAD_REQUEST, "_HLS_msn", "'" GTV_STR_FMT "' is not that far",
+                          GTV_STR_ARG(stream));
+            return false;
+        }
         gtv_viewers_set_window(app->viewers, stream, pl->target_ms, pl->window_ms);
         if (pl->segments)
             gtv_viewers_set_segment(app->viewers, stream, pl->window_ms / (unsigned)pl->segments);
@@ -394,14 +491,16 @@ static bool read_playlist(struct gtv_fill *f, struct gtv_bytes **body, struct gt
     return true;
 }
 
-// Takes over the reference to body.
+// Takes over the reference to body. With f->wait set it will be called again.
 static void store(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_bytes *body)
 {
     struct gtv_app *app = f->proxy->worker->app;
     struct gtv_entry *e = f->entry;
     struct gtv_playlist pl;
     struct gtv_error err = {0};
-    if (e->is_playlist && !read_playlist(f, &body, &pl, &err)) {
+    if (e->is_playlist && !read_playlist(f, r, &body, &pl, &err)) {
+        if (f->wait)
+            return;
         gtv_bytes_unref(body);
         fill_fail(f, &err, false);
         return;
@@ -427,6 +526,16 @@ static void forget_index(struct gtv_fill *f)
     int n = snprintf(key, sizeof key, GTV_STR_FMT "/index.m3u8", GTV_STR_ARG(stream));
     if (n > 0 && (size_t)n < sizeof key)
         gtv_cache_drop(f->proxy->worker->app->cache, (struct gtv_str){key, (size_t)n});
+}
+
+// A node that has started anew does not know our cameras' paths until they are provisioned again.
+static bool lost_path(const struct gtv_fill *f)
+{
+    struct gtv_camera camera;
+    int64_t id;
+    return f->status == 404 && f->entry->is_playlist &&
+           gtv_camera_path_parse(gtv_entry_stream(f->entry), &id) &&
+           gtv_cameras_get(f->proxy->worker->app->cameras, id, &camera);
 }
 
 static void on_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
@@ -457,8 +566,9 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
             forget_index(f);
     }
     if (err.code)
-        fill_fail(f, &err, f->status >= 500);
-    fill_free(f);
+        fill_fail(f, &err, f->status >= 500 || lost_path(f));
+    if (!f->wait)
+        fill_free(f);
 }
 
 static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};

@@ -6,6 +6,7 @@
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
 #include "services/streaming/routes.h"
+#include "services/streaming/sequence.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/upstream.h"
 
@@ -121,6 +122,7 @@ static void create_shared(struct gtv_app *app)
     app->states = gtv_states_create();
     app->ledger = gtv_ledger_create();
     app->upstream = gtv_upstream_create();
+    app->sequences = gtv_sequences_create();
     app->stats = gtv_stats_create();
 }
 
@@ -173,6 +175,7 @@ static void destroy_all(struct gtv_app *app)
     free(app->workers);
     gtv_stats_destroy(app->stats);
     gtv_upstream_destroy(app->upstream);
+    gtv_sequences_destroy(app->sequences);
     gtv_ledger_destroy(app->ledger);
     gtv_states_destroy(app->states);
     gtv_cameras_destroy(app->cameras);
