@@ -7,11 +7,12 @@ import re
 import socket
 import struct
 import time
+import zlib
 
 import pytest
 import requests
 
-from conftest import ROOT, free_port, wait_until
+from conftest import free_port, wait_until
 from test_streaming import Origin, Streaming, origin  # noqa: F401 - fixture
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -59,7 +60,7 @@ class Raw:
             self.more()
 
     def next(self, reserved=0):
-        """(opcode, payload), or (None, b"") at the end of the connection. reserved: the bits beside FIN that the frame must have."""
+        """(opcode, payload), or (None, b"") at the end of the connection. reserved: the bits beside FIN that the frame must have; None: any."""
         try:
             self.need(2)
             n, at = self.data[1], 2
@@ -73,7 +74,8 @@ class Raw:
             self.need(at + n)
         except (EOFError, ConnectionResetError):
             return None, b""
-        assert self.data[0] & 0xF0 == 0x80 | reserved << 4, "whole frames with these reserved bits"
+        self.reserved = self.data[0] >> 4 & 7
+        assert self.data[0] & 0x80 and reserved in (None, self.reserved), "whole frames with these reserved bits"
         opcode, payload = self.data[0] & 15, self.data[at:at + n]
         self.data = self.data[at + n:]
         return opcode, payload
@@ -129,6 +131,13 @@ def closed(code):
 
 
 BYE = frame(CLOSE, struct.pack(">H", 1000))
+
+
+@pytest.fixture(scope="module")
+def squeezing(spawn_module):
+    double = Origin()
+    yield Streaming(spawn_module, double.url, double.url, f"redis://127.0.0.1:{free_port()}/2", GTV_WS_ECHO="true", GTV_WS_DEFLATE="true")
+    double.stop()
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -226,6 +235,106 @@ def test_large_messages(echo):
     assert ws.next() == (TEXT, b"x" * (1 << 20))
     ws.send(b"\x82\xff" + struct.pack(">Q", size + 1) + b"\0\0\0\0")
     assert ws.next() == closed(1009)
+
+
+def test_large_messages_in_every_cut(echo):
+    """16 MiB as one frame, and in fragments from 64 KiB to 4 MiB; 1 MiB in pieces as small as a network may make them."""
+    payload = os.urandom(1 << 20)
+    for fragment in (1 << 16, 1 << 18, 1 << 22):
+        ws = Raw(echo.port, "/ws/echo")
+        ws.s.settimeout(60)
+        n = (16 << 20) // fragment
+        whole = (payload * 16)
+        ws.send(b"".join(frame(BINARY if i == 0 else 0, whole[i * fragment:(i + 1) * fragment], fin=i == n - 1) for i in range(n)))
+        assert ws.next() == (BINARY, whole)
+        ws.close()
+    text = ("câmera " * 150000).encode()[:1 << 20].decode(errors="ignore").encode()
+    for chop in (127, 997, 2048):
+        run(echo, frame(TEXT, text[:1 << 17].decode(errors="ignore").encode()) + BYE,
+            [(TEXT, text[:1 << 17].decode(errors="ignore").encode()), closed(1000)], chop=chop)
+
+
+# ---- permessage-deflate ----
+
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+
+def squeezed(data, final=False):
+    z = zlib.compressobj(9, zlib.DEFLATED, -15)
+    if final:
+        return z.compress(data) + z.flush() + b"\0"
+    return (z.compress(data) + z.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def stretched(data, bits=15):
+    return zlib.decompressobj(-bits).decompress(data + b"\0\0\xff\xff")
+
+
+@pytest.mark.parametrize("offer, answer", [
+    ("permessage-deflate", ANSWER), ("permessage-deflate; client_no_context_takeover; server_no_context_takeover", ANSWER),
+    ("permessage-deflate; server_max_window_bits=9; client_max_window_bits=10", ANSWER + "; server_max_window_bits=9"),
+    ("permessage-deflate; server_max_window_bits=99, permessage-deflate", ANSWER), ("permessage-deflate; what=ever", ""), ("x-webkit-deflate-frame", "")])
+def test_what_is_agreed_on(squeezing, offer, answer):
+    ws = Raw(squeezing.port, "/ws/echo", f"Sec-WebSocket-Extensions: {offer}\r\n")
+    assert ws.status == 101 and ws.extension == answer
+    ws.send(frame(TEXT, b"plain"), frame(TEXT, squeezed(b"squeezed"), rsv=4))
+    assert ws.next() == (TEXT, b"plain")
+    assert ws.next() == ((TEXT, b"squeezed") if answer else closed(1002))
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@pytest.mark.parametrize("size", [16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072])
+def test_compressed_messages_of_every_size(squeezing, size, bits):
+    ws = Raw(squeezing.port, "/ws/echo", f"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits={bits}\r\n")
+    text = (json.dumps({"câmera": list(range(size // 4))}, ensure_ascii=False).encode())[:size].decode(errors="ignore").encode()
+    for fin_block in (False, True):
+        whole = squeezed(text, fin_block)
+        for cut in (len(whole), 1 + len(whole) // 3):
+            parts = [whole[i:i + cut] for i in range(0, len(whole), cut)]
+            ws.send(b"".join(frame(TEXT if i == 0 else 0, p, fin=i == len(parts) - 1, rsv=4 if i == 0 else 0) for i, p in enumerate(parts)), frame(PING, b"between"))
+            opcode, got = ws.next(reserved=None)
+            assert (opcode, stretched(got, bits) if ws.reserved == 4 else got) == (TEXT, text)
+            assert ws.next() == (PONG, b"between")
+    ws.close()
+
+
+def test_compressed_messages_that_are_refused(squeezing):
+    def refused(code, *frames):
+        ws = Raw(squeezing.port, "/ws/echo", OFFER)
+        ws.send(*frames)
+        assert ws.next() == closed(code) and ws.next() == (None, b"")
+    refused(1007, frame(TEXT, b"\xff\xff\xff\xff", rsv=4))
+    refused(1007, frame(TEXT, squeezed(b"cut off here, in the middle of a block")[:-9], rsv=4))
+    refused(1007, frame(TEXT, squeezed(b"not \xff UTF-8"), rsv=4))
+    refused(1007, frame(BINARY, b"\xf2\x00\x11\x00\x00", rsv=4))  # points back into a message before it
+    refused(1002, frame(TEXT, b"x", rsv=2))
+    refused(1002, frame(PING, b"", rsv=4))
+    refused(1002, frame(TEXT, squeezed(b"x" * 50)[:3], fin=False, rsv=4), frame(0, squeezed(b"x" * 50)[3:], rsv=4))
+    # The first wrong byte ends it, though the message goes on.
+    half = zlib.compressobj(9, zlib.DEFLATED, -15)
+    refused(1007, frame(TEXT, half.compress(b"ok \xff " + os.urandom(100)) + half.flush(zlib.Z_SYNC_FLUSH), fin=False, rsv=4))
+
+
+def test_a_compressed_bomb(squeezing):
+    ws = Raw(squeezing.port, "/ws/echo", OFFER)
+    before = squeezing.process.rss_kib()
+    bomb = squeezed(bytes(1 << 28))  # 256 MiB in 256 KiB
+    assert len(bomb) < 1 << 19
+    ws.send(frame(BINARY, bomb, rsv=4))
+    assert ws.next() == closed(1009)
+    assert squeezing.process.rss_kib() - before < 100 * 1024
+    events = Raw(squeezing.port, "/ws/events/cam_1", OFFER)  # these take far less
+    events.message()
+    events.send(frame(TEXT, squeezed(b" " * 65537), rsv=4))
+    assert events.next() == closed(1009)
+
+
+def test_compression_is_off_by_default(echo):
+    ws = Raw(echo.port, "/ws/echo", OFFER)
+    assert ws.status == 101 and ws.extension == ""
+    ws.send(frame(TEXT, squeezed(b"x" * 50), rsv=4))
+    assert ws.next() == closed(1002)
 
 
 def test_the_echo_is_off_by_default(spawn, origin):
@@ -438,8 +547,3 @@ def test_no_event_is_lost_on_reconnection_through_a_redis_restart(live, redis_se
     ws = Raw(live.port, f"/ws/events/cam_1?types=detection&since={first}")
     missed.append(add(redis_server.client(), "cam_1", 9))
     assert [ws.message()["id"] for _ in missed] == missed
-
-
-def test_the_door_passes_server_sent_events_on():
-    door = (ROOT / "deploy/haproxy/haproxy.cfg").read_text()
-    assert "backend events" in door and "timeout server 1h" in door

@@ -1,4 +1,6 @@
 #include "services/streaming/message.h"
+
+#include "lib/ws/ws.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -28,6 +30,31 @@ static void frames(void **state)
     m = gtv_message_gap(3, NULL);
     assert_non_null(strstr((char *)m->ws->data + 2, "\"data\":{\"missed\":3}"));
     gtv_message_unref(m);
+}
+
+static void compressed_frames(void **state)
+{
+    char json[2000];
+    memset(json, 'x', sizeof json);
+    memcpy(json, "{\"x\":\"", 6);
+    memcpy(json + sizeof json - 3, "\"}", 3);
+    struct gtv_ws_deflater *d = gtv_ws_deflater_create(GTV_WS_WINDOW_BITS_MAX);
+    struct gtv_message *m = make("cam_1", "detection", json);
+    assert_ptr_equal(gtv_message_frame(m, 15), m->ws); // nobody wanted it compressed
+    gtv_message_deflate(m, d);
+    assert_non_null(m->ws_deflated);
+    assert_true(m->ws_deflated->len < 100);
+    assert_ptr_equal(gtv_message_frame(m, 0), m->ws);
+    assert_ptr_equal(gtv_message_frame(m, 15), m->ws_deflated);
+    assert_ptr_equal(gtv_message_frame(m, 11), m->ws_deflated); // 2,048 bytes reach over all of it
+    assert_ptr_equal(gtv_message_frame(m, 10), m->ws);
+    gtv_message_unref(m);
+    m = make("cam_1", "detection", "{\"v\":1}");
+    gtv_message_deflate(m, d); // would not be smaller
+    assert_null(m->ws_deflated);
+    assert_ptr_equal(gtv_message_frame(m, 15), m->ws);
+    gtv_message_unref(m);
+    gtv_ws_deflater_destroy(d);
 }
 
 static void ids(void **state)
@@ -130,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames),
+        cmocka_unit_test(compressed_frames),
         cmocka_unit_test(ids),
         cmocka_unit_test(types),
         cmocka_unit_test(states_give_way),
