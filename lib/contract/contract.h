@@ -11,7 +11,7 @@
 #define GTV_EVENTS_MAXLEN 20000
 #define GTV_KEY_CAMERAS   "gtv:cameras" // hash: camera id -> camera JSON (struct gtv_camera), the desired state
 #define GTV_KEY_CAMERAS_NEWS                                                                                 \
-    "gtv:cameras:news" // stream: field id; an entry for each change of the hash (bounded 1000)
+    "gtv:cameras:news" // stream: fields id and by (who wrote it); an entry for each change of the hash (bounded 1000)
 #define GTV_KEY_GAPS                                                                                         \
     "gtv:gaps" // hash: camera id -> its outages (services/streaming/ledger.h), kept over restarts
 #define GTV_KEY_NODES_DRAINED "gtv:nodes:drained" // set: ids of the media nodes that shall take no cameras

@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 struct item {
     struct gtv_camera camera;
     int64_t changed_ms;
+    int accepted; // by this node, its number + 1; 0: not that we knew
     bool dirty;   // Redis has not got it yet
     bool removed; // a tomb: Redis has not heard of the removal yet
 };
@@ -19,6 +21,7 @@ struct gtv_cameras {
     pthread_mutex_t lock; // guards the map and the items
     struct gtv_map *map;  // id as text -> item
     bool loaded;
+    char self[17];
 };
 
 static const struct gtv_log log_cameras = {"streaming", NULL, NULL};
@@ -35,7 +38,16 @@ struct gtv_cameras *gtv_cameras_create(void)
     struct gtv_cameras *c = GTV_NEW(struct gtv_cameras);
     pthread_mutex_init(&c->lock, NULL);
     c->map = gtv_map_create();
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        abort(); // the kernel has always 8 bytes
+    snprintf(c->self, sizeof c->self, "%016llx", (unsigned long long)random);
     return c;
+}
+
+const char *gtv_cameras_self(const struct gtv_cameras *c)
+{
+    return c->self;
 }
 
 void gtv_cameras_destroy(struct gtv_cameras *c)
@@ -117,6 +129,24 @@ int64_t gtv_cameras_changed_ms(struct gtv_cameras *c, int64_t id)
     return when;
 }
 
+void gtv_cameras_accepted(struct gtv_cameras *c, int64_t id, int node)
+{
+    pthread_mutex_lock(&c->lock);
+    struct item *it = find(c, id);
+    if (it)
+        it->accepted = node + 1;
+    pthread_mutex_unlock(&c->lock);
+}
+
+int gtv_cameras_accepted_by(struct gtv_cameras *c, int64_t id)
+{
+    pthread_mutex_lock(&c->lock);
+    struct item *it = find(c, id);
+    int node = it ? it->accepted - 1 : -1;
+    pthread_mutex_unlock(&c->lock);
+    return node;
+}
+
 bool gtv_cameras_loaded(const struct gtv_cameras *c)
 {
     return c->loaded;
@@ -140,6 +170,8 @@ struct written {
     struct gtv_cameras *cameras;
     int64_t id, changed_ms;
     bool removed;
+    gtv_cameras_stored_fn stored; // or NULL
+    void *arg;
 };
 
 static void written_cb(void *arg, redisReply *reply)
@@ -161,17 +193,21 @@ static void written_cb(void *arg, redisReply *reply)
         }
     }
     pthread_mutex_unlock(&w->cameras->lock);
+    if (w->stored)
+        w->stored(w->arg);
     free(w);
 }
 
-static void write_item(struct gtv_cameras *c, struct gtv_redis *redis, const struct item *it)
+// False: it was not sent, and stored is not called.
+static bool write_item(struct gtv_cameras *c, struct gtv_redis *redis, const struct item *it,
+                       gtv_cameras_stored_fn stored, void *arg)
 {
     if (!redis || !gtv_redis_up(redis))
-        return;
+        return false;
     char key[KEY_CAP];
     struct gtv_str id = key_of(it->camera.id, key);
     struct written *w = GTV_NEW(struct written);
-    *w = (struct written){c, it->camera.id, it->changed_ms, it->removed};
+    *w = (struct written){c, it->camera.id, it->changed_ms, it->removed, stored, arg};
     bool sent;
     if (it->removed) {
         sent = gtv_redis_command(redis, written_cb, w, "HDEL %s %b", GTV_KEY_CAMERAS, id.p, id.n);
@@ -183,14 +219,15 @@ static void write_item(struct gtv_cameras *c, struct gtv_redis *redis, const str
     }
     if (!sent) {
         free(w);
-        return;
+        return false;
     }
-    (void)gtv_redis_command(redis, NULL, NULL, "XADD %s MAXLEN ~ 1000 * id %b", GTV_KEY_CAMERAS_NEWS, id.p,
-                            id.n);
+    (void)gtv_redis_command(redis, NULL, NULL, "XADD %s MAXLEN ~ 1000 * id %b by %s", GTV_KEY_CAMERAS_NEWS,
+                            id.p, id.n, c->self);
+    return true;
 }
 
-static void change(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id,
-                   const struct gtv_camera *camera)
+static bool change(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id,
+                   const struct gtv_camera *camera, gtv_cameras_stored_fn stored, void *arg)
 {
     pthread_mutex_lock(&c->lock);
     struct item *it = get_or_add(c, id);
@@ -198,16 +235,18 @@ static void change(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id,
         it->camera = *camera;
     it->camera.id = id;
     it->removed = !camera;
+    it->accepted = 0;
     it->changed_ms = gtv_mono_ms();
     it->dirty = true;
     struct item copy = *it;
     pthread_mutex_unlock(&c->lock);
-    write_item(c, redis, &copy);
+    return write_item(c, redis, &copy, stored, arg);
 }
 
-void gtv_cameras_put(struct gtv_cameras *c, struct gtv_redis *redis, const struct gtv_camera *camera)
+bool gtv_cameras_put(struct gtv_cameras *c, struct gtv_redis *redis, const struct gtv_camera *camera,
+                     gtv_cameras_stored_fn stored, void *arg)
 {
-    change(c, redis, camera->id, camera);
+    return change(c, redis, camera->id, camera, stored, arg);
 }
 
 bool gtv_cameras_remove(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id)
@@ -216,7 +255,7 @@ bool gtv_cameras_remove(struct gtv_cameras *c, struct gtv_redis *redis, int64_t 
     bool found = gtv_cameras_get(c, id, &known);
     // Before Redis was read it may hold a camera that we do not know yet: it must not come back.
     if (found || !c->loaded)
-        change(c, redis, id, NULL);
+        (void)change(c, redis, id, NULL, NULL, NULL);
     return found;
 }
 
@@ -247,8 +286,10 @@ static void take_stored(struct gtv_cameras *c, struct gtv_str id_text, struct gt
         return;
     pthread_mutex_lock(&c->lock);
     struct item *it = get_or_add(c, id);
-    if (!it->dirty)
+    if (!it->dirty) {
         it->camera = camera;
+        it->accepted = 0; // another replica may have changed it
+    }
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -287,7 +328,7 @@ static void flush_dirty(struct gtv_cameras *c, struct gtv_redis *redis)
             dirty[n++] = *(struct item *)value;
     pthread_mutex_unlock(&c->lock);
     for (size_t i = 0; i < n; i++)
-        write_item(c, redis, &dirty[i]);
+        (void)write_item(c, redis, &dirty[i], NULL, NULL);
     free(dirty);
 }
 

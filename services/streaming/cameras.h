@@ -24,15 +24,24 @@ struct gtv_camera *gtv_cameras_all(struct gtv_cameras *c, size_t *n);
 // Whether one more camera, or this known one, may be put.
 bool gtv_cameras_has_room(struct gtv_cameras *c, int64_t id);
 
-// redis may be NULL or away.
-void gtv_cameras_put(struct gtv_cameras *c, struct gtv_redis *redis, const struct gtv_camera *camera);
+// stored is called on the control loop when Redis has it (or refused, or was lost: then it is written when
+// Redis is back); never before the return. False: Redis is away, and nothing is called.
+typedef void (*gtv_cameras_stored_fn)(void *arg);
+bool gtv_cameras_put(struct gtv_cameras *c, struct gtv_redis *redis, const struct gtv_camera *camera,
+                     gtv_cameras_stored_fn stored, void *arg);
 bool gtv_cameras_remove(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id); // false: unknown
 // Monotonic milliseconds of the last put of this camera in this process; 0 when it was only read.
 int64_t gtv_cameras_changed_ms(struct gtv_cameras *c, int64_t id);
 
+// The node that accepted the camera as it is now desired, as far as this process knows; -1: it does not.
+void gtv_cameras_accepted(struct gtv_cameras *c, int64_t id, int node);
+int gtv_cameras_accepted_by(struct gtv_cameras *c, int64_t id);
+
 // Redis came (back): writes what it missed, then reads what it has.
 void gtv_cameras_sync(struct gtv_cameras *c, struct gtv_redis *redis);
-// News from the stream gtv:cameras:news: reads that camera again.
+// What our own entries in the stream gtv:cameras:news are signed with: we know them already.
+const char *gtv_cameras_self(const struct gtv_cameras *c);
+// News from that stream: reads that camera again.
 void gtv_cameras_refresh(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id);
 bool gtv_cameras_loaded(const struct gtv_cameras *c); // Redis was read at least once
 

@@ -99,6 +99,7 @@ static void on_lease(void *arg)
 {
     struct gtv_control *c = arg;
     int64_t now = gtv_wall_ms();
+    gtv_ledger_sync(c->app->ledger, c->redis, true);
     if (gtv_mono_ms() - c->app->started_ms < UNTOLD_MS)
         return; // we have only just learnt the states
     size_t n;
@@ -118,6 +119,8 @@ static void on_news(void *arg, const char *id, const redisReply *fields)
 {
     struct gtv_control *c = arg;
     int64_t camera;
+    if (gtv_str_eq(field(fields, "by"), gtv_str_of(gtv_cameras_self(c->app->cameras))))
+        return;
     if (gtv_parse_int(field(fields, "id"), 1, INT64_MAX, &camera))
         gtv_cameras_refresh(c->app->cameras, c->redis, camera);
 }
@@ -131,7 +134,7 @@ static void on_redis(void *arg, bool up)
     if (up) {
         gtv_cameras_sync(c->app->cameras, c->redis);
         gtv_replicas_redis_up(c->replicas);
-        gtv_ledger_sync(c->app->ledger, c->redis);
+        gtv_ledger_sync(c->app->ledger, c->redis, gtv_lease_held(c->lease));
         gtv_drain_sync(c);
         gtv_watcher_soon(c->watcher);
     }
@@ -168,6 +171,12 @@ static void set_gauges(struct gtv_control *c)
     gtv_gauge_set(c->m_subscribers, (int64_t)atomic_load(&app->subscribers));
 }
 
+static bool is_desired(void *app, int64_t camera)
+{
+    struct gtv_camera known;
+    return gtv_cameras_get(((struct gtv_app *)app)->cameras, camera, &known);
+}
+
 static void every_second(void *arg)
 {
     struct gtv_control *c = arg;
@@ -178,13 +187,15 @@ static void every_second(void *arg)
     if (c->seconds % REPLICAS_EVERY_S == 0)
         gtv_replicas_tick(c->replicas);
     set_gauges(c);
-    gtv_ledger_flush(app->ledger, c->redis);
+    gtv_ledger_flush(app->ledger, c->redis, gtv_lease_held(c->lease));
     if (c->seconds % GTV_SEQUENCE_EVERY_S == 0)
         gtv_sequence_tick(c);
     if (c->seconds % DRAIN_EVERY_S == 0)
         gtv_drain_sync(c);
     if (c->seconds % SWEEP_EVERY_S == 0)
         gtv_cache_sweep(app->cache, gtv_mono_ms());
+    if (c->seconds % SWEEP_EVERY_S == 0 && gtv_cameras_loaded(app->cameras))
+        gtv_ledger_prune(app->ledger, is_desired, app);
     if (c->seconds % DASHBOARD_EVERY_S == 0 && atomic_load(&app->subscribers)) {
         struct gtv_bytes *message = gtv_stats_dashboard(app);
         if (message)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY_MS = 24 * 3600 * 1000, KEY_CAP = 24, VERSION = 1 };
+enum { DAY_MS = 24 * 3600 * 1000, KEY_CAP = 24, VERSION = 1, FOLLOW_S = 5, BOOKS_MAX = 2 * 4096 };
 
 struct book {
     int64_t since_ms;            // first seen
@@ -21,7 +21,9 @@ struct book {
 struct gtv_ledger {
     pthread_mutex_t lock; // guards the books
     struct gtv_map *books;
-    bool loaded, loading;
+    bool loaded, loading; // control loop only, as are the next two
+    bool leading;
+    unsigned followed_s;
 };
 
 static struct gtv_str key_of(int64_t id, char out[KEY_CAP])
@@ -33,6 +35,7 @@ static struct gtv_str key_of(int64_t id, char out[KEY_CAP])
 struct gtv_ledger *gtv_ledger_create(void)
 {
     struct gtv_ledger *l = GTV_NEW(struct gtv_ledger);
+    l->leading = true;
     pthread_mutex_init(&l->lock, NULL);
     l->books = gtv_map_create();
     return l;
@@ -292,8 +295,12 @@ bool gtv_ledger_read(struct gtv_ledger *l, int64_t camera, struct gtv_str json)
     if (ok && !b) {
         (void)gtv_map_put(l->books, key_of(camera, key), stored);
         stored = NULL;
-    } else if (b && !b->removed) {
+    } else if (b && !b->removed && l->leading && !l->loaded) {
         put_in_front(b, stored);
+    } else if (b && !b->removed && !(l->leading && (b->dirty || b->wiring))) {
+        stored->seen = b->seen;
+        stored->wiring = b->wiring;
+        *b = *stored;
     }
     pthread_mutex_unlock(&l->lock);
     free(stored);
@@ -344,11 +351,16 @@ static void write_book(struct gtv_ledger *l, struct gtv_redis *redis, int64_t ca
         written_cb(w, NULL);
 }
 
-void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis)
+void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis, bool leading)
 {
+    l->leading = leading;
     // Before an earlier run's ledger was read, writing would replace it.
-    if (!l->loaded || !gtv_redis_up(redis))
+    if (!l->loaded || l->loading || !gtv_redis_up(redis))
         return;
+    if (!leading && ++l->followed_s >= FOLLOW_S) {
+        gtv_ledger_sync(l, redis, leading);
+        return;
+    }
     size_t n = 0, at = 0;
     struct gtv_str key;
     void *value;
@@ -359,7 +371,9 @@ void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis)
     } *dirty = gtv_alloc((gtv_map_count(l->books) + 1) * sizeof *dirty);
     while (gtv_map_next(l->books, &at, &key, &value)) {
         struct book *b = value;
-        if (!b->dirty || b->wiring || !gtv_parse_int(key, 1, INT64_MAX, &dirty[n].camera))
+        // A camera may be removed at any replica.
+        if (!b->dirty || b->wiring || !(leading || b->removed) ||
+            !gtv_parse_int(key, 1, INT64_MAX, &dirty[n].camera))
             continue;
         b->dirty = false;
         b->wiring = true;
@@ -371,37 +385,72 @@ void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis)
     free(dirty);
 }
 
+// What Redis does not have: a leader tells it, be it that Redis lost its memory; a follower forgets it.
+static void take_unstored(struct gtv_ledger *l, const struct gtv_map *stored)
+{
+    size_t at = 0;
+    struct gtv_str key;
+    void *value;
+    pthread_mutex_lock(&l->lock);
+    while (gtv_map_next(l->books, &at, &key, &value)) {
+        struct book *b = value;
+        if (gtv_map_get(stored, key) || b->removed || b->wiring)
+            continue;
+        if (l->leading) {
+            b->dirty = true;
+        } else if (gtv_map_count(stored)) {
+            gtv_map_remove(l->books, key);
+            free(b);
+        }
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void all_cb(void *arg, redisReply *reply)
 {
     struct gtv_ledger *l = arg;
     l->loading = false;
     if (!reply || reply->type != REDIS_REPLY_ARRAY)
         return;
+    struct gtv_map *stored = gtv_map_create();
     for (size_t i = 0; i + 1 < reply->elements; i += 2) {
         const redisReply *k = reply->element[i], *v = reply->element[i + 1];
         int64_t camera;
-        if (k->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING &&
-            gtv_parse_int((struct gtv_str){k->str, k->len}, 1, INT64_MAX, &camera) &&
-            gtv_map_count(l->books) < 2 * (size_t)4096 &&
-            !gtv_ledger_read(l, camera, (struct gtv_str){v->str, v->len})) {
+        if (k->type != REDIS_REPLY_STRING || v->type != REDIS_REPLY_STRING ||
+            !gtv_parse_int((struct gtv_str){k->str, k->len}, 1, INT64_MAX, &camera) ||
+            gtv_map_count(stored) >= BOOKS_MAX)
+            continue;
+        (void)gtv_map_put(stored, (struct gtv_str){k->str, k->len}, l);
+        if (!gtv_ledger_read(l, camera, (struct gtv_str){v->str, v->len})) {
             const struct gtv_log log = {"streaming", NULL, NULL};
             gtv_log_warn(&log, "a stored list of outages cannot be read", "camera=cam_%lld",
                          (long long)camera);
         }
     }
+    take_unstored(l, stored);
+    gtv_map_destroy(stored, NULL);
     l->loaded = true;
 }
 
-void gtv_ledger_sync(struct gtv_ledger *l, struct gtv_redis *redis)
+void gtv_ledger_sync(struct gtv_ledger *l, struct gtv_redis *redis, bool leading)
 {
-    if (!l->loaded && !l->loading)
+    l->leading = leading;
+    l->followed_s = 0;
+    if (!l->loading)
         l->loading = gtv_redis_command(redis, all_cb, l, "HGETALL %s", GTV_KEY_GAPS);
-    pthread_mutex_lock(&l->lock);
+}
+
+void gtv_ledger_prune(struct gtv_ledger *l, bool (*wanted)(void *arg, int64_t camera), void *arg)
+{
     size_t at = 0;
     struct gtv_str key;
     void *value;
-    // A Redis that lost its memory is told everything again; the others' writes do not differ.
-    while (l->loaded && gtv_map_next(l->books, &at, &key, &value))
-        ((struct book *)value)->dirty = true;
+    pthread_mutex_lock(&l->lock);
+    while (gtv_map_next(l->books, &at, &key, &value)) {
+        struct book *b = value;
+        int64_t camera;
+        if (!b->removed && gtv_parse_int(key, 1, INT64_MAX, &camera) && !wanted(arg, camera))
+            b->removed = b->dirty = true;
+    }
     pthread_mutex_unlock(&l->lock);
 }

@@ -3,6 +3,10 @@
 // gtv:gaps), so that a restart forgets nothing; what happens while this service is down is nobody's outage,
 // except that one which was open before and still is goes on.
 //
+// Of several replicas one leads (the holder of the lease): it alone judges and writes. The others have what
+// it wrote, FOLLOW seconds late at most, and begin from that when one of them is to lead. Without Redis each
+// leads for itself.
+//
 // Bounds: GTV_GAPS_MAX outages a camera, the oldest are dropped; as many cameras as there may be.
 // gtv_ledger_gaps and gtv_ledger_uptime on any thread, the rest on the control loop.
 #ifndef GTV_STREAMING_LEDGER_H
@@ -45,14 +49,18 @@ struct gtv_gap *gtv_ledger_gaps(struct gtv_ledger *l, int64_t camera, size_t *n)
 // that is less. -1 when nothing is known of it.
 double gtv_ledger_uptime(struct gtv_ledger *l, int64_t camera, int64_t now_ms);
 
-// JSON of one camera's ledger as stored, and back into the ledger, in front of what it has. False: it cannot
-// be read, and nothing changed.
+// JSON of one camera's ledger as stored, and back into the ledger: in front of what a leader saw before the
+// first reading, beside what it has not written yet, and in place of anything else. False: it cannot be read,
+// and nothing changed.
 struct gtv_bytes *gtv_ledger_write(struct gtv_ledger *l, int64_t camera) GTV_WARN_UNUSED;
 bool gtv_ledger_read(struct gtv_ledger *l, int64_t camera, struct gtv_str json) GTV_WARN_UNUSED;
 
-// Redis came (back): reads once what an earlier run left, then writes what it missed.
-void gtv_ledger_sync(struct gtv_ledger *l, struct gtv_redis *redis);
-// Writes what changed. Call it every second.
-void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis);
+// Redis came (back), or this replica was chosen to lead: reads what is stored. A leader writes what Redis
+// does not have.
+void gtv_ledger_sync(struct gtv_ledger *l, struct gtv_redis *redis, bool leading);
+// A leader writes what changed, a follower reads it from time to time. Call it every second.
+void gtv_ledger_flush(struct gtv_ledger *l, struct gtv_redis *redis, bool leading);
+// Forgets the cameras that another replica removed. wanted is called with the ledger's lock held.
+void gtv_ledger_prune(struct gtv_ledger *l, bool (*wanted)(void *arg, int64_t camera), void *arg);
 
 #endif

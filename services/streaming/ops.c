@@ -1,5 +1,5 @@
-// An operation's way: queued behind others of its camera -> RESOLVE -> APPLY (the media node) -> the desired
-// state -> done.
+// An operation's way: queued behind others of its camera -> RESOLVE -> APPLY (the media node) -> KEEP (the
+// desired state, until Redis has it) -> done.
 
 #include "services/streaming/ops.h"
 
@@ -15,6 +15,7 @@
 enum {
     OPS_MAX = 1024, // under way at once; beyond it 503
     RESOLVE_LIMIT_MS = 5000,
+    STORE_LIMIT_MS = 1000, // a Redis that hangs is as one that is away: it is told when it is back
 };
 
 struct gtv_op {
@@ -26,7 +27,9 @@ struct gtv_op {
     struct gtv_op *prev, *next;
     bool listed, running;
     struct resolving *resolving;
+    struct storing *storing;
     struct gtv_timer *limit;
+    int node;        // that is to have it
     size_t removals; // nodes that have not answered yet
     struct gtv_op_outcome outcome;
 };
@@ -34,6 +37,11 @@ struct gtv_op {
 // Outlives its operation when the resolver is late.
 struct resolving {
     uv_getaddrinfo_t req;
+    struct gtv_op *op;
+};
+
+// Outlives its operation when Redis is late.
+struct storing {
     struct gtv_op *op;
 };
 
@@ -68,9 +76,12 @@ static void op_release(struct gtv_op *op)
 {
     if (op->resolving)
         op->resolving->op = NULL;
+    if (op->storing)
+        op->storing->op = NULL;
     gtv_timer_destroy(op->limit);
     op->limit = NULL;
     op->resolving = NULL;
+    op->storing = NULL;
 }
 
 static void op_log(const struct gtv_op *op)
@@ -118,7 +129,31 @@ static bool same(const struct gtv_camera *a, const struct gtv_camera *b)
     return same_config(a, b) && strcmp(a->name, b->name) == 0 && a->ai_enabled == b->ai_enabled;
 }
 
-static void keep(struct gtv_op *op)
+static void op_kept(void *arg)
+{
+    struct storing *s = arg;
+    struct gtv_op *op = s->op;
+    free(s);
+    if (!op)
+        return;
+    op->storing = NULL;
+    op_over(op);
+}
+
+static void store_late(void *arg)
+{
+    op_over(arg);
+}
+
+static void limit_to(struct gtv_op *op, void (*late)(void *), uint64_t ms)
+{
+    gtv_timer_destroy(op->limit);
+    op->limit = gtv_timer_create(op->control->loop, late, op);
+    gtv_timer_start(op->limit, ms, 0);
+}
+
+// False: there is nothing to wait for.
+static bool keep(struct gtv_op *op)
 {
     struct gtv_control *c = op->control;
     struct gtv_camera known;
@@ -129,8 +164,17 @@ static void keep(struct gtv_op *op)
     // What was known of another source says nothing of this one.
     if (!had || strcmp(known.url, op->camera.url) != 0)
         gtv_states_remove(c->app->states, gtv_str_of(gtv_camera_path(op->camera.id, path)));
-    if (!had || !same(&known, &op->camera))
-        gtv_cameras_put(c->app->cameras, c->redis, &op->camera);
+    if (had && same(&known, &op->camera))
+        return false;
+    struct storing *s = GTV_NEW(struct storing);
+    s->op = op;
+    if (!gtv_cameras_put(c->app->cameras, c->redis, &op->camera, op_kept, s)) {
+        free(s);
+        return false;
+    }
+    op->storing = s;
+    limit_to(op, store_late, STORE_LIMIT_MS);
+    return true;
 }
 
 static void applied(void *arg, const struct gtv_error *err)
@@ -139,15 +183,30 @@ static void applied(void *arg, const struct gtv_error *err)
     struct gtv_control *c = op->control;
     if (err) {
         op->outcome.err = *err;
-    } else {
-        keep(op);
-        gtv_stats_stale(c->app);
-        if (op->kind == GTV_OP_STORE)
-            gtv_watcher_check(c->watcher);
-        else
-            gtv_watcher_soon(c->watcher);
+        op_over(op);
+        return;
     }
-    op_over(op);
+    bool waits = keep(op);
+    if (op->kind == GTV_OP_PROVISION)
+        gtv_cameras_accepted(c->app->cameras, op->camera.id, op->node);
+    gtv_stats_stale(c->app);
+    if (op->kind == GTV_OP_STORE)
+        gtv_watcher_check(c->watcher);
+    else
+        gtv_watcher_soon(c->watcher);
+    if (!waits)
+        op_over(op);
+}
+
+// Whether the node has the camera as it is desired already, as it looked last.
+static bool node_has(struct gtv_control *c, int64_t camera, struct gtv_str path, int node)
+{
+    struct gtv_path_state state;
+    if (!gtv_nodes_state(c->app->nodes, (size_t)node).up ||
+        gtv_cameras_accepted_by(c->app->cameras, camera) != node)
+        return false;
+    // Accepted and not looked at since: it is there.
+    return !gtv_states_get(c->app->states, path, &state) || (state.present && (int)state.node == node);
 }
 
 static void apply(struct gtv_op *op)
@@ -159,13 +218,19 @@ static void apply(struct gtv_op *op)
         applied(op, NULL);
         return;
     }
-    int node = gtv_nodes_place(c->app->nodes, gtv_str_of(gtv_camera_path(op->camera.id, path)));
+    struct gtv_str name = gtv_str_of(gtv_camera_path(op->camera.id, path));
+    int node = op->node = gtv_nodes_place(c->app->nodes, name);
     if (node < 0) {
         op_failed(op, GTV_E_UNAVAILABLE, NULL, "no media node takes cameras: all are drained or away");
         return;
     }
     bool unchanged =
         gtv_cameras_get(c->app->cameras, op->camera.id, &known) && same_config(&known, &op->camera);
+    if (unchanged && node_has(c, op->camera.id, name, node)) {
+        gtv_watcher_check(c->watcher); // should somebody have changed it there, it is put right now
+        applied(op, NULL);
+        return;
+    }
     // Patching a path reloads it in the node: what has not changed is only made sure of.
     gtv_media_apply(c->media[node], &op->camera, !unchanged, applied, op);
 }
@@ -243,8 +308,7 @@ static void resolve(struct gtv_op *op)
         return;
     }
     op->resolving = r;
-    op->limit = gtv_timer_create(op->control->loop, resolve_late, op);
-    gtv_timer_start(op->limit, RESOLVE_LIMIT_MS, 0);
+    limit_to(op, resolve_late, RESOLVE_LIMIT_MS);
 }
 
 // ---- removing ----

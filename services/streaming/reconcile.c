@@ -12,6 +12,7 @@
 enum {
     AT_ONCE = 16,           // calls to one node
     RETRY_MS = 5000,        // after a round in which a call failed
+    OTHERS_TRY_MS = 10000,  // that the replica which acts has for one try at each camera
     CHECK_EVERY_MS = 10000, // reading all configurations costs a node more than a look
     ORPHANS_MAX = 4096,     // what nobody desires and waits for its grace time; more wait for the next look
     NO_ONE = 0,
@@ -34,7 +35,8 @@ struct node_work {
     // The round under way
     struct task *tasks;
     size_t count, next, running, failed, added, moved;
-    int64_t ended_ms; // of the last round that had a failure; 0
+    int64_t ended_ms;  // of the last round that had a failure; 0
+    int64_t behind_ms; // while another replica acts: since when something is missing; 0
     // Configurations
     bool checking;
     int64_t checked_ms, check_began_ms;
@@ -281,6 +283,8 @@ static void compared(void *arg, const struct gtv_path_config *items, size_t n, c
     struct node_work *w = arg;
     struct gtv_app *app = w->reconciler->control->app;
     w->checking = false;
+    if (!gtv_lease_held(w->reconciler->control->lease))
+        return; // it passed on while the node was asked
     if (err || w->tasks) {
         if (err)
             gtv_log_warn(&app->log, "cannot read a media node's configurations", "node=%s cause=\"%s\"",
@@ -339,6 +343,17 @@ static void consider_switch(struct gtv_reconciler *r)
     gtv_watcher_soon(r->control->watcher);
 }
 
+// The replica that acts is not asked how far it is: it had the time for a try.
+static bool others_tried(struct node_work *w, size_t missing)
+{
+    int64_t now_ms = gtv_mono_ms();
+    if (missing == 0)
+        w->behind_ms = 0;
+    else if (w->behind_ms == 0)
+        w->behind_ms = now_ms;
+    return missing && now_ms - w->behind_ms >= OTHERS_TRY_MS;
+}
+
 void gtv_reconciler_saw(struct gtv_reconciler *r, size_t node, const struct gtv_path_state *items, size_t n,
                         int64_t began_ms)
 {
@@ -356,11 +371,12 @@ void gtv_reconciler_saw(struct gtv_reconciler *r, size_t node, const struct gtv_
     size_t count = plan_adds(w, tasks, all, cameras, began_ms);
     free(all);
     // One try at each is enough: a camera that a node refuses must not keep the others' viewers.
-    bool tried = w->ended_ms != 0;
+    bool acts = gtv_lease_held(r->control->lease);
+    bool tried = acts ? w->ended_ms != 0 : others_tried(w, count);
     if (count == 0 || tried)
         w->settled_for = gtv_nodes_wanted(app->nodes);
     consider_switch(r);
-    if (tried && gtv_mono_ms() - w->ended_ms < RETRY_MS) {
+    if (!acts || (tried && gtv_mono_ms() - w->ended_ms < RETRY_MS)) {
         free(tasks);
         return;
     }

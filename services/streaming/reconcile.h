@@ -5,7 +5,8 @@
 // another
 //   node than its own once its own has it; paths of other names are left alone;
 // - once every camera is where the nodes that take part now should have it, viewers are sent there.
-// What was done is logged and told as events of type "provision". Control loop.
+// Of several replicas the holder of the lease acts, so that each thing is done, and told, once; the others
+// only look. What was done is logged and told as events of type "provision". Control loop.
 #ifndef GTV_STREAMING_RECONCILE_H
 #define GTV_STREAMING_RECONCILE_H
 

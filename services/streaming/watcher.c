@@ -58,6 +58,8 @@ static void keep_ledger(struct gtv_watcher *w, const struct gtv_path_state *s)
     struct gtv_app *app = w->control->app;
     struct gtv_camera camera;
     int64_t id, now_ms = gtv_wall_ms();
+    if (!gtv_lease_held(w->control->lease))
+        return; // another replica judges
     if (!gtv_camera_path_parse(gtv_str_of(s->name), &id) || !gtv_cameras_get(app->cameras, id, &camera))
         return;
     bool failed = strcmp(s->state, "disconnected") == 0;

@@ -67,6 +67,7 @@ def test_the_same_again_changes_nothing(spawn, mediamtx_double, generation):  # 
     assert s.put(7, **body).json()["result"] == "created"
     assert s.put(7, **body).json()["result"] == "unchanged"
     assert s.post("/cameras/provision", {"camera_id": 7, **body}).json()["result"] == "unchanged"
+    assert node.count("/v3/config/paths/add/cam_7") == 1  # the node is not asked to do what it has done
     assert s.put(7, **{**body, "name": "Rua B"}).json()["result"] == "changed"  # ours alone: the node is not told
     assert node.count("/v3/config/paths/patch/*") == 0
     assert s.put(7, **{**body, "on_demand": False}).json()["result"] == "changed"
@@ -299,6 +300,46 @@ def test_the_ledger_of_outages(spawn, mediamtx_double, redis_server):  # noqa: F
     assert s.get("/cameras/2/last_frame").json() == {"camera_id": 2, "at": None, "age_ms": None}
     requests.delete(s.url + "/cameras/1", timeout=10)
     wait_until(lambda: not client.hexists("gtv:gaps", "1"), 5, what="a removed camera's outages are forgotten")
+
+
+# ---- several replicas ----
+
+def test_two_replicas_do_and_tell_each_thing_once(spawn, mediamtx_double, redis_server):  # noqa: F811
+    node = mediamtx_double(bitrate=400_000)
+    one, two = (Streaming(spawn, [node], redis_server.url()) for _ in range(2))
+    client = redis_server.client()
+    assert one.post("/cameras/provision/bulk", cameras([1], on_demand=False) + cameras([2, 3])).json()["success"]
+    wait_until(lambda: all(s.get("/cameras/1/status").json().get("ready") for s in (one, two)), 15, what="both see the camera")
+
+    def told(kind, action):
+        events = [json.loads(e[1]["json"]) for e in client.xrange("gtv:events") if e[1]["type"] == kind]
+        return [e for e in events if e["data"].get("action") == action or e["data"].get("state") == action]
+
+    # One outage, the same at both, and in Redis.
+    node.set_state("cam_1", "offline")
+    wait_until(lambda: all(s.gaps(1)["count"] == 1 for s in (one, two)), 20, what="the outage is at both replicas")
+    assert one.gaps(1)["gaps"][0]["from"] == two.gaps(1)["gaps"][0]["from"]
+    node.set_state("cam_1", "ready")
+    wait_until(lambda: all(s.gaps(1)["count"] == 1 and s.gaps(1)["gaps"][0]["to"] for s in (one, two)), 20, what="it is over at both")
+    assert one.gaps(1)["gaps"] == two.gaps(1)["gaps"]
+    # A node that forgot is filled once.
+    node.reset_counts()
+    node.restart()
+    wait_until(lambda: len(ours(node)) == 3, 15, what="all cameras are back")
+    wait_until(lambda: told("provision", "restored"), 10, what="it is told")
+    time.sleep(2)
+    assert len(told("provision", "restored")) == 1
+    assert node.count("/v3/config/paths/add/*") == 3
+    # The one that acted dies: the other goes on from what it wrote.
+    wait_until(lambda: one.gaps(1)["gaps"][0]["to"] and one.gaps(1)["gaps"] == two.gaps(1)["gaps"], 20, what="all is over at both")
+    before = one.gaps(1)["count"]
+    one.process.stop()
+    node.set_state("cam_1", "offline")
+    wait_until(lambda: two.gaps(1)["count"] == before + 1, 20, what="the other one writes down the next outage")
+    wait_until(lambda: len(json.loads(client.hget("gtv:gaps", "1"))["gaps"]) == before + 1, 10, what="kept in redis")
+    # Removed at a follower or at the leader, it is forgotten everywhere.
+    requests.delete(two.url + "/cameras/1", timeout=10)
+    wait_until(lambda: not client.hexists("gtv:gaps", "1"), 10, what="a removed camera's outages are forgotten")
 
 
 # ---- the real node ----
