@@ -2,6 +2,7 @@
 // a camera sends. The first byte chooses.
 #include "services/media/duration.h"
 #include "services/media/feed.h"
+#include "services/media/mux.h"
 #include "services/media/pathconf.h"
 
 #include <stdlib.h>
@@ -42,38 +43,40 @@ static void parse_words(struct gtv_str text)
         abort();
 }
 
-static void on_tracks(void *arg, const struct gtv_tracks *tracks)
+static void on_format(void *arg, struct gtv_format *format)
 {
-    if (tracks->video.width <= 0 || tracks->video.codecs[0] == '\0')
+    if (format->video.width <= 0 || format->video.codecs[0] == '\0')
         abort();
+    gtv_mux_set_format(arg, format);
 }
 
-static void on_unit(void *arg, const struct gtv_unit *unit, size_t received)
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
-    if (unit->ts->len == 0 || unit->ts->len % GTV_TS_PACKET != 0 || unit->ts->data[0] != 0x47)
+    struct gtv_unit unit;
+    if (sample->data->len == 0 || sample->dts > sample->pts || !gtv_mux_sample(arg, sample, &unit) ||
+        unit.ts->len % GTV_TS_PACKET != 0 || unit.ts->data[0] != 0x47)
         abort();
+    gtv_bytes_unref(unit.ts);
 }
 
 // Cuts the bytes into access units at 0xff 0xfe; the byte behind it moves the time stamp, also backwards.
-static void feed(struct gtv_str data, enum AVCodecID id)
+static void feed(struct gtv_str data, enum gtv_codec codec)
 {
-    static const struct gtv_feed_callbacks callbacks = {on_tracks, on_unit};
+    static const struct gtv_feed_callbacks callbacks = {on_format, on_sample};
     static const struct gtv_log log = {"fuzz", NULL, NULL};
-    AVCodecParameters par = {.codec_type = AVMEDIA_TYPE_VIDEO, .codec_id = id};
-    struct gtv_feed *f = gtv_feed_create(&par, NULL, &callbacks, NULL, &log);
+    struct gtv_mux mux = {0};
+    struct gtv_access access;
+    struct gtv_feed_config config = {.video = codec};
+    struct gtv_feed *f = gtv_feed_create(&config, &callbacks, &mux, &log);
+    gtv_access_init(&access, codec);
     int64_t pts = 0, arrival_us = INT64_C(1795372575896105);
     while (data.n > 0) {
         size_t n = 0;
         while (n + 1 < data.n && !((uint8_t)data.p[n] == 0xff && (uint8_t)data.p[n + 1] == 0xfe))
             n++;
         n = n + 1 < data.n ? n : data.n;
-        AVPacket *packet = av_packet_alloc();
-        if (packet == NULL || av_new_packet(packet, (int)n) != 0)
-            abort();
-        memcpy(packet->data, data.p, n);
-        packet->pts = pts;
-        gtv_feed_packet(f, packet, (AVRational){1, 90000}, true, arrival_us);
-        av_packet_free(&packet);
+        gtv_access_annexb(&access, (struct gtv_str){data.p, n});
+        gtv_feed_video(f, &access, pts, arrival_us, n);
         size_t used = n + 3 < data.n ? n + 3 : data.n;
         pts += used > n ? (int64_t)(int8_t)data.p[used - 1] * 3600 : 3600;
         arrival_us += 40000;
@@ -81,6 +84,8 @@ static void feed(struct gtv_str data, enum AVCodecID id)
         data.n -= used;
     }
     gtv_feed_destroy(f);
+    gtv_access_finish(&access);
+    gtv_mux_finish(&mux);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -98,10 +103,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         parse_words(rest);
         break;
     case 2:
-        feed(rest, AV_CODEC_ID_H264);
+        feed(rest, GTV_CODEC_H264);
         break;
     default:
-        feed(rest, AV_CODEC_ID_HEVC);
+        feed(rest, GTV_CODEC_H265);
     }
     return 0;
 }

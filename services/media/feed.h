@@ -1,35 +1,46 @@
-// From a camera's packets to units: path clock, key frames, parameter sets, MPEG-TS. Knows no network; one
-// thread, the caller's.
+// From a source's access units to samples: path clock, decoding times, key frames, formats. Every kind of
+// source ends here: the RTSP reader, libavformat's sources, publishers over RTSP and RTMP. One thread, the
+// caller's.
 #ifndef GTV_MEDIA_FEED_H
 #define GTV_MEDIA_FEED_H
 
 #include "lib/log/log.h"
+#include "services/media/access.h"
 #include "services/media/pathclock.h"
-#include "services/media/unit.h"
-
-#include <libavformat/avformat.h>
+#include "services/media/sample.h"
 
 struct gtv_feed;
 
 struct gtv_feed_callbacks {
-    void (*on_tracks)(
-        void *arg,
-        const struct gtv_tracks *tracks); // before the first unit, and before the key frame that changes them
-    void (*on_unit)(void *arg, const struct gtv_unit *unit,
-                    size_t received); // the unit's reference stays the feed's
+    // Before the first sample, and before the key frame that changes it. The reference stays the feed's.
+    void (*on_format)(void *arg, struct gtv_format *format);
+    // The sample's reference stays the feed's. received: bytes from the source it took.
+    void (*on_sample)(void *arg, const struct gtv_sample *sample, size_t received);
 };
 
-// True for audio that HLS carries as it is: AAC whose configuration is known.
-bool gtv_feed_takes_audio(const AVCodecParameters *par);
+struct gtv_feed_config {
+    enum gtv_codec video;   // H264 or H265
+    struct gtv_bytes *sets; // known beforehand (SDP, extradata), as in gtv_format; NULL: they come in band
+    struct gtv_audio_info audio;
+};
 
-// video: H.264 or H.265 in Annex B. audio may be NULL.
-struct gtv_feed *gtv_feed_create(const AVCodecParameters *video, const AVCodecParameters *audio,
+#define GTV_NO_STAMP INT64_MIN
+
+// The config's references are taken; the strings of the log live on.
+struct gtv_feed *gtv_feed_create(const struct gtv_feed_config *config,
                                  const struct gtv_feed_callbacks *callbacks, void *arg,
                                  const struct gtv_log *log);
 void gtv_feed_destroy(struct gtv_feed *f); // NULL is accepted
 
-// One access unit (or audio frame). Nothing comes out before the first key frame whose parameters are known.
-void gtv_feed_packet(struct gtv_feed *f, const AVPacket *packet, AVRational time_base, bool video,
-                     int64_t arrival_us);
+// One access unit; `a` is reset. stamp: the source's presentation time in 90 kHz ticks without wrap, or
+// GTV_NO_STAMP. arrival_us: wall clock. Nothing comes out before the first key frame whose parameters are
+// known. A damaged unit is left out, and after a damaged key frame all up to the next one.
+void gtv_feed_video(struct gtv_feed *f, struct gtv_access *a, int64_t stamp, int64_t arrival_us,
+                    size_t received);
+// One audio frame: a reference is taken.
+void gtv_feed_audio(struct gtv_feed *f, struct gtv_bytes *frame, int64_t stamp, int64_t arrival_us,
+                    size_t received);
+
+uint64_t gtv_feed_damaged(const struct gtv_feed *f); // access units that could not be used
 
 #endif

@@ -194,16 +194,17 @@ static uint64_t bit_rate(size_t bytes, int64_t ticks)
     return ticks > 0 ? (uint64_t)bytes * 8 * 90000 / (uint64_t)ticks : 0;
 }
 
-struct gtv_bytes *gtv_hls_index(struct gtv_hls *h, const struct gtv_tracks *tracks)
+struct gtv_bytes *gtv_hls_index(struct gtv_hls *h, const struct gtv_format *format)
 {
     if (h->count == 0) {
         return NULL;
     }
-    struct gtv_playlist_variant v = {.video_codecs = tracks->video.codecs,
-                                     .audio_codecs = tracks->has_audio ? tracks->audio_codecs : NULL,
-                                     .width = tracks->video.width,
-                                     .height = tracks->video.height,
-                                     .fps = tracks->video.fps};
+    struct gtv_playlist_variant v = {.video_codecs = format->video.codecs,
+                                     .audio_codecs =
+                                         format->audio.codec == GTV_CODEC_AAC ? format->audio.codecs : NULL,
+                                     .width = format->video.width,
+                                     .height = format->video.height,
+                                     .fps = format->video.fps};
     size_t bytes = 0;
     int64_t ticks = 0;
     for (size_t i = listed_from(h); i < h->count; i++) {
@@ -229,7 +230,7 @@ struct gtv_bytes *gtv_hls_media(struct gtv_hls *h)
     size_t from = listed_from(h), n = 0;
     for (size_t i = from; i < h->count; i++) {
         const struct segment *s = &h->ring[i];
-        listed[n++] = (struct gtv_playlist_segment){.wall_ms = gtv_unit_wall_ms(s->start),
+        listed[n++] = (struct gtv_playlist_segment){.wall_ms = gtv_ticks_to_ms(s->start),
                                                     .duration = (double)(s->end - s->start) / 90000,
                                                     .discontinuity = s->discontinuity,
                                                     .prefix = h->prefix,

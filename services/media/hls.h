@@ -4,6 +4,7 @@
 #define GTV_MEDIA_HLS_H
 
 #include "lib/log/log.h"
+#include "services/media/sample.h"
 #include "services/media/unit.h"
 
 struct gtv_hls;
@@ -28,7 +29,7 @@ void gtv_hls_interrupt(struct gtv_hls *h);
 
 bool gtv_hls_ready(const struct gtv_hls *h); // a segment exists
 // NULL before the first segment, or without memory. A reference for the caller.
-struct gtv_bytes *gtv_hls_index(struct gtv_hls *h, const struct gtv_tracks *tracks) GTV_WARN_UNUSED;
+struct gtv_bytes *gtv_hls_index(struct gtv_hls *h, const struct gtv_format *format) GTV_WARN_UNUSED;
 struct gtv_bytes *gtv_hls_media(struct gtv_hls *h) GTV_WARN_UNUSED;
 // The pieces of a segment by its name, in order; they stay the muxer's, and valid until the next push. False:
 // no such segment (any more).

@@ -1,5 +1,6 @@
 #include "services/media/hls_http.h"
 
+#include "services/media/muxer.h"
 #include "services/media/reply.h"
 
 #include <stdio.h>
@@ -28,7 +29,7 @@ static void get_index(struct gtv_http_request *req, void *user)
 {
     struct gtv_path *p = find_path(req, user);
     if (p != NULL) {
-        gtv_path_get_index(p, req);
+        gtv_muxer_get_index(p, req);
     }
 }
 
@@ -36,7 +37,7 @@ static void get_playlist(struct gtv_http_request *req, void *user)
 {
     struct gtv_path *p = find_path(req, user);
     if (p != NULL) {
-        gtv_path_get_playlist(p, req);
+        gtv_muxer_get_playlist(p, req);
     }
 }
 
@@ -50,7 +51,7 @@ static void get_relay(struct gtv_http_request *req, void *user)
     }
     struct gtv_path *p = find_path(req, user);
     if (p != NULL) {
-        gtv_path_get_relay(p, req, keyframes);
+        gtv_muxer_get_relay(p, req, keyframes);
     }
 }
 
@@ -92,7 +93,7 @@ static void get_file(struct gtv_http_request *req, void *user)
     if (gtv_str_ends(file, GTV_STR(".ts"))) {
         struct gtv_path *p = find_path(req, user);
         if (p != NULL) {
-            gtv_path_get_segment(p, req, file);
+            gtv_muxer_get_segment(p, req, file);
         }
         return;
     }

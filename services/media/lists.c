@@ -50,49 +50,46 @@ static bool read_page(struct gtv_http_request *req, struct page *page)
 
 static const char *codec_name(enum gtv_codec codec)
 {
-    return codec == GTV_CODEC_H264 ? "H264" : codec == GTV_CODEC_H265 ? "H265" : "MPEG-4 Audio";
+    return codec == GTV_CODEC_H264   ? "H264"
+           : codec == GTV_CODEC_H265 ? "H265"
+           : codec == GTV_CODEC_OPUS ? "Opus"
+                                     : "MPEG-4 Audio";
 }
 
-static void add_tracks(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_tracks *t)
+static void add_tracks(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_format *f)
 {
     yyjson_mut_val *names = yyjson_mut_obj_add_arr(doc, o, "tracks"),
                    *tracks = yyjson_mut_obj_add_arr(doc, o, "tracks2");
-    if (t == NULL) {
+    if (f == NULL) {
         return;
     }
-    yyjson_mut_arr_add_str(doc, names, codec_name(t->video.codec));
+    yyjson_mut_arr_add_str(doc, names, codec_name(f->video.codec));
     yyjson_mut_val *track = yyjson_mut_arr_add_obj(doc, tracks);
-    yyjson_mut_obj_add_str(doc, track, "codec", codec_name(t->video.codec));
+    yyjson_mut_obj_add_str(doc, track, "codec", codec_name(f->video.codec));
     yyjson_mut_val *props = yyjson_mut_obj_add_obj(doc, track, "codecProps");
-    yyjson_mut_obj_add_int(doc, props, "width", t->video.width);
-    yyjson_mut_obj_add_int(doc, props, "height", t->video.height);
-    yyjson_mut_obj_add_strcpy(doc, props, "profile", t->video.profile);
-    yyjson_mut_obj_add_strcpy(doc, props, "level", t->video.level);
-    if (t->has_audio) {
-        yyjson_mut_arr_add_str(doc, names, codec_name(GTV_CODEC_AAC));
+    yyjson_mut_obj_add_int(doc, props, "width", f->video.width);
+    yyjson_mut_obj_add_int(doc, props, "height", f->video.height);
+    yyjson_mut_obj_add_strcpy(doc, props, "profile", f->video.profile);
+    yyjson_mut_obj_add_strcpy(doc, props, "level", f->video.level);
+    if (f->audio.codec != GTV_CODEC_NONE) {
+        yyjson_mut_arr_add_str(doc, names, codec_name(f->audio.codec));
         track = yyjson_mut_arr_add_obj(doc, tracks);
-        yyjson_mut_obj_add_str(doc, track, "codec", codec_name(GTV_CODEC_AAC));
+        yyjson_mut_obj_add_str(doc, track, "codec", codec_name(f->audio.codec));
         props = yyjson_mut_obj_add_obj(doc, track, "codecProps");
-        yyjson_mut_obj_add_int(doc, props, "sampleRate", t->audio_rate);
-        yyjson_mut_obj_add_int(doc, props, "channelCount", t->audio_channels);
+        yyjson_mut_obj_add_int(doc, props, "sampleRate", f->audio.rate);
+        yyjson_mut_obj_add_int(doc, props, "channelCount", f->audio.channels);
     }
 }
 
-static void add_readers(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_path *p,
-                        const struct gtv_path_status *s)
+static void add_readers(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_path *p)
 {
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "readers");
-    if (s->has_muxer) {
-        yyjson_mut_val *reader = yyjson_mut_arr_add_obj(doc, list);
-        yyjson_mut_obj_add_str(doc, reader, "type", "hlsMuxer");
-        yyjson_mut_obj_add_str(doc, reader, "id", "");
-    }
-    for (size_t i = 0; i < s->relay_readers; i++) {
-        char id[24];
-        snprintf(id, sizeof id, "%" PRIu64, gtv_path_relay_reader_id(p, i));
-        yyjson_mut_val *reader = yyjson_mut_arr_add_obj(doc, list);
-        yyjson_mut_obj_add_str(doc, reader, "type", "relay");
-        yyjson_mut_obj_add_strcpy(doc, reader, "id", id);
+    for (const struct gtv_reader *r = gtv_path_readers(p); r != NULL; r = r->next) {
+        if (r->type != NULL) {
+            yyjson_mut_val *reader = yyjson_mut_arr_add_obj(doc, list);
+            yyjson_mut_obj_add_str(doc, reader, "type", r->type);
+            yyjson_mut_obj_add_strcpy(doc, reader, "id", r->id);
+        }
     }
 }
 
@@ -109,22 +106,22 @@ static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
     gtv_json_add_time(doc, o, "readyTime", ready ? s.ready_wall_ms : 0);
     yyjson_mut_obj_add_bool(doc, o, "available", ready);
     gtv_json_add_time(doc, o, "availableTime", ready ? s.ready_wall_ms : 0);
-    yyjson_mut_obj_add_bool(doc, o, "online", pulled);
+    yyjson_mut_obj_add_bool(doc, o, "online", s.source_type != NULL);
     if (pulled && !ready) {
         yyjson_mut_obj_add_str(doc, o, "onlineTime",
                                "0001-01-01T00:00:00Z"); // so MediaMTX tells of a source it waits for
     } else {
         gtv_json_add_time(doc, o, "onlineTime", ready ? s.ready_wall_ms : 0);
     }
-    if (pulled) {
+    if (s.source_type != NULL) {
         yyjson_mut_val *source = yyjson_mut_obj_add_obj(doc, o, "source");
-        yyjson_mut_obj_add_str(doc, source, "type", "rtspSource");
-        yyjson_mut_obj_add_str(doc, source, "id", "");
+        yyjson_mut_obj_add_str(doc, source, "type", s.source_type);
+        yyjson_mut_obj_add_strcpy(doc, source, "id", s.source_id);
     } else {
         yyjson_mut_obj_add_null(doc, o, "source");
     }
-    add_tracks(doc, o, s.tracks);
-    add_readers(doc, o, p, &s);
+    add_tracks(doc, o, s.format);
+    add_readers(doc, o, p);
     yyjson_mut_obj_add_uint(doc, o, "inboundBytes", s.received);
     yyjson_mut_obj_add_uint(doc, o, "outboundBytes", s.sent);
     yyjson_mut_obj_add_uint(doc, o, "inboundFramesInError", s.error_frames);

@@ -290,7 +290,7 @@ static uint64_t sent(const struct gtv_path_status *s)
 
 static uint64_t readers(const struct gtv_path_status *s)
 {
-    return s->relay_readers + s->has_muxer;
+    return s->readers;
 }
 
 static uint64_t muxer_sent(const struct gtv_path_status *s)
@@ -305,7 +305,7 @@ static uint64_t ring_bytes(const struct gtv_path_status *s)
 
 static uint64_t relay_skipped(const struct gtv_path_status *s)
 {
-    return s->relay_skipped;
+    return s->skipped;
 }
 
 static uint64_t frames_in_error(const struct gtv_path_status *s)

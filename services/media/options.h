@@ -10,7 +10,7 @@ struct gtv_media_options {
     char *data;
     double segment_seconds;
     int64_t segments;
-    int64_t ring_bytes;
+    int64_t ring_bytes, idle_gop_bytes;
     double connect_seconds, stall_seconds, muxer_close_seconds;
     int64_t dials;
     bool camera_policy;

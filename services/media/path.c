@@ -1,13 +1,12 @@
 // Phases: IDLE -> CONNECTING -> CONNECTED -> FAILED -> CONNECTING ... ; back to IDLE when an on-demand path
-// is read by nobody.
+// is read by nobody, and when a publisher leaves.
 #include "services/media/path.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/media/gop.h"
-#include "services/media/hls.h"
+#include "services/media/muxer.h"
 #include "services/media/path_internal.h"
-#include "services/media/relay.h"
+#include "services/media/pull.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@ enum {
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_MAX_MS = 10000,
     STEADY_MS = 10000, // a connection that lived so long resets the back-off
-    KEEP_MS = 10000,   // segments of a lost source stay so long for players that catch up
 };
 
 static int64_t random_below(int64_t n)
@@ -36,55 +34,75 @@ struct gtv_path *gtv_path_create(struct gtv_path_env *env, const struct gtv_path
     p->conf = *conf;
     p->log = (struct gtv_log){"media", "path", p->conf.name};
     p->gop.max_bytes = (size_t)env->options->ring_bytes;
-    p->relay = gtv_relay_create(&p->log);
     p->cause_code = "";
     return p;
 }
 
 static void set_state(struct gtv_path *p, enum gtv_path_state state)
 {
-    if (p->state == GTV_PATH_CONNECTING && state != GTV_PATH_CONNECTING) {
-        p->env->dialling--;
-    }
-    if (p->state != GTV_PATH_CONNECTING && state == GTV_PATH_CONNECTING) {
-        p->env->dialling++;
-    }
+    // Publishers cost no dial.
+    int before = p->state == GTV_PATH_CONNECTING && p->publisher == NULL;
+    int after = state == GTV_PATH_CONNECTING && p->publisher == NULL;
+    p->env->dialling += after - before;
     p->state = state;
 }
 
-static void drop_muxer(struct gtv_path *p)
+static void set_format(struct gtv_path *p, struct gtv_format *format)
 {
-    if (p->hls == NULL) {
-        return;
+    if (format != NULL) {
+        gtv_format_ref(format);
     }
-    p->next_segment = gtv_hls_next_number(p->hls);
-    gtv_hls_destroy(p->hls);
-    p->hls = NULL;
-    gtv_log_info(&p->log, "HLS muxer closed", NULL);
+    gtv_format_unref(p->format);
+    p->format = format;
 }
 
-// What a lost or closed source leaves behind: segments, for a while; nothing for the relay. The state is set
-// before, for replies that end let the next requests of their connections in.
+static void clear_gop(struct gtv_path *p)
+{
+    p->env->gop_bytes -= p->gop.bytes;
+    gtv_gop_clear(&p->gop);
+}
+
+// Tells everybody that the source is gone. The state is set before: replies that end let the next requests of
+// their connections in.
 static void lose_source(struct gtv_path *p)
 {
-    p->tracks_known = false;
-    p->lost_ms = gtv_mono_ms();
-    gtv_gop_clear(&p->gop);
-    gtv_relay_end(p->relay);
-    if (p->hls != NULL) {
-        gtv_hls_interrupt(p->hls);
+    set_format(p, NULL);
+    clear_gop(p);
+    for (struct gtv_reader *r = p->readers, *next; r != NULL; r = next) {
+        next = r->next;
+        if (r->ops->on_lost != NULL) {
+            r->ops->on_lost(r->arg);
+        }
     }
 }
 
-static void close_source(struct gtv_path *p)
+static void close_source(struct gtv_path *p, const char *why)
 {
-    struct gtv_pull *pull = p->pull;
-    p->pull = NULL;
-    p->failures = 0;
+    struct gtv_source *source = p->source;
+    struct gtv_publisher *publisher = p->publisher;
+    bool had = source != NULL || publisher != NULL;
     set_state(p, GTV_PATH_IDLE);
-    if (pull != NULL) {
-        gtv_pull_stop(pull);
+    p->source = NULL;
+    p->publisher = NULL;
+    p->failures = 0;
+    if (source != NULL) {
+        source->stop(source);
+    }
+    if (publisher != NULL) {
+        publisher->path = NULL;
+        publisher->on_kicked(publisher->arg, why);
+    }
+    if (had) {
         lose_source(p);
+    }
+}
+
+static void close_readers(struct gtv_path *p)
+{
+    while (p->readers != NULL) {
+        struct gtv_reader *r = p->readers;
+        gtv_path_detach(r);
+        r->ops->on_closed(r->arg);
     }
 }
 
@@ -93,10 +111,9 @@ void gtv_path_destroy(struct gtv_path *p)
     if (p == NULL) {
         return;
     }
-    close_source(p);
-    gtv_path_waiters_refuse(p);
-    gtv_relay_destroy(p->relay);
-    gtv_hls_destroy(p->hls);
+    close_source(p, "the path was removed");
+    gtv_path_waits_refuse(p);
+    close_readers(p);
     gtv_gop_finish(&p->gop);
     free(p);
 }
@@ -111,74 +128,138 @@ void gtv_path_configure(struct gtv_path *p, const struct gtv_pathconf *conf)
     bool restart = gtv_pathconf_source_differs(&p->conf, conf);
     p->conf = *conf; // the name is the same: the log's pointer into it stays right
     if (restart) {
-        close_source(p);
-        drop_muxer(p);
+        close_source(p, "the path's source was changed");
+        close_readers(p);
         p->cause_code = "";
         p->cause[0] = '\0';
         p->told[0] = '\0';
     }
 }
 
-static bool is_wanted(const struct gtv_path *p)
+static size_t listed_readers(const struct gtv_path *p)
 {
-    return p->waiters != NULL || p->hls != NULL || gtv_relay_readers(p->relay) > 0;
+    size_t n = 0;
+    for (const struct gtv_reader *r = p->readers; r != NULL; r = r->next) {
+        n += r->type != NULL;
+    }
+    return n;
 }
 
-static void on_tracks(void *arg, const struct gtv_tracks *tracks)
+bool gtv_path_may_attach(const struct gtv_path *p, struct gtv_error *err)
+{
+    if (p->conf.max_readers > 0 && listed_readers(p) >= (size_t)p->conf.max_readers) {
+        gtv_error_set(err, GTV_E_LIMIT, NULL, "maximum reader count reached");
+        return false;
+    }
+    return true;
+}
+
+static void hand_burst(struct gtv_path *p, struct gtv_reader *r)
+{
+    r->ops->on_format(r->arg, p->format);
+    for (size_t i = 0; !p->gop.key_only && i < p->gop.count && r->path == p; i++) {
+        r->ops->on_sample(r->arg, &p->gop.samples[i]);
+    }
+}
+
+bool gtv_path_attach(struct gtv_path *p, struct gtv_reader *r, bool burst, struct gtv_error *err)
+{
+    if (r->type != NULL && !gtv_path_may_attach(p, err)) {
+        return false;
+    }
+    r->path = p;
+    r->next = p->readers;
+    r->prev = &p->readers;
+    if (r->next != NULL) {
+        r->next->prev = &r->next;
+    }
+    p->readers = r;
+    if (p->state == GTV_PATH_CONNECTED && burst) {
+        hand_burst(p, r);
+    } else if (p->state == GTV_PATH_CONNECTED) {
+        r->ops->on_format(r->arg, p->format);
+    }
+    return true;
+}
+
+void gtv_path_detach(struct gtv_reader *r)
+{
+    if (r->path == NULL) {
+        return;
+    }
+    *r->prev = r->next;
+    if (r->next != NULL) {
+        r->next->prev = r->prev;
+    }
+    r->path = NULL;
+}
+
+static bool is_wanted(const struct gtv_path *p)
+{
+    bool wanted = p->waits != NULL;
+    for (const struct gtv_reader *r = p->readers; r != NULL && !wanted; r = r->next) {
+        wanted = r->wants;
+    }
+    return wanted;
+}
+
+static void on_format(void *arg, struct gtv_format *format)
 {
     struct gtv_path *p = arg;
-    p->tracks = *tracks;
-    p->tracks_known = true;
+    set_format(p, format);
+    if (p->state != GTV_PATH_CONNECTED) {
+        return; // readers hear of it with the first sample
+    }
+    for (struct gtv_reader *r = p->readers, *next; r != NULL; r = next) {
+        next = r->next;
+        r->ops->on_format(r->arg, format);
+    }
 }
 
 static void become_connected(struct gtv_path *p)
 {
+    const struct gtv_format *f = p->format;
     set_state(p, GTV_PATH_CONNECTED);
     p->ready_wall_ms = gtv_wall_ms();
     p->ready_ms = gtv_mono_ms();
     p->cause_code = "";
     p->cause[0] = p->told[0] = '\0';
-    gtv_log_info(&p->log, "source connected", "codecs=%s%s%s width=%d height=%d", p->tracks.video.codecs,
-                 p->tracks.has_audio ? "," : "", p->tracks.has_audio ? p->tracks.audio_codecs : "",
-                 p->tracks.video.width, p->tracks.video.height);
+    gtv_log_info(&p->log, "source connected", "codecs=%s%s%s width=%d height=%d", f->video.codecs,
+                 f->audio.codec != GTV_CODEC_NONE ? "," : "", f->audio.codecs, f->video.width,
+                 f->video.height);
+    on_format(p, p->format);
 }
 
-void gtv_path_open_muxer(struct gtv_path *p)
+static void keep_for_newcomers(struct gtv_path *p, const struct gtv_sample *sample)
 {
-    struct gtv_hls_options o = {.segments = (size_t)p->env->options->segments,
-                                .segment_ms = (int64_t)(p->env->options->segment_seconds * 1000),
-                                .max_bytes = (size_t)p->env->options->ring_bytes,
-                                .first_number = p->next_segment};
-    p->hls = gtv_hls_create(&o, &p->log);
-    p->muxer_created_ms = gtv_wall_ms();
-    p->muxer_sent = 0;
-    gtv_log_info(&p->log, "HLS muxer opened", NULL);
-    for (size_t i = 0; i < p->gop.count; i++) {
-        (void)gtv_hls_push(p->hls, &p->gop.units[i]); // one GOP alone completes no segment
-    }
+    size_t before = p->gop.bytes;
+    bool sparing = listed_readers(p) == 0 && p->waits == NULL &&
+                   p->env->gop_bytes + sample->data->len > (size_t)p->env->options->idle_gop_bytes;
+    gtv_gop_push(&p->gop, sample, sparing);
+    p->env->gop_bytes += p->gop.bytes - before; // may wrap on the way, and back
 }
 
-static void on_unit(void *arg, const struct gtv_unit *unit, size_t received)
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
     struct gtv_path *p = arg;
     p->received += received;
-    if (!p->tracks_known) {
+    if (p->format == NULL) {
         return; // its description is still to come
     }
     if (p->state != GTV_PATH_CONNECTED) {
         become_connected(p);
     }
-    gtv_gop_push(&p->gop, unit);
-    if (p->hls != NULL && gtv_hls_push(p->hls, unit)) {
-        gtv_counter_add(p->env->segments, 1);
+    keep_for_newcomers(p, sample);
+    for (struct gtv_reader *r = p->readers, *next; r != NULL; r = next) {
+        next = r->next;
+        r->ops->on_sample(r->arg, sample);
     }
-    gtv_relay_push(p->relay, unit);
-    if (p->waiters != NULL) {
-        gtv_path_waiters_serve(p, gtv_mono_ms());
+    if (p->waits != NULL) {
+        gtv_path_waits_serve(p, gtv_mono_ms());
     }
 }
 
-static void take_cause(struct gtv_path *p, const struct gtv_pull_end *why)
+static void take_cause(struct gtv_path *p, const struct gtv_source_end *why)
 {
     p->cause_code = why->code;
     snprintf(p->cause, sizeof p->cause, "%s", why->text);
@@ -192,7 +273,7 @@ static void take_cause(struct gtv_path *p, const struct gtv_pull_end *why)
     }
 }
 
-static void on_silent(void *arg, const struct gtv_pull_end *why)
+static void on_silent(void *arg, const struct gtv_source_end *why)
 {
     take_cause(arg, why);
 }
@@ -204,11 +285,11 @@ static void on_error_frames(void *arg, unsigned count)
     gtv_counter_add(p->env->damaged, count);
 }
 
-static void on_end(void *arg, const struct gtv_pull_end *end)
+static void on_end(void *arg, const struct gtv_source_end *end)
 {
     struct gtv_path *p = arg;
     int64_t now = gtv_mono_ms();
-    p->pull = NULL;
+    p->source = NULL;
     if (p->state == GTV_PATH_CONNECTED && now - p->ready_ms >= STEADY_MS) {
         p->failures = 0;
     }
@@ -223,25 +304,72 @@ static void on_end(void *arg, const struct gtv_pull_end *end)
     set_state(p, GTV_PATH_FAILED);
     take_cause(p, end);
     lose_source(p);
-    gtv_path_waiters_serve(p, now);
+    if (p->waits != NULL) {
+        gtv_path_waits_serve(p, now);
+    }
+}
+
+static const struct gtv_source_callbacks callbacks = {on_format, on_sample, on_silent, on_error_frames,
+                                                      on_end};
+
+const struct gtv_source_callbacks *gtv_path_source_callbacks(void)
+{
+    return &callbacks;
+}
+
+bool gtv_path_publish(struct gtv_path *p, struct gtv_publisher *pub, struct gtv_error *err)
+{
+    if (gtv_pathconf_is_pulled(&p->conf)) {
+        gtv_error_set(err, GTV_E_BAD_REQUEST, NULL,
+                      "can't publish to path '%s' since 'source' is not 'publisher'", p->conf.name);
+        return false;
+    }
+    if (p->publisher != NULL && !p->conf.override_publisher) {
+        gtv_error_set(err, GTV_E_CONFLICT, NULL, "someone is already publishing to path '%s'", p->conf.name);
+        return false;
+    }
+    if (p->publisher != NULL) {
+        gtv_log_info(&p->log, "publisher replaced", "id=%s by=%s", p->publisher->id, pub->id);
+        close_source(p, "another publisher took the path over");
+    }
+    pub->path = p;
+    p->publisher = pub;
+    set_state(p, GTV_PATH_CONNECTING);
+    gtv_log_info(&p->log, "publisher came", "type=%s id=%s", pub->type, pub->id);
+    return true;
+}
+
+void gtv_path_unpublish(struct gtv_publisher *pub, const struct gtv_source_end *why)
+{
+    struct gtv_path *p = pub->path;
+    if (p == NULL) {
+        return;
+    }
+    pub->path = NULL;
+    set_state(p, GTV_PATH_IDLE);
+    p->publisher = NULL;
+    take_cause(p, why);
+    lose_source(p);
+    if (p->waits != NULL) {
+        gtv_path_waits_serve(p, gtv_mono_ms());
+    }
 }
 
 static void dial(struct gtv_path *p)
 {
-    static const struct gtv_pull_callbacks callbacks = {on_tracks, on_unit, on_silent, on_error_frames,
-                                                        on_end};
-    struct gtv_pull_options o = {.loop = p->env->loop,
-                                 .running = &p->env->running,
-                                 .policy = p->env->policy,
-                                 .connect_ms = (int64_t)(p->env->options->connect_seconds * 1000),
-                                 .stall_ms = (int64_t)(p->env->options->stall_seconds * 1000)};
+    const struct gtv_media_options *options = p->env->options;
+    struct gtv_source_options o = {.loop = p->env->loop,
+                                   .running = &p->env->running,
+                                   .connect_ms = (int64_t)(options->connect_seconds * 1000),
+                                   .stall_ms = (int64_t)(options->stall_seconds * 1000),
+                                   .policy = p->env->policy};
     gtv_counter_add(p->env->dials, 1);
-    p->pull = gtv_pull_start(&o, &p->conf, &callbacks, p);
-    if (p->pull == NULL) {
+    p->source = gtv_pull_start(&o, &p->conf, &callbacks, p);
+    if (p->source == NULL) {
         p->retry_ms = gtv_mono_ms() + BACKOFF_MAX_MS;
         set_state(p, GTV_PATH_FAILED);
-        take_cause(
-            p, &(struct gtv_pull_end){.code = "no_thread", .text = "the node cannot start a thread for it"});
+        take_cause(p, &(struct gtv_source_end){.code = "no_thread",
+                                               .text = "the node cannot start a thread for it"});
         return;
     }
     set_state(p, GTV_PATH_CONNECTING);
@@ -249,7 +377,7 @@ static void dial(struct gtv_path *p)
 
 void gtv_path_want(struct gtv_path *p, int64_t now_ms)
 {
-    if (p->pull != NULL || !gtv_pathconf_is_pulled(&p->conf) ||
+    if (p->source != NULL || !gtv_pathconf_is_pulled(&p->conf) ||
         (p->state == GTV_PATH_FAILED && now_ms < p->retry_ms)) {
         return;
     }
@@ -278,23 +406,34 @@ static void tick_demand(struct gtv_path *p, int64_t now_ms)
     }
     if (now_ms - p->unwanted_ms >= p->conf.close_after_ms) {
         gtv_log_info(&p->log, "source closed: nobody reads it", NULL);
-        close_source(p);
+        close_source(p, "nobody reads it");
         p->unwanted_ms = 0;
     }
 }
 
-void gtv_path_tick(struct gtv_path *p, int64_t now_ms)
+// Causes that another attempt within seconds will not change.
+static bool is_definite(const struct gtv_path *p)
 {
-    if (p->hls != NULL) {
-        bool unread = p->waiters == NULL &&
-                      now_ms - p->muxer_request_ms >= (int64_t)(p->env->options->muxer_close_seconds * 1000);
-        bool stale = p->state != GTV_PATH_CONNECTED && now_ms - p->lost_ms >= KEEP_MS;
-        if (unread || stale) {
-            drop_muxer(p);
+    static const char *const codes[] = {"unauthorised", "forbidden",   "not_found", "no_video",
+                                        "codec",        "bad_request", "denied"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(p->cause_code, codes[i]) == 0) {
+            return true;
         }
     }
-    if (p->waiters != NULL) {
-        gtv_path_waiters_serve(p, now_ms);
+    return false;
+}
+
+void gtv_path_tick(struct gtv_path *p, int64_t now_ms)
+{
+    for (struct gtv_reader *r = p->readers, *next; r != NULL; r = next) {
+        next = r->next;
+        if (r->ops->on_tick != NULL) {
+            r->ops->on_tick(r->arg, now_ms);
+        }
+    }
+    if (p->waits != NULL) {
+        gtv_path_waits_serve(p, now_ms);
     }
     tick_demand(p, now_ms);
     gtv_path_want(p, now_ms);
@@ -303,28 +442,98 @@ void gtv_path_tick(struct gtv_path *p, int64_t now_ms)
 void gtv_path_get_status(const struct gtv_path *p, struct gtv_path_status *out)
 {
     static const char *const names[] = {"idle", "connecting", "connected", "failed"};
+    bool pulled = gtv_pathconf_is_pulled(&p->conf);
     *out = (struct gtv_path_status){.state = p->state,
                                     .state_name = names[p->state],
                                     .cause = p->cause[0] != '\0' ? p->cause : NULL,
                                     .cause_code = p->cause[0] != '\0' ? p->cause_code : NULL,
-                                    .tracks = p->state == GTV_PATH_CONNECTED ? &p->tracks : NULL,
+                                    .format = p->state == GTV_PATH_CONNECTED ? p->format : NULL,
+                                    .source_type = pulled                 ? "rtspSource"
+                                                   : p->publisher != NULL ? p->publisher->type
+                                                                          : NULL,
+                                    .source_id = p->publisher != NULL ? p->publisher->id : "",
                                     .ready_wall_ms = p->ready_wall_ms,
                                     .received = p->received,
-                                    .sent = p->segments_sent + gtv_relay_sent(p->relay),
+                                    .sent = p->sent,
                                     .error_frames = p->error_frames,
-                                    .relay_skipped = gtv_relay_skipped(p->relay),
-                                    .relay_readers = gtv_relay_readers(p->relay)};
-    if (p->hls != NULL) {
-        out->has_muxer = true;
-        out->muxer_created_ms = p->muxer_created_ms;
-        out->muxer_request_ms = gtv_wall_ms() - (gtv_mono_ms() - p->muxer_request_ms);
-        out->muxer_sent = p->muxer_sent;
-        out->muxer_discarded = gtv_hls_discarded(p->hls);
-        out->ring_bytes = gtv_hls_bytes(p->hls);
+                                    .skipped = p->skipped,
+                                    .readers = listed_readers(p)};
+    if (p->muxer != NULL) {
+        gtv_muxer_get_status(p->muxer, out);
     }
 }
 
-uint64_t gtv_path_relay_reader_id(const struct gtv_path *p, size_t i)
+bool gtv_path_refusal(const struct gtv_path *p, bool in_time, struct gtv_error *why)
 {
-    return gtv_relay_reader_id(p->relay, i);
+    bool failed = p->state == GTV_PATH_FAILED;
+    const char *name = p->conf.name;
+    if (gtv_pathconf_is_pulled(&p->conf) && p->conf.source_on_demand) {
+        bool definite = failed && is_definite(p);
+        if (!definite && in_time) {
+            return false;
+        }
+        gtv_error_set(why, GTV_E_INTERNAL, NULL, "source of path '%s' has %s", name,
+                      definite ? "failed" : "timed out");
+        return true;
+    }
+    // A source that is always on and has failed is known to be off. One that is being dialled for the first
+    // time, or that is connected and has no whole segment yet, is worth the wait; so is a publisher that has
+    // just come.
+    bool off = failed || (p->state == GTV_PATH_CONNECTING && p->failures > 0) ||
+               (!gtv_pathconf_is_pulled(&p->conf) && p->publisher == NULL);
+    if (!off && in_time) {
+        return false;
+    }
+    gtv_error_set(why, GTV_E_NOT_FOUND, NULL, "no stream is available on path '%s'", name);
+    return true;
+}
+
+const struct gtv_log *gtv_path_log(const struct gtv_path *p)
+{
+    return &p->log;
+}
+
+struct gtv_path_env *gtv_path_get_env(const struct gtv_path *p)
+{
+    return p->env;
+}
+
+struct gtv_format *gtv_path_format(const struct gtv_path *p)
+{
+    return p->state == GTV_PATH_CONNECTED ? p->format : NULL;
+}
+
+const struct gtv_gop *gtv_path_gop(const struct gtv_path *p)
+{
+    return &p->gop;
+}
+
+const struct gtv_reader *gtv_path_readers(const struct gtv_path *p)
+{
+    return p->readers;
+}
+
+void gtv_path_count_sent(struct gtv_path *p, size_t bytes)
+{
+    p->sent += bytes;
+}
+
+void gtv_path_count_skipped(struct gtv_path *p, unsigned samples)
+{
+    p->skipped += samples;
+}
+
+struct gtv_muxer *gtv_path_muxer(const struct gtv_path *p)
+{
+    return p->muxer;
+}
+
+void gtv_path_set_muxer(struct gtv_path *p, struct gtv_muxer *m)
+{
+    p->muxer = m;
+}
+
+uint64_t *gtv_path_segment_number(struct gtv_path *p)
+{
+    return &p->next_segment;
 }

@@ -8,6 +8,9 @@
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
 #include "services/media/feed.h"
+#include "services/media/ts.h"
+
+#include <libavformat/avformat.h>
 
 #include <netdb.h>
 #include <pthread.h>
@@ -25,8 +28,9 @@ enum {
 };
 
 struct gtv_pull {
-    struct gtv_pull_options options;
-    struct gtv_pull_callbacks callbacks; // loop thread only, as is arg
+    struct gtv_source base;
+    struct gtv_source_options options;
+    struct gtv_source_callbacks callbacks; // loop thread only, as is arg
     void *arg;
     bool stopped; // loop thread only: callbacks are not wanted any more
     struct gtv_pathconf conf;
@@ -40,16 +44,16 @@ struct gtv_pull {
     int64_t deadline_ms; // monotonic; libav's blocking calls end then
     int video_index, audio_index;
     struct gtv_feed *feed;
+    struct gtv_access access;
     bool skipping; // the loop was late: wait for a key frame
     int64_t opened_ms, last_video_ms;
-    struct gtv_tracks tracks_owed; // could not be posted: before the next key frame then
-    bool owes_tracks;
-    bool skipped; // something is missing before the next key frame
+    struct gtv_format *owed; // could not be posted: before the next key frame then; a reference
+    bool skipped;            // something is missing before the next key frame
     bool keyed, silent_told;
-    struct gtv_pull_end end;
+    struct gtv_source_end end;
 };
 
-enum kind { EVENT_TRACKS, EVENT_UNIT, EVENT_SILENT, EVENT_ERRORS };
+enum kind { EVENT_FORMAT, EVENT_SAMPLE, EVENT_SILENT, EVENT_ERRORS };
 
 struct event {
     struct gtv_pull *pull;
@@ -57,26 +61,36 @@ struct event {
     size_t received;
     unsigned errors;
     union {
-        struct gtv_tracks tracks;
-        struct gtv_unit unit; // with a reference
-        struct gtv_pull_end why;
+        struct gtv_format *format; // with a reference, as the sample's data
+        struct gtv_sample sample;
+        struct gtv_source_end why;
     };
 };
+
+static void event_free(struct event *e)
+{
+    if (e->kind == EVENT_SAMPLE) {
+        gtv_bytes_unref(e->sample.data);
+    } else if (e->kind == EVENT_FORMAT) {
+        gtv_format_unref(e->format);
+    }
+    free(e);
+}
 
 static void deliver(void *arg)
 {
     struct event *e = arg;
     struct gtv_pull *p = e->pull;
-    if (e->kind == EVENT_UNIT) {
-        atomic_fetch_sub(&p->pending, e->unit.ts->len);
+    if (e->kind == EVENT_SAMPLE) {
+        atomic_fetch_sub(&p->pending, e->sample.data->len);
     }
     if (!p->stopped) {
         switch (e->kind) {
-        case EVENT_TRACKS:
-            p->callbacks.on_tracks(p->arg, &e->tracks);
+        case EVENT_FORMAT:
+            p->callbacks.on_format(p->arg, e->format);
             break;
-        case EVENT_UNIT:
-            p->callbacks.on_unit(p->arg, &e->unit, e->received);
+        case EVENT_SAMPLE:
+            p->callbacks.on_sample(p->arg, &e->sample, e->received);
             break;
         case EVENT_SILENT:
             p->callbacks.on_silent(p->arg, &e->why);
@@ -86,10 +100,7 @@ static void deliver(void *arg)
             break;
         }
     }
-    if (e->kind == EVENT_UNIT) {
-        gtv_bytes_unref(e->unit.ts);
-    }
-    free(e);
+    event_free(e);
 }
 
 // Takes the event. False when the loop takes none.
@@ -99,11 +110,10 @@ static bool post(struct gtv_pull *p, struct event *e)
     if (gtv_loop_post(p->options.loop, deliver, e)) {
         return true;
     }
-    if (e->kind == EVENT_UNIT) {
-        atomic_fetch_sub(&p->pending, e->unit.ts->len);
-        gtv_bytes_unref(e->unit.ts);
+    if (e->kind == EVENT_SAMPLE) {
+        atomic_fetch_sub(&p->pending, e->sample.data->len);
     }
-    free(e);
+    event_free(e);
     return false;
 }
 
@@ -220,6 +230,19 @@ static enum gtv_codec video_codec(enum AVCodecID id)
     return id == AV_CODEC_ID_H264 ? GTV_CODEC_H264 : id == AV_CODEC_ID_HEVC ? GTV_CODEC_H265 : GTV_CODEC_NONE;
 }
 
+static struct gtv_str extradata(const AVCodecParameters *par)
+{
+    return (struct gtv_str){(const char *)par->extradata,
+                            par->extradata_size > 0 ? (size_t)par->extradata_size : 0};
+}
+
+// AAC whose configuration is known.
+static bool takes_audio(const AVCodecParameters *par)
+{
+    uint8_t header[GTV_ADTS_HEADER];
+    return par->codec_id == AV_CODEC_ID_AAC && gtv_adts_header(extradata(par), 1, header);
+}
+
 // Takes the first video stream that HLS can carry and the first audio stream that needs no transcoding.
 static bool choose_streams(struct gtv_pull *p)
 {
@@ -231,7 +254,7 @@ static bool choose_streams(struct gtv_pull *p)
         if (par->codec_type == AVMEDIA_TYPE_VIDEO && p->video_index < 0 &&
             video_codec(par->codec_id) != GTV_CODEC_NONE) {
             p->video_index = (int)i;
-        } else if (par->codec_type == AVMEDIA_TYPE_AUDIO && p->audio_index < 0 && gtv_feed_takes_audio(par)) {
+        } else if (par->codec_type == AVMEDIA_TYPE_AUDIO && p->audio_index < 0 && takes_audio(par)) {
             p->audio_index = (int)i;
         } else {
             st->discard = AVDISCARD_ALL;
@@ -258,29 +281,33 @@ static bool choose_streams(struct gtv_pull *p)
 }
 
 // From the feed, on the pull's thread.
-static void feed_tracks(void *arg, const struct gtv_tracks *tracks)
+static void feed_format(void *arg, struct gtv_format *format)
 {
     struct gtv_pull *p = arg;
     struct event *e = GTV_NEW(struct event);
-    e->kind = EVENT_TRACKS;
-    e->tracks = *tracks;
-    p->owes_tracks = !post(p, e);
-    if (p->owes_tracks) {
-        p->tracks_owed = *tracks;
+    e->kind = EVENT_FORMAT;
+    e->format = gtv_format_ref(format);
+    gtv_format_ref(format);
+    gtv_format_unref(p->owed);
+    p->owed = format;
+    if (post(p, e)) {
+        gtv_format_unref(p->owed);
+        p->owed = NULL;
+    } else {
         p->skipping = true;
     }
 }
 
-static void feed_unit(void *arg, const struct gtv_unit *unit, size_t received)
+static void feed_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
     struct gtv_pull *p = arg;
-    if (p->owes_tracks && unit->key) {
-        feed_tracks(p, &p->tracks_owed);
+    if (p->owed != NULL && sample->key) {
+        feed_format(p, p->owed);
     }
-    if (p->skipping && !p->owes_tracks && unit->key && atomic_load(&p->pending) < PENDING_MAX / 2) {
+    if (p->skipping && p->owed == NULL && sample->key && atomic_load(&p->pending) < PENDING_MAX / 2) {
         p->skipping = false;
     }
-    if (!p->skipping && atomic_load(&p->pending) + unit->ts->len > PENDING_MAX) {
+    if (!p->skipping && atomic_load(&p->pending) + sample->data->len > PENDING_MAX) {
         gtv_log_warn(&p->log, "the node is late: dropping up to the next key frame", NULL);
         p->skipping = true;
     }
@@ -291,13 +318,13 @@ static void feed_unit(void *arg, const struct gtv_unit *unit, size_t received)
     }
     p->keyed = true;
     struct event *e = GTV_NEW(struct event);
-    e->kind = EVENT_UNIT;
-    e->unit = *unit;
-    e->unit.discontinuity |= unit->key && p->skipped;
-    p->skipped &= !unit->key;
-    gtv_bytes_ref(unit->ts);
+    e->kind = EVENT_SAMPLE;
+    e->sample = *sample;
+    e->sample.discontinuity |= sample->key && p->skipped;
+    p->skipped &= !sample->key;
+    gtv_bytes_ref(sample->data);
     e->received = received;
-    atomic_fetch_add(&p->pending, unit->ts->len);
+    atomic_fetch_add(&p->pending, sample->data->len);
     if (!post(p, e)) {
         p->skipping = true;
     }
@@ -314,6 +341,23 @@ static void tell_silence(struct gtv_pull *p)
     e->why.code = "no_key_frame";
     snprintf(e->why.text, sizeof e->why.text, "the camera sends no key frame");
     (void)post(p, e); // only a word to the user
+}
+
+static void feed_packet(struct gtv_pull *p, const AVPacket *packet, AVRational time_base, int64_t arrival_us)
+{
+    int64_t stamp = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+    stamp = stamp != AV_NOPTS_VALUE ? av_rescale_q(stamp, time_base, (AVRational){1, 90000}) : GTV_NO_STAMP;
+    struct gtv_str data = {(const char *)packet->data, (size_t)packet->size};
+    if (packet->stream_index == p->video_index) {
+        gtv_access_annexb(&p->access, data);
+        gtv_feed_video(p->feed, &p->access, stamp, arrival_us, data.n);
+        return;
+    }
+    struct gtv_bytes *frame = gtv_bytes_copy(data.p, data.n);
+    if (frame != NULL) {
+        gtv_feed_audio(p->feed, frame, stamp, arrival_us, data.n);
+        gtv_bytes_unref(frame);
+    }
 }
 
 static void read_packets(struct gtv_pull *p)
@@ -350,8 +394,7 @@ static void read_packets(struct gtv_pull *p)
             if (packet->flags & AV_PKT_FLAG_CORRUPT) {
                 post_errors(p, 1);
             }
-            gtv_feed_packet(p->feed, packet, st->time_base, packet->stream_index == p->video_index,
-                            arrival_us);
+            feed_packet(p, packet, st->time_base, arrival_us);
         }
         av_packet_unref(packet);
         tell_silence(p);
@@ -359,17 +402,39 @@ static void read_packets(struct gtv_pull *p)
     av_packet_free(&packet);
 }
 
+static void open_feed(struct gtv_pull *p)
+{
+    static const struct gtv_feed_callbacks to_loop = {feed_format, feed_sample};
+    const AVCodecParameters *video = p->format->streams[p->video_index]->codecpar;
+    struct gtv_feed_config config = {.video = video_codec(video->codec_id)};
+    gtv_access_init(&p->access, config.video);
+    gtv_access_annexb(&p->access, extradata(video));
+    config.sets = p->access.sets.len > 0 ? gtv_bytes_copy(p->access.sets.data, p->access.sets.len) : NULL;
+    gtv_access_reset(&p->access);
+    if (p->audio_index >= 0) {
+        const AVCodecParameters *audio = p->format->streams[p->audio_index]->codecpar;
+        config.audio =
+            (struct gtv_audio_info){.codec = GTV_CODEC_AAC,
+                                    .rate = audio->sample_rate,
+                                    .channels = audio->ch_layout.nb_channels,
+                                    .config = gtv_bytes_copy(extradata(audio).p, extradata(audio).n)};
+        snprintf(config.audio.codecs, sizeof config.audio.codecs, "mp4a.40.%d", audio->extradata[0] >> 3);
+    }
+    p->feed = gtv_feed_create(&config, &to_loop, p, &p->log);
+    gtv_bytes_unref(config.sets);
+    gtv_bytes_unref(config.audio.config);
+}
+
 static void *run(void *arg)
 {
     struct gtv_pull *p = arg;
     if (resolve(p) && !atomic_load(&p->stop) && open_source(p) && choose_streams(p)) {
-        static const struct gtv_feed_callbacks to_loop = {feed_tracks, feed_unit};
         p->opened_ms = p->last_video_ms = gtv_mono_ms();
-        p->feed = gtv_feed_create(p->format->streams[p->video_index]->codecpar,
-                                  p->audio_index >= 0 ? p->format->streams[p->audio_index]->codecpar : NULL,
-                                  &to_loop, p, &p->log);
+        open_feed(p);
         read_packets(p);
         gtv_feed_destroy(p->feed);
+        gtv_access_finish(&p->access);
+        gtv_format_unref(p->owed);
     }
     // Closing sends TEARDOWN, which may not wait for a dead camera for long.
     p->deadline_ms = gtv_mono_ms() + 1000;
@@ -381,10 +446,18 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct gtv_pull *gtv_pull_start(const struct gtv_pull_options *options, const struct gtv_pathconf *conf,
-                                const struct gtv_pull_callbacks *callbacks, void *arg)
+static void pull_stop(struct gtv_source *s)
+{
+    struct gtv_pull *p = (struct gtv_pull *)s;
+    p->stopped = true;
+    atomic_store(&p->stop, true);
+}
+
+struct gtv_source *gtv_pull_start(const struct gtv_source_options *options, const struct gtv_pathconf *conf,
+                                  const struct gtv_source_callbacks *callbacks, void *arg)
 {
     struct gtv_pull *p = GTV_NEW(struct gtv_pull);
+    p->base.stop = pull_stop;
     p->options = *options;
     p->callbacks = *callbacks;
     p->arg = arg;
@@ -406,11 +479,5 @@ struct gtv_pull *gtv_pull_start(const struct gtv_pull_options *options, const st
     char name[16];
     snprintf(name, sizeof name, "pull-%.10s", p->conf.name);
     pthread_setname_np(p->thread, name);
-    return p;
-}
-
-void gtv_pull_stop(struct gtv_pull *p)
-{
-    p->stopped = true;
-    atomic_store(&p->stop, true);
+    return &p->base;
 }

@@ -14,6 +14,8 @@ struct gtv_reader_ops {
     // The source is gone. The reader stays attached (and gets on_format again when it is back) unless it
     // detaches itself here.
     void (*on_lost)(void *arg);
+    // Every 100 ms or so, with the monotonic time. May be NULL.
+    void (*on_tick)(void *arg, int64_t now_ms);
     // The path is being removed or its source replaced: the reader is detached already.
     void (*on_closed)(void *arg);
 };
@@ -32,6 +34,7 @@ struct gtv_reader {
 
 // False with *err (a sentence for the client) when maxReaders is reached. burst: if the path is connected,
 // the format and all samples since the latest key frame are handed over within the call.
+bool gtv_path_may_attach(const struct gtv_path *p, struct gtv_error *err) GTV_WARN_UNUSED;
 bool gtv_path_attach(struct gtv_path *p, struct gtv_reader *r, bool burst,
                      struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_path_detach(struct gtv_reader *r); // nothing when it is not attached
@@ -45,9 +48,10 @@ struct gtv_path_wait {
     // The path's own.
     struct gtv_path *path;
     struct gtv_path_wait *next, **prev;
-    int64_t deadline_ms;
+    int64_t deadline_ms; // monotonic; 0 before the beginning: sourceOnDemandStartTimeout from now
 };
-void gtv_path_wait_begin(struct gtv_path *p, struct gtv_path_wait *w);
+// False: done was called within the call already.
+bool gtv_path_wait_begin(struct gtv_path *p, struct gtv_path_wait *w);
 void gtv_path_wait_cancel(struct gtv_path_wait *w); // nothing when it is over
 
 #endif

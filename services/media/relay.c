@@ -1,169 +1,118 @@
 #include "services/media/relay.h"
 
 #include "lib/base/mem.h"
+#include "services/media/mux.h"
+#include "services/media/path.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-struct reader {
-    struct gtv_relay *relay;
+struct relay {
+    struct gtv_reader reader;
+    struct gtv_path *path;
     struct gtv_http_request *req;
+    struct gtv_mux mux;
     uint64_t id;
     bool keyframes_only;
     bool skipping;    // waiting for a key frame
-    uint64_t skipped; // units, since it began to skip
+    uint64_t skipped; // samples, since it began to skip
 };
 
-struct gtv_relay {
-    struct gtv_log log;
-    struct reader **readers;
-    size_t count, cap;
-    uint64_t next_id, sent, skipped;
-};
-
-struct gtv_relay *gtv_relay_create(const struct gtv_log *log)
+static void relay_free(struct relay *r)
 {
-    struct gtv_relay *r = GTV_NEW(struct gtv_relay);
-    r->log = *log;
-    r->next_id = 1;
-    return r;
+    gtv_path_detach(&r->reader);
+    gtv_mux_finish(&r->mux);
+    free(r);
+}
+
+static void client_left(void *arg, bool complete)
+{
+    struct relay *r = arg;
+    gtv_log_info(gtv_path_log(r->path), "relay reader left", "reader=%" PRIu64, r->id);
+    relay_free(r);
 }
 
 static void ignore_close(void *arg, bool complete)
 {
 }
 
-void gtv_relay_end(struct gtv_relay *r)
+// The source is gone, and so is the reply.
+static void end_reply(void *arg)
 {
-    while (r->count > 0) {
-        struct reader *reader = r->readers[--r->count];
-        gtv_http_on_close(reader->req, ignore_close, NULL);
-        gtv_http_stream_end(reader->req);
-        free(reader);
-    }
+    struct relay *r = arg;
+    gtv_http_on_close(r->req, ignore_close, NULL);
+    gtv_http_stream_end(r->req);
+    relay_free(r);
 }
 
-void gtv_relay_destroy(struct gtv_relay *r)
+static void on_format(void *arg, struct gtv_format *format)
 {
-    if (r == NULL) {
+    struct relay *r = arg;
+    gtv_mux_set_format(&r->mux, format);
+}
+
+// False while the reader has to be skipped.
+static bool keeps_up(struct relay *r, const struct gtv_sample *sample)
+{
+    size_t pending = gtv_http_stream_pending(r->req);
+    if (!r->skipping && pending + sample->data->len > GTV_RELAY_PENDING_MAX) {
+        r->skipping = true;
+        r->skipped = 0;
+        gtv_log_warn(gtv_path_log(r->path), "relay reader is too slow: skipping to a later key frame",
+                     "reader=%" PRIu64 " pending=%zu", r->id, pending);
+    }
+    if (r->skipping && (!sample->key || pending > GTV_RELAY_PENDING_MAX / 2)) {
+        r->skipped++;
+        gtv_path_count_skipped(r->path, 1);
+        return false;
+    }
+    if (r->skipping && r->skipped > 0) {
+        gtv_log_info(gtv_path_log(r->path), "relay reader goes on", "reader=%" PRIu64 " skipped=%" PRIu64,
+                     r->id, r->skipped);
+    }
+    r->skipping = false;
+    return true;
+}
+
+static void on_sample(void *arg, const struct gtv_sample *sample)
+{
+    struct relay *r = arg;
+    struct gtv_unit unit;
+    if ((r->keyframes_only && !sample->key) || !keeps_up(r, sample) ||
+        !gtv_mux_sample(&r->mux, sample, &unit)) {
         return;
     }
-    gtv_relay_end(r);
-    free(r->readers);
-    free(r);
+    gtv_path_count_sent(r->path, unit.ts->len);
+    gtv_http_stream_write(r->req, unit.ts);
+    gtv_bytes_unref(unit.ts);
 }
 
-static void reader_closed(void *arg, bool complete)
+bool gtv_relay_open(struct gtv_path *path, struct gtv_http_request *req, bool keyframes_only,
+                    struct gtv_error *err)
 {
-    struct reader *reader = arg;
-    struct gtv_relay *r = reader->relay;
-    for (size_t i = 0; i < r->count; i++) {
-        if (r->readers[i] == reader) {
-            r->readers[i] = r->readers[--r->count];
-            break;
-        }
-    }
-    gtv_log_info(&r->log, "relay reader left", "reader=%" PRIu64, reader->id);
-    free(reader);
-}
-
-static void send_bytes(struct reader *reader, struct gtv_bytes *bytes)
-{
-    reader->relay->sent += bytes->len;
-    gtv_http_stream_write(reader->req, bytes);
-}
-
-// Sends the counters' seam, so that the reader's demuxer does not take the jump for damage.
-static void send_splice(struct reader *reader, const struct gtv_unit *unit)
-{
-    struct gtv_bytes *splice = gtv_ts_splice(unit->counters);
-    if (splice != NULL) {
-        send_bytes(reader, splice);
-        gtv_bytes_unref(splice);
-    }
-}
-
-static void offer(struct reader *reader, const struct gtv_unit *unit)
-{
-    size_t pending = gtv_http_stream_pending(reader->req);
-    if (reader->keyframes_only && !unit->key) {
-        return;
-    }
-    if (!reader->skipping && pending + unit->ts->len > GTV_RELAY_PENDING_MAX) {
-        reader->skipping = true;
-        reader->skipped = 0;
-        gtv_log_warn(&reader->relay->log, "relay reader is too slow: skipping to a later key frame",
-                     "reader=%" PRIu64 " pending=%zu", reader->id, pending);
-    }
-    if (reader->skipping && (!unit->key || pending > GTV_RELAY_PENDING_MAX / 2)) {
-        reader->skipped++;
-        reader->relay->skipped++;
-        return;
-    }
-    if (reader->skipping || reader->keyframes_only || unit->discontinuity) {
-        send_splice(reader, unit);
-    }
-    if (reader->skipping && reader->skipped > 0) {
-        gtv_log_info(&reader->relay->log, "relay reader goes on", "reader=%" PRIu64 " skipped=%" PRIu64,
-                     reader->id, reader->skipped);
-    }
-    reader->skipping = false;
-    send_bytes(reader, unit->ts);
-}
-
-void gtv_relay_attach(struct gtv_relay *r, struct gtv_http_request *req, const struct gtv_gop *gop,
-                      bool keyframes_only)
-{
+    static const struct gtv_reader_ops ops = {
+        .on_format = on_format, .on_sample = on_sample, .on_lost = end_reply, .on_closed = end_reply};
     static const struct gtv_http_header headers[] = {
         {{"Content-Type", 12}, {"video/mp2t", 10}},
         {{"Cache-Control", 13}, {"no-store", 8}},
     };
-    if (r->count == r->cap) {
-        r->cap = r->cap == 0 ? 4 : r->cap * 2;
-        r->readers = gtv_realloc(r->readers, r->cap * sizeof(struct reader *));
+    static uint64_t last_id;
+    struct relay *r = GTV_NEW(struct relay);
+    r->reader = (struct gtv_reader){.ops = &ops, .arg = r, .type = "relay", .wants = true};
+    r->path = path;
+    r->req = req;
+    r->id = ++last_id;
+    r->keyframes_only = keyframes_only;
+    r->skipping = true; // until the first key frame
+    snprintf(r->reader.id, sizeof r->reader.id, "%" PRIu64, r->id);
+    if (!gtv_path_may_attach(path, err)) {
+        free(r);
+        return false;
     }
-    struct reader *reader = GTV_NEW(struct reader);
-    *reader = (struct reader){.relay = r,
-                              .req = req,
-                              .id = r->next_id++,
-                              .keyframes_only = keyframes_only,
-                              .skipping = gop->count == 0};
-    r->readers[r->count++] = reader;
-    gtv_log_info(&r->log, "relay reader came", "reader=%" PRIu64 " keyframes=%d", reader->id, keyframes_only);
-    gtv_http_on_close(req, reader_closed, reader);
+    gtv_log_info(gtv_path_log(path), "relay reader came", "reader=%" PRIu64 " keyframes=%d", r->id,
+                 keyframes_only);
+    gtv_http_on_close(req, client_left, r);
     gtv_http_stream_begin(req, 200, headers, sizeof headers / sizeof headers[0], -1);
-    for (size_t i = 0; i < gop->count; i++) {
-        offer(reader, &gop->units[i]);
-    }
-}
-
-void gtv_relay_push(struct gtv_relay *r, const struct gtv_unit *unit)
-{
-    // Backwards: a reader that leaves while it is written to is replaced by the last one, which was served
-    // already.
-    for (size_t i = r->count; i-- > 0;) {
-        if (i < r->count) {
-            offer(r->readers[i], unit);
-        }
-    }
-}
-
-size_t gtv_relay_readers(const struct gtv_relay *r)
-{
-    return r->count;
-}
-
-uint64_t gtv_relay_sent(const struct gtv_relay *r)
-{
-    return r->sent;
-}
-
-uint64_t gtv_relay_skipped(const struct gtv_relay *r)
-{
-    return r->skipped;
-}
-
-uint64_t gtv_relay_reader_id(const struct gtv_relay *r, size_t i)
-{
-    return r->readers[i]->id;
+    return gtv_path_attach(path, &r->reader, true, err); // there is room: it was asked for just now
 }

@@ -21,81 +21,78 @@ static const int64_t start_us = INT64_C(1795372575896105);
 static const struct gtv_log quiet = {"test", NULL, NULL};
 
 struct seen {
-    int tracks, units, keys, seams, audio;
-    struct gtv_tracks last_tracks;
+    int formats, units, keys, seams, audio;
+    struct gtv_video_info video;
     int64_t last_time, first_time;
     size_t last_bytes;
-    uint8_t last_head[1024];
 };
 
-static void on_tracks(void *arg, const struct gtv_tracks *tracks)
+static void on_format(void *arg, struct gtv_format *format)
 {
     struct seen *s = arg;
-    s->tracks++;
-    s->last_tracks = *tracks;
+    s->formats++;
+    s->video = format->video;
 }
 
-static void on_unit(void *arg, const struct gtv_unit *unit, size_t received)
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
     struct seen *s = arg;
-    if (!unit->video) {
+    if (!sample->video) {
         s->audio++;
         return;
     }
-    assert_true(s->tracks > 0);
-    s->first_time = s->units++ == 0 ? unit->time : s->first_time;
-    s->keys += unit->key;
-    s->seams += unit->discontinuity;
-    s->last_time = unit->time;
-    s->last_bytes = unit->ts->len;
-    memcpy(s->last_head, unit->ts->data,
-           unit->ts->len < sizeof s->last_head ? unit->ts->len : sizeof s->last_head);
+    assert_true(s->formats > 0);
+    s->first_time = s->units++ == 0 ? sample->pts : s->first_time;
+    s->keys += sample->key;
+    s->seams += sample->discontinuity;
+    s->last_time = sample->pts;
+    s->last_bytes = sample->data->len;
 }
 
-static const struct gtv_feed_callbacks callbacks = {on_tracks, on_unit};
+static const struct gtv_feed_callbacks callbacks = {on_format, on_sample};
+static enum gtv_codec codec; // of the feed created last
 
-static struct gtv_feed *create(enum AVCodecID id, const uint8_t *extradata, int n, struct seen *s)
+static struct gtv_feed *create(enum gtv_codec video, const uint8_t *extradata, int n, struct seen *s)
 {
-    AVCodecParameters *par = avcodec_parameters_alloc();
-    par->codec_type = AVMEDIA_TYPE_VIDEO;
-    par->codec_id = id;
-    if (n > 0) {
-        par->extradata = av_mallocz((size_t)n + AV_INPUT_BUFFER_PADDING_SIZE);
-        memcpy(par->extradata, extradata, (size_t)n);
-        par->extradata_size = n;
-    }
-    struct gtv_feed *f = gtv_feed_create(par, NULL, &callbacks, s, &quiet);
-    avcodec_parameters_free(&par);
+    struct gtv_feed_config config = {.video = codec = video, .audio.codec = GTV_CODEC_AAC};
+    struct gtv_access a;
+    gtv_access_init(&a, video);
+    gtv_access_annexb(&a, (struct gtv_str){(const char *)extradata, (size_t)n});
+    config.sets = n > 0 ? gtv_bytes_copy(a.sets.data, a.sets.len) : NULL;
+    config.audio.config = gtv_bytes_copy("\x12\x10", 2);
+    struct gtv_feed *f = gtv_feed_create(&config, &callbacks, s, &quiet);
+    gtv_bytes_unref(config.sets);
+    gtv_bytes_unref(config.audio.config);
+    gtv_access_finish(&a);
     return f;
 }
 
 static void feed_at(struct gtv_feed *f, const uint8_t *data, size_t n, int64_t pts, int64_t arrival_us)
 {
-    AVPacket *p = av_packet_alloc();
-    assert_int_equal(av_new_packet(p, (int)n), 0);
-    memcpy(p->data, data, n);
-    p->pts = pts;
-    gtv_feed_packet(f, p, (AVRational){1, 90000}, true, arrival_us);
-    av_packet_free(&p);
+    struct gtv_access a;
+    gtv_access_init(&a, codec);
+    gtv_access_annexb(&a, (struct gtv_str){(const char *)data, n});
+    gtv_feed_video(f, &a, pts, arrival_us, n);
+    gtv_access_finish(&a);
 }
 
 static void describes_h264(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     feed_at(f, h264_inter, sizeof h264_inter, 0, start_us); // before any key frame
     assert_int_equal(s.units, 0);
     feed_at(f, h264, sizeof h264, 3600, start_us + 40000);
-    assert_int_equal(s.tracks, 1);
-    assert_string_equal(s.last_tracks.video.codecs, "avc1.4d401f");
-    assert_string_equal(s.last_tracks.video.profile, "Main");
-    assert_string_equal(s.last_tracks.video.level, "3.1");
-    assert_int_equal(s.last_tracks.video.width, 64);
-    assert_int_equal(s.last_tracks.video.height, 48);
-    assert_true(s.last_tracks.video.fps > 24.9 && s.last_tracks.video.fps < 25.1);
+    assert_int_equal(s.formats, 1);
+    assert_string_equal(s.video.codecs, "avc1.4d401f");
+    assert_string_equal(s.video.profile, "Main");
+    assert_string_equal(s.video.level, "3.1");
+    assert_int_equal(s.video.width, 64);
+    assert_int_equal(s.video.height, 48);
+    assert_true(s.video.fps > 24.9 && s.video.fps < 25.1);
     feed_at(f, h264_inter, sizeof h264_inter, 7200, start_us + 80000);
     feed_at(f, h264, sizeof h264, 10800, start_us + 120000);
-    assert_int_equal(s.tracks, 1); // the same parameters
+    assert_int_equal(s.formats, 1); // the same parameters
     assert_int_equal(s.units, 3);
     assert_int_equal(s.keys, 2);
     assert_int_equal(s.seams, 1); // the beginning
@@ -106,45 +103,81 @@ static void describes_h264(void **state)
 static void describes_h265(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_HEVC, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H265, NULL, 0, &s);
     feed_at(f, h265, sizeof h265, 0, start_us);
-    assert_int_equal(s.tracks, 1);
-    assert_string_equal(s.last_tracks.video.codecs, "hvc1.1.6.L30.90");
-    assert_string_equal(s.last_tracks.video.level, "1");
-    assert_int_equal(s.last_tracks.video.width, 64);
-    assert_int_equal(s.last_tracks.video.height, 48);
+    assert_int_equal(s.formats, 1);
+    assert_string_equal(s.video.codecs, "hvc1.1.6.L30.90");
+    assert_string_equal(s.video.level, "1");
+    assert_int_equal(s.video.width, 64);
+    assert_int_equal(s.video.height, 48);
     gtv_feed_destroy(f);
 }
 
-static void puts_parameters_before_bare_key_frames(void **state)
+static void takes_parameters_from_elsewhere(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, h264, H264_SETS, &s);
-    static const uint8_t delimiter[] = {0, 0, 0, 1, 9, 0xf0};
-    uint8_t unit[sizeof delimiter + sizeof h264];
+    struct gtv_feed *f = create(GTV_CODEC_H264, h264, H264_SETS, &s);
     feed_at(f, h264 + H264_SETS, sizeof h264 - H264_SETS, 0, start_us);
     assert_int_equal(s.units, 1);
-    for (int with_delimiter = 0; with_delimiter < 2; with_delimiter++) {
-        const uint8_t *at = memmem(s.last_head, s.last_bytes, delimiter, 5);
-        assert_non_null(at);
-        assert_memory_equal(at + 6, h264, H264_SETS);
-        assert_null(memmem(at + 6, (size_t)(s.last_head + s.last_bytes - at) - 6, delimiter, 5));
-        memcpy(unit, delimiter, sizeof delimiter);
-        memcpy(unit + sizeof delimiter, h264 + H264_SETS, sizeof h264 - H264_SETS);
-        feed_at(f, unit, sizeof delimiter + sizeof h264 - H264_SETS, 3600, start_us + 40000);
-    }
+    assert_int_equal(s.last_bytes, sizeof h264 - H264_SETS + 1); // a length of 4 bytes for a start code of 3
+    gtv_feed_destroy(f);
+    s = (struct seen){0};
+    f = create(GTV_CODEC_H264, NULL, 0, &s); // ahead of the picture, in a unit of their own
+    feed_at(f, h264, H264_SETS, 0, start_us);
+    feed_at(f, h264 + H264_SETS, sizeof h264 - H264_SETS, 0, start_us);
+    assert_int_equal(s.units, 1);
+    gtv_feed_destroy(f);
+}
+
+static void damage_costs_what_was_damaged(void **state)
+{
+    struct seen s = {0};
+    struct gtv_feed *f = create(GTV_CODEC_H264, h264, H264_SETS, &s);
+    struct gtv_access a;
+    gtv_access_init(&a, GTV_CODEC_H264);
+    feed_at(f, h264, sizeof h264, 0, start_us);
+    gtv_access_annexb(&a, (struct gtv_str){(const char *)h264_inter, sizeof h264_inter});
+    gtv_access_damage(&a);
+    gtv_feed_video(f, &a, 3600, start_us + 40000, 1);
+    feed_at(f, h264_inter, sizeof h264_inter, 7200, start_us + 80000);
+    assert_int_equal(s.units, 2); // one picture less
+    gtv_access_annexb(&a, (struct gtv_str){(const char *)h264, sizeof h264});
+    gtv_access_damage(&a);
+    gtv_feed_video(f, &a, 10800, start_us + 120000, 1);
+    feed_at(f, h264_inter, sizeof h264_inter, 14400, start_us + 160000);
+    assert_int_equal(s.units, 2); // what the key frame would have begun is lost with it
+    feed_at(f, h264, sizeof h264, 18000, start_us + 200000);
+    assert_int_equal(s.units, 3);
+    assert_int_equal(gtv_feed_damaged(f), 2);
+    gtv_access_finish(&a);
+    gtv_feed_destroy(f);
+}
+
+static void audio_follows_the_picture(void **state)
+{
+    struct seen s = {0};
+    struct gtv_feed *f = create(GTV_CODEC_H264, h264, H264_SETS, &s);
+    struct gtv_bytes *frame = gtv_bytes_copy("frame", 5);
+    gtv_feed_audio(f, frame, 0, start_us, 5);
+    assert_int_equal(s.audio, 0); // nothing to go with yet
+    feed_at(f, h264, sizeof h264, 0, start_us);
+    gtv_feed_audio(f, frame, 1920, start_us + 20000, 5);
+    gtv_feed_audio(f, frame, 1920, start_us + 20000, 5);
+    gtv_feed_audio(f, frame, 3840, start_us + 40000, 5);
+    assert_in_range(s.audio, 2, 3);
+    gtv_bytes_unref(frame);
     gtv_feed_destroy(f);
 }
 
 static void unknown_parameters_hold_everything(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     feed_at(f, h264 + H264_SETS, sizeof h264 - H264_SETS, 0, start_us);
     assert_int_equal(s.units, 0);
     static const uint8_t garbage[] = {0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 0, 0, 1, 0x65, 0x88};
     feed_at(f, garbage, sizeof garbage, 3600, start_us + 40000);
-    assert_int_equal(s.tracks, 0);
+    assert_int_equal(s.formats, 0);
     feed_at(f, h264, sizeof h264, 7200, start_us + 80000);
     assert_int_equal(s.units, 1);
     gtv_feed_destroy(f);
@@ -153,14 +186,14 @@ static void unknown_parameters_hold_everything(void **state)
 static void changed_parameters_are_a_seam(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     uint8_t other[sizeof h264];
     memcpy(other, h264, sizeof h264);
     other[7] = 0x1e; // level 3.0
     feed_at(f, h264, sizeof h264, 0, start_us);
     feed_at(f, other, sizeof other, 3600, start_us + 40000);
-    assert_int_equal(s.tracks, 2);
-    assert_string_equal(s.last_tracks.video.codecs, "avc1.4d401e");
+    assert_int_equal(s.formats, 2);
+    assert_string_equal(s.video.codecs, "avc1.4d401e");
     assert_int_equal(s.seams, 2);
     gtv_feed_destroy(f);
 }
@@ -168,7 +201,7 @@ static void changed_parameters_are_a_seam(void **state)
 static void a_jump_waits_for_no_key_frame_while_the_wall_is_even(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     feed_at(f, h264, sizeof h264, 0, start_us);
     feed_at(f, h264_inter, sizeof h264_inter, 900000000, start_us + 40000); // ten thousand seconds on
     assert_int_equal(s.units, 2);
@@ -181,7 +214,7 @@ static void a_jump_waits_for_no_key_frame_while_the_wall_is_even(void **state)
 static void a_wall_clock_set_back_waits_for_a_key_frame(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     feed_at(f, h264, sizeof h264, 0, start_us);
     feed_at(f, h264_inter, sizeof h264_inter, 3600, start_us - 3600000000);
     feed_at(f, h264_inter, sizeof h264_inter, 7200, start_us - 3600000000 + 40000);
@@ -195,9 +228,9 @@ static void a_wall_clock_set_back_waits_for_a_key_frame(void **state)
 static void packets_without_stamps_follow_their_arrival(void **state)
 {
     struct seen s = {0};
-    struct gtv_feed *f = create(AV_CODEC_ID_H264, NULL, 0, &s);
+    struct gtv_feed *f = create(GTV_CODEC_H264, NULL, 0, &s);
     for (int i = 0; i < 50; i++) {
-        feed_at(f, h264, sizeof h264, AV_NOPTS_VALUE, start_us + i * 40000);
+        feed_at(f, h264, sizeof h264, GTV_NO_STAMP, start_us + i * 40000);
     }
     assert_int_equal(s.units, 50);
     assert_in_range(s.last_time - s.first_time, 49 * 3600 - 3600, 49 * 3600 + 3600);
@@ -229,7 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(describes_h264),
         cmocka_unit_test(describes_h265),
-        cmocka_unit_test(puts_parameters_before_bare_key_frames),
+        cmocka_unit_test(takes_parameters_from_elsewhere),
+        cmocka_unit_test(damage_costs_what_was_damaged),
+        cmocka_unit_test(audio_follows_the_picture),
         cmocka_unit_test(unknown_parameters_hold_everything),
         cmocka_unit_test(changed_parameters_are_a_seam),
         cmocka_unit_test(a_jump_waits_for_no_key_frame_while_the_wall_is_even),

@@ -1,5 +1,4 @@
 #include "lib/base/buf.h"
-#include "services/media/gop.h"
 #include "services/media/hls.h"
 #include "services/media/playlist.h"
 #include "tests/unit/unit.h"
@@ -58,12 +57,12 @@ static char *media(struct gtv_hls *h, char *out, size_t cap)
 static void nothing_before_the_first_segment(void **state)
 {
     struct gtv_hls *h = create(1 << 20, 0);
-    struct gtv_tracks tracks = {0};
+    struct gtv_format format = {0};
     assert_null(gtv_hls_media(h));
     (void)push(h, 0, false, false, 188); // not a key frame: nothing can start
     run(h, 0, 1000, 1000);
     assert_false(gtv_hls_ready(h));
-    assert_null(gtv_hls_index(h, &tracks));
+    assert_null(gtv_hls_index(h, &format));
     assert_true(push(h, 1000, true, false, 188));
     assert_true(gtv_hls_ready(h));
     gtv_hls_destroy(h);
@@ -220,37 +219,13 @@ static void memory_is_bounded(void **state)
 static void the_index_tells_the_rate(void **state)
 {
     struct gtv_hls *h = create(1 << 20, 0);
-    struct gtv_tracks tracks = {.video = {.codecs = "avc1.4d401f", .width = 1280, .height = 720}};
+    struct gtv_format format = {.video = {.codecs = "avc1.4d401f", .width = 1280, .height = 720}};
     run(h, 0, 3040, 1000);
-    struct gtv_bytes *text = gtv_hls_index(h, &tracks);
+    struct gtv_bytes *text = gtv_hls_index(h, &format);
     assert_non_null(memmem(text->data, text->len, "BANDWIDTH=37600,AVERAGE-BANDWIDTH=37600,",
                            40)); // 25 x 188 bytes a second
     gtv_bytes_unref(text);
     gtv_hls_destroy(h);
-}
-
-static void gop_holds_from_the_key_frame(void **state)
-{
-    struct gtv_gop g = {.max_bytes = 1000};
-    struct gtv_unit u = {.video = true};
-    u.ts = gtv_bytes_create(300);
-    u.ts->len = 300;
-    gtv_gop_push(&g, &u);
-    assert_int_equal(g.count, 0);
-    u.key = true;
-    gtv_gop_push(&g, &u);
-    u.key = false;
-    gtv_gop_push(&g, &u);
-    gtv_gop_push(&g, &u);
-    assert_int_equal(g.count, 3);
-    gtv_gop_push(&g, &u); // over the bound
-    assert_int_equal(g.count, 0);
-    u.key = true;
-    gtv_gop_push(&g, &u);
-    gtv_gop_push(&g, &u);
-    assert_int_equal(g.count, 1);
-    gtv_gop_finish(&g);
-    gtv_bytes_unref(u.ts);
 }
 
 int main(void)
@@ -267,7 +242,6 @@ int main(void)
         cmocka_unit_test(a_seam_in_the_time_line),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(the_index_tells_the_rate),
-        cmocka_unit_test(gop_holds_from_the_key_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

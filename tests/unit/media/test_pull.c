@@ -18,22 +18,22 @@ struct fixture {
     int listener, port;
     int ended, expected;
     char code[32];
-    struct gtv_pull *pulls[20];
+    struct gtv_source *pulls[20];
     int stop_at_ms, waited_ms;
     const struct gtv_net_policy *policy;
 };
 
-static void on_tracks(void *arg, const struct gtv_tracks *tracks)
+static void on_format(void *arg, struct gtv_format *format)
 {
     fail();
 }
 
-static void on_unit(void *arg, const struct gtv_unit *unit, size_t received)
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
     fail();
 }
 
-static void on_silent(void *arg, const struct gtv_pull_end *why)
+static void on_silent(void *arg, const struct gtv_source_end *why)
 {
     fail();
 }
@@ -43,14 +43,15 @@ static void on_error_frames(void *arg, unsigned count)
     fail();
 }
 
-static void on_end(void *arg, const struct gtv_pull_end *end)
+static void on_end(void *arg, const struct gtv_source_end *end)
 {
     struct fixture *f = arg;
     f->ended++;
     snprintf(f->code, sizeof f->code, "%s", end->code);
 }
 
-static const struct gtv_pull_callbacks callbacks = {on_tracks, on_unit, on_silent, on_error_frames, on_end};
+static const struct gtv_source_callbacks callbacks = {on_format, on_sample, on_silent, on_error_frames,
+                                                      on_end};
 
 // A socket that accepts in the kernel and never answers.
 static int set_up(void **state)
@@ -80,17 +81,17 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct gtv_pull *start(struct fixture *f, const char *format, int64_t connect_ms)
+static struct gtv_source *start(struct fixture *f, const char *format, int64_t connect_ms)
 {
     struct gtv_pathconf conf;
-    struct gtv_pull_options o = {.loop = f->loop,
-                                 .running = &f->running,
-                                 .connect_ms = connect_ms,
-                                 .stall_ms = 1000,
-                                 .policy = f->policy};
+    struct gtv_source_options o = {.loop = f->loop,
+                                   .running = &f->running,
+                                   .connect_ms = connect_ms,
+                                   .stall_ms = 1000,
+                                   .policy = f->policy};
     gtv_pathconf_defaults(&conf, GTV_STR("cam_1"));
     snprintf(conf.source, sizeof conf.source, "rtsp://bob:secret@%s:%d/x", format, f->port);
-    struct gtv_pull *p = gtv_pull_start(&o, &conf, &callbacks, f);
+    struct gtv_source *p = gtv_pull_start(&o, &conf, &callbacks, f);
     assert_non_null(p);
     return p;
 }
@@ -101,7 +102,7 @@ static void tick(void *arg)
     f->waited_ms += 10;
     for (size_t i = 0; f->waited_ms == f->stop_at_ms && i < 20; i++) {
         if (f->pulls[i] != NULL) {
-            gtv_pull_stop(f->pulls[i]);
+            f->pulls[i]->stop(f->pulls[i]);
         }
     }
     if (atomic_load(&f->running) == 0 || f->waited_ms > 20000) {
@@ -187,7 +188,8 @@ static void stopped_at_once(void **state)
 {
     struct fixture *f = *state;
     for (size_t i = 0; i < 20; i++) {
-        gtv_pull_stop(start(f, "127.0.0.1", 30000));
+        struct gtv_source *p = start(f, "127.0.0.1", 30000);
+        p->stop(p);
     }
     run(f);
     assert_int_equal(f->ended, 0);

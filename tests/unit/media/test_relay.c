@@ -1,5 +1,8 @@
 #include "lib/base/clock.h"
+#include "services/media/muxer.h"
+#include "services/media/publish.h"
 #include "services/media/relay.h"
+#include "services/media/ts.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
@@ -8,17 +11,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// Units of 64 KiB, a key frame each 25: many times what a reader may have pending and its socket can hold.
-enum { UNIT_BYTES = 64 * 1024, GOP = 25, UNITS = 600 };
+// Samples of 64 KiB, a key frame each 25: many times what a reader may have pending and its socket can hold.
+enum { SAMPLE_BYTES = 64 * 1024, GOP = 25, SAMPLES = 600 };
+static const int64_t start = INT64_C(1795360316369) * 90;
 
 struct fixture {
     struct gtv_loop *loop;
     struct gtv_http_server *server;
-    struct gtv_relay *relay;
-    struct gtv_gop gop;
-    struct gtv_ts ts;
+    struct gtv_path *path;
+    struct gtv_publisher publisher;
+    struct gtv_format *format;
     struct gtv_timer *timer;
-    int pushed, expected_readers;
+    int pushed, expected_readers, asked;
     size_t most_pending;
     struct gtv_http_request *watched;
 };
@@ -33,31 +37,37 @@ static void handle_relay(struct gtv_http_request *req, void *user)
     if (gtv_str_eq(gtv_http_query(req, "slow"), GTV_STR("1"))) {
         f->watched = req;
     }
-    gtv_relay_attach(f->relay, req, &f->gop, keys);
+    gtv_muxer_get_relay(f->path, req, keys);
+    f->asked++;
 }
 
 static void push(void *arg)
 {
     struct fixture *f = arg;
-    static uint8_t data[UNIT_BYTES];
-    if (gtv_relay_readers(f->relay) < (size_t)f->expected_readers && f->pushed == 0) {
+    const struct gtv_source_callbacks *to = gtv_path_source_callbacks();
+    if (f->asked < f->expected_readers) {
         return;
     }
-    struct gtv_ts_unit u = {
-        .part_count = 1, .pts = f->pushed * 3600, .dts = f->pushed * 3600, .key = f->pushed % GOP == 0};
-    u.parts[0] = (struct gtv_str){(const char *)data, sizeof data};
-    struct gtv_unit unit = {.time = u.pts, .video = true, .key = u.key, .counters = f->ts.next};
-    unit.ts = gtv_ts_video(&f->ts, &u);
-    gtv_gop_push(&f->gop, &unit);
-    gtv_relay_push(f->relay, &unit);
-    gtv_bytes_unref(unit.ts);
+    if (f->pushed == 0) {
+        to->on_format(f->path, f->format);
+    }
+    struct gtv_sample sample = {.video = true,
+                                .key = f->pushed % GOP == 0,
+                                .pts = start + f->pushed * 3600,
+                                .dts = start + f->pushed * 3600,
+                                .data = gtv_bytes_create(SAMPLE_BYTES)};
+    memset(sample.data->data, 0, SAMPLE_BYTES);
+    memcpy(sample.data->data, "\0\0\xff\xfc\x65", 5); // one NAL unit
+    sample.data->len = SAMPLE_BYTES;
+    to->on_sample(f->path, &sample, SAMPLE_BYTES);
+    gtv_bytes_unref(sample.data);
     if (f->watched != NULL && gtv_http_stream_pending(f->watched) > f->most_pending) {
         f->most_pending = gtv_http_stream_pending(f->watched);
     }
-    if (++f->pushed == UNITS) {
+    if (++f->pushed == SAMPLES) {
         f->watched = NULL;
         gtv_timer_stop(f->timer);
-        gtv_relay_end(f->relay);
+        gtv_path_unpublish(&f->publisher, &(struct gtv_source_end){.code = "eof", .text = "the end"});
     }
 }
 
@@ -65,7 +75,7 @@ struct client {
     int port;
     const char *target;
     unsigned pause_ms; // before it reads
-    size_t packets, keys, gaps, splices;
+    size_t packets, keys, gaps;
     int frames;
     bool broken;
 };
@@ -88,7 +98,6 @@ static void check_packet(struct client *c, const uint8_t *p, int *last)
         return;
     }
     bool payload = p[3] & 0x10, jump = (p[3] & 0x20) && p[4] > 0 && (p[5] & 0x80);
-    c->splices += jump && !payload;
     c->gaps += *last >= 0 && !jump && ((*last + payload) & 15) != (p[3] & 15);
     *last = p[3] & 15;
     c->frames += (p[1] & 0x40) != 0;
@@ -118,7 +127,7 @@ static size_t unchunk(uint8_t *all, size_t n)
 static void *read_all(void *arg)
 {
     struct client *c = arg;
-    size_t cap = (size_t)UNIT_BYTES * (UNITS + 50) * 2, n = 0;
+    size_t cap = (size_t)SAMPLE_BYTES * (SAMPLES + 50) * 2, n = 0;
     uint8_t *all = malloc(cap);
     int fd = dial(c->port);
     dprintf(fd, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", c->target);
@@ -152,13 +161,27 @@ static void stop_server(void *arg)
 
 static void a_slow_reader_is_skipped_and_slows_nobody(void **state)
 {
-    struct fixture f = {.gop.max_bytes = 64 << 20, .ts.video = GTV_CODEC_H264, .expected_readers = 3};
-    static const struct gtv_log log = {"test", NULL, NULL};
+    struct fixture f = {.expected_readers = 3};
+    struct gtv_media_options options = {.ring_bytes = 64 << 20, .segments = 7, .segment_seconds = 1};
+    struct gtv_metrics *metrics = gtv_metrics_create();
+    struct gtv_path_env env = {.options = &options,
+                               .segments = gtv_metrics_counter(metrics, "segments", "", "")};
+    struct gtv_pathconf conf;
+    gtv_pathconf_defaults(&conf, GTV_STR("cam_1"));
+    static const char parameters[] = "\0\0\0\x17\x67\x4d\x40\x1f\xec\xa2\x3d\x80\x88\0\0\3\0\x08\0\0\3"
+                                     "\1\x90\x78\xc1\x8c\xb0\0\0\0\5\x68\xeb\xe3\xcb\x20";
+    struct gtv_bytes *sets = gtv_bytes_copy(parameters, sizeof parameters - 1);
+    f.format = gtv_format_create(GTV_CODEC_H264, sets, NULL);
+    gtv_bytes_unref(sets);
+    assert_non_null(f.format);
+    f.publisher = (struct gtv_publisher){.type = "test", .id = "1"};
     static const struct gtv_http_route routes[] = {{"GET", "/relay", handle_relay, 0, ""}};
     struct gtv_http_server_config config = {.name = "test", .routes = routes, .route_count = 1, .user = &f};
     struct gtv_error err = {0};
     f.loop = gtv_loop_create("test");
-    f.relay = gtv_relay_create(&log);
+    env.loop = f.loop;
+    f.path = gtv_path_create(&env, &conf);
+    assert_true(gtv_path_publish(f.path, &f.publisher, &err));
     f.server = gtv_http_server_create(f.loop, &config, &err);
     assert_non_null(f.server);
     assert_true(gtv_http_server_listen(f.server, "127.0.0.1", 0, false, &err));
@@ -179,22 +202,25 @@ static void a_slow_reader_is_skipped_and_slows_nobody(void **state)
     assert_true(gtv_loop_post(f.loop, stop_server, &f));
     gtv_loop_join(f.loop);
 
-    assert_int_equal(clients[0].frames, UNITS);
-    assert_int_equal(clients[0].keys, UNITS / GOP);
-    assert_in_range(clients[1].frames, GOP, UNITS - GOP);
-    assert_true(clients[1].splices > 0);
-    assert_int_equal(clients[2].frames, UNITS / GOP);
-    assert_int_equal(clients[2].keys, UNITS / GOP);
+    assert_int_equal(clients[0].frames, SAMPLES);
+    assert_int_equal(clients[0].keys, SAMPLES / GOP);
+    assert_in_range(clients[1].frames, GOP, SAMPLES - GOP);
+    assert_int_equal(clients[2].frames, SAMPLES / GOP);
+    assert_int_equal(clients[2].keys, SAMPLES / GOP);
     for (int i = 0; i < 3; i++) {
         assert_false(clients[i].broken);
         assert_int_equal(clients[i].gaps, 0);
     }
-    assert_int_equal(gtv_relay_skipped(f.relay), UNITS - clients[1].frames);
-    assert_in_range(f.most_pending, 1024 * 1024, GTV_RELAY_PENDING_MAX + 2 * UNIT_BYTES);
+    struct gtv_path_status status;
+    gtv_path_get_status(f.path, &status);
+    assert_int_equal(status.skipped, SAMPLES - clients[1].frames);
+    assert_int_equal(status.readers, 0);
+    assert_in_range(f.most_pending, 1024 * 1024, GTV_RELAY_PENDING_MAX + 2 * SAMPLE_BYTES);
     gtv_timer_destroy(f.timer);
     gtv_http_server_destroy(f.server);
-    gtv_relay_destroy(f.relay);
-    gtv_gop_finish(&f.gop);
+    gtv_path_destroy(f.path);
+    gtv_format_unref(f.format);
+    gtv_metrics_destroy(metrics);
     gtv_loop_destroy(f.loop);
 }
 
