@@ -11,6 +11,7 @@
 #include "lib/base/mem.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -31,7 +32,7 @@ struct gtv_http_fetch {
     struct gtv_http_client *client;
     struct gtv_http_fetch *prev, *next;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *address;
     struct gtv_http_fetch_callbacks cb;
     void *arg;
     enum fetch_state state;
@@ -168,6 +169,7 @@ static void fetch_free(struct gtv_http_fetch *f)
 {
     curl_easy_cleanup(f->easy);
     curl_slist_free_all(f->headers);
+    curl_slist_free_all(f->address);
     gtv_buf_finish(&f->body);
     gtv_bytes_unref(f->response.body);
     gtv_arena_finish(&f->arena);
@@ -343,6 +345,12 @@ static void set_request(struct gtv_http_fetch *f, const struct gtv_http_fetch_op
 {
     CURL *e = f->easy;
     curl_easy_setopt(e, CURLOPT_URL, o->url);
+    if (o->address) {
+        char to[300];
+        snprintf(to, sizeof to, "::%s:", o->address); // any host, any port: to this address, the same port
+        f->address = curl_slist_append(NULL, to);
+        curl_easy_setopt(e, CURLOPT_CONNECT_TO, f->address);
+    }
     if (o->body) {
         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
         curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, o->body);

@@ -14,6 +14,7 @@ void gtv_http_client_destroy(struct gtv_http_client *c); // cancels what runs, w
 struct gtv_http_fetch_options {
     const char *method; // NULL: GET
     const char *url;
+    const char *address; // dialled in place of what the URL's host resolves to (IPv6 in brackets), or NULL
     const char *user, *password; // Basic, or NULL
     const char *const *headers;  // "Name: value" ..., NULL-terminated, or NULL
     const void *body;            // copied; NULL: none

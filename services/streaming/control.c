@@ -21,6 +21,7 @@ enum {
     SWEEP_EVERY_S = 5,
     DRAIN_EVERY_S = 5,
     STATS_EXPIRY_S = 60,
+    PROBES_MAX = 32,   // http cameras asked at the same time; more wait
     UNTOLD_MS = 15000, // longer than a lease takes to pass on
 };
 
@@ -234,6 +235,7 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
     c->health = gtv_health_create(app->options.frozen_after * 1000, on_health, c);
     for (size_t i = 0; i < gtv_nodes_count(app->nodes); i++)
         c->media[i] = gtv_media_create(loop, &app->options, gtv_nodes_api(app->nodes, i));
+    c->probe = gtv_http_client_create(loop, PROBES_MAX);
     c->watcher = gtv_watcher_create(c);
     c->redis = gtv_redis_create(loop, url, "gtv-streaming", on_redis, c, err);
     c->events = c->redis ? gtv_redis_tail_create(loop, url, "gtv-streaming-events", GTV_KEY_EVENTS, "$",
@@ -265,6 +267,7 @@ void gtv_control_destroy(struct gtv_control *c)
     c->events = NULL; // replays that end now look here
     gtv_redis_tail_destroy(c->news);
     gtv_ops_destroy(c);
+    gtv_http_client_destroy(c->probe);
     gtv_redis_destroy(c->redis); // whose last replies go to those below
     gtv_history_destroy(c->history);
     gtv_replicas_destroy(c->replicas);

@@ -18,6 +18,7 @@ struct gtv_control {
     struct gtv_app *app;
     struct gtv_loop *loop;
     struct gtv_media *media[GTV_NODES_MAX]; // one a node
+    struct gtv_http_client *probe;          // asks http cameras where they lead
     struct gtv_watcher *watcher;
     struct gtv_redis *redis;
     struct gtv_redis_tail *events, *news;

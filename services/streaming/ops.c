@@ -1,11 +1,12 @@
-// An operation's way: queued behind others of its camera -> RESOLVE -> APPLY (the media node) -> KEEP (the
-// desired state, until Redis has it) -> done.
+// An operation's way: queued behind others of its camera -> RESOLVE (of http: and where it redirects to) ->
+// APPLY (the media node) -> KEEP (the desired state, until Redis has it) -> done.
 
 #include "services/streaming/ops.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
+#include "services/streaming/hops.h"
 #include "services/streaming/provision.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
@@ -27,6 +28,7 @@ struct gtv_op {
     struct gtv_op *prev, *next;
     bool listed, running;
     struct resolving *resolving;
+    struct gtv_hops *hops;
     struct storing *storing;
     struct gtv_timer *limit;
     int node;        // that is to have it
@@ -78,7 +80,9 @@ static void op_release(struct gtv_op *op)
         op->resolving->op = NULL;
     if (op->storing)
         op->storing->op = NULL;
+    gtv_hops_cancel(op->hops);
     gtv_timer_destroy(op->limit);
+    op->hops = NULL;
     op->limit = NULL;
     op->resolving = NULL;
     op->storing = NULL;
@@ -237,6 +241,18 @@ static void apply(struct gtv_op *op)
 
 // ---- resolving ----
 
+static void led(void *arg, const struct gtv_error *err)
+{
+    struct gtv_op *op = arg;
+    op->hops = NULL;
+    if (err) {
+        op->outcome.err = *err;
+        op_over(op);
+    } else {
+        apply(op);
+    }
+}
+
 // Every address that the name has must be one that a camera may have.
 static void judge(struct gtv_op *op, const struct addrinfo *res)
 {
@@ -250,7 +266,14 @@ static void judge(struct gtv_op *op, const struct addrinfo *res)
     }
     if (op->limit)
         gtv_timer_stop(op->limit);
-    apply(op);
+    struct gtv_control *c = op->control;
+    struct gtv_camera known;
+    bool asked =
+        gtv_cameras_get(c->app->cameras, op->camera.id, &known) && strcmp(known.url, op->camera.url) == 0;
+    if (!asked && gtv_hops_needed(op->camera.url))
+        op->hops = gtv_hops_begin(c->loop, c->probe, &c->app->policy, &c->app->log, op->camera.url, led, op);
+    else
+        apply(op);
 }
 
 static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)

@@ -3,8 +3,10 @@
 Against the double of MediaMTX in both generations (it is not MediaMTX), and once against the real gtv-media."""
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
@@ -77,6 +79,60 @@ def test_the_same_again_changes_nothing(spawn, mediamtx_double, generation):  # 
     assert s.put(9, rtsp_url="publisher", name="who comes").json()["result"] == "created"
     assert node.paths["cam_9"].conf["source"] == "publisher" and s.get("/cameras/9/info").json()["source"] == "publisher"
     assert SECRET not in s.process.log()
+
+
+class Redirector:
+    """An http camera of 127.0.0.1 that answers each path with the Location it is told; "" is a picture without end."""
+
+    def __init__(self, places):
+        outer = self
+        self.asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802 - the library's name
+                outer.asked.append(self.path)
+                place = places.get(self.path)
+                self.send_response(404 if place is None else 302 if place else 200)
+                if place:
+                    self.send_header("Location", place.replace("PORT", str(outer.port)))
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_where_an_http_camera_leads_is_checked(spawn, mediamtx_double):  # noqa: F811
+    node = mediamtx_double()
+    s = Streaming(spawn, [node], GTV_CAMERA_ALLOW="127.0.0.1")
+    camera = Redirector({"/live.m3u8": "", "/moved": "/live.m3u8", "/inside": "http://127.0.0.2/admin", "/metadata": "http://169.254.169.254/",
+                         "/twice": "http://127.0.0.1:PORT/inside", "/rtsp": "rtsp://[::1]/x", "/round": "/round", "/nowhere": "http://",
+                         "/name": "//no-such-host.invalid/x"})
+    try:
+        url = f"http://127.0.0.1:{camera.port}"
+        for number, (path, words) in enumerate({"/inside": "off-limits (loopback)", "/metadata": "a metadata service", "/twice": "loopback",
+                                                "/rtsp": "loopback", "/round": "more than 5 times", "/nowhere": "no address",
+                                                "/name": "does not resolve"}.items(), 1):
+            answer = s.put(number, rtsp_url=url + path, name="x")
+            assert answer.status_code == 422 and answer.json()["field"] == "rtsp_url" and words in answer.text, (path, answer.text)
+        assert not ours(node)
+        for number, path in ((21, "/live.m3u8"), (22, "/moved"), (23, "/not-there")):
+            assert s.put(number, rtsp_url=url + path, name="x").json()["result"] == "created", path
+        asked = len(camera.asked)
+        assert s.put(22, rtsp_url=url + "/moved", name="x").json()["result"] == "unchanged" and len(camera.asked) == asked
+    finally:
+        camera.stop()
+    # Who does not answer leads nowhere: it may be switched on later.
+    assert s.put(24, rtsp_url=f"http://127.0.0.1:{camera.port}/live.m3u8", name="x").json()["result"] == "created"
+    assert s.put(25, rtsp_url="http://127.0.0.9/x", name="x").status_code == 422
+    assert "does not answer" in s.process.log() and ours(node) == {"cam_21", "cam_22", "cam_23", "cam_24"}
 
 
 # ---- lists ----
