@@ -186,13 +186,17 @@ def wrk(url, connections, seconds, script):
     return requests, float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit], int(bad.group(1)) if bad else 0
 
 
-def compare(targets, connections, options):
-    """targets: name -> (url, pid). Alternates, and returns name -> (median CPU us a request, median p99 ms, median requests/s)."""
+def compare(targets, connections, options, short=False):
+    """targets: name -> (url, pid). Alternates, and returns name -> (median CPU us a request, median p99 ms, median requests/s).
+
+    short: the same time in runs of 1 s, for few connections: each run spreads them over a server's threads as chance has it.
+    """
     figures = {name: [] for name in targets}
-    for _ in range(options.rounds):
+    rounds, seconds = (options.rounds * options.seconds, 1) if short else (options.rounds, options.seconds)
+    for _ in range(rounds):
         for name, (url, pid) in targets.items():
             before = cpu_seconds(pid)
-            run = read(url, connections, options.seconds)
+            run = read(url, connections, seconds)
             spent = cpu_seconds(pid) - before
             if run["errors"] or not run["requests"]:
                 sys.exit(f"bench: {name} failed {run['errors']} of {run['requests']} requests")
