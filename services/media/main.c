@@ -1,7 +1,8 @@
 // gtv-media: wires options, loop, node and the two servers.
 #include "lib/av/av.h"
 #include "services/media/api.h"
-#include "services/media/hls_http.h"
+#include "services/media/hls/http.h"
+#include "services/media/hls/ring.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -125,6 +126,11 @@ int main(int argc, char **argv)
     }
     if (!gtv_log_level_parse(gtv_str_of(g.options.log_level), &level)) {
         fprintf(stderr, "gtv-media: LOG_LEVEL is DEBUG, INFO, WARNING or ERROR\n");
+        goto free_options;
+    }
+    enum gtv_hls_variant variant;
+    if (!gtv_hls_variant_parse(gtv_str_of(g.options.hls_variant), &variant)) {
+        fprintf(stderr, "gtv-media: MEDIA_HLS_VARIANT is mpegts, fmp4 or lowLatency\n");
         goto free_options;
     }
     gtv_log_set_level(level);

@@ -8,7 +8,9 @@ struct gtv_media_options {
     char *host;
     int64_t api_port, hls_port;
     char *data;
-    double segment_seconds;
+    char *hls_variant;
+    bool always_remux;
+    double segment_seconds, part_seconds;
     int64_t segments;
     int64_t ring_bytes, idle_gop_bytes;
     double connect_seconds, stall_seconds, muxer_close_seconds;

@@ -4,7 +4,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/media/muxer.h"
+#include "services/media/hls/muxer.h"
 #include "services/media/path_internal.h"
 #include "services/media/pull.h"
 
@@ -228,6 +228,7 @@ static void become_connected(struct gtv_path *p)
                  f->audio.codec != GTV_CODEC_NONE ? "," : "", f->audio.codecs, f->video.width,
                  f->video.height);
     on_format(p, p->format);
+    gtv_muxer_path_connected(p);
 }
 
 static void keep_for_newcomers(struct gtv_path *p, const struct gtv_sample *sample)

@@ -1,5 +1,5 @@
 #include "lib/base/clock.h"
-#include "services/media/muxer.h"
+#include "services/media/hls/muxer.h"
 #include "services/media/publish.h"
 #include "services/media/relay.h"
 #include "services/media/ts.h"

@@ -1,6 +1,7 @@
-#include "services/media/hls_http.h"
+#include "services/media/hls/http.h"
 
-#include "services/media/muxer.h"
+#include "services/media/hls/muxer.h"
+#include "services/media/hls/playlist.h"
 #include "services/media/reply.h"
 
 #include <stdio.h>
@@ -36,9 +37,14 @@ static void get_index(struct gtv_http_request *req, void *user)
 static void get_playlist(struct gtv_http_request *req, void *user)
 {
     struct gtv_path *p = find_path(req, user);
-    if (p != NULL) {
-        gtv_muxer_get_playlist(p, req);
+    if (p == NULL) {
+        return;
     }
+    if (!gtv_str_ends(gtv_http_path(req), gtv_str_of(gtv_hls_media_name(gtv_muxer_variant(p))))) {
+        gtv_media_reply_not_found(req); // of another variant
+        return;
+    }
+    gtv_muxer_get_playlist(p, req);
 }
 
 static void get_relay(struct gtv_http_request *req, void *user)
@@ -90,10 +96,10 @@ static void redirect_to_page(struct gtv_http_request *req, void *user)
 static void get_file(struct gtv_http_request *req, void *user)
 {
     struct gtv_str file = gtv_http_param(req, "file");
-    if (gtv_str_ends(file, GTV_STR(".ts"))) {
+    if (gtv_str_ends(file, GTV_STR(".ts")) || gtv_str_ends(file, GTV_STR(".mp4"))) {
         struct gtv_path *p = find_path(req, user);
         if (p != NULL) {
-            gtv_muxer_get_segment(p, req, file);
+            gtv_muxer_get_file(p, req, file);
         }
         return;
     }
@@ -122,10 +128,11 @@ void gtv_media_hls_error(struct gtv_http_request *req, enum gtv_code code, const
 const struct gtv_http_route gtv_media_hls_routes[] = {
     {"HEAD", "/{any*}", no_head, 0, "Not answered"},
     {"GET", "/{path*}/index.m3u8", get_index, 0, "Multivariant playlist"},
-    {"GET", "/{path*}/main_stream.m3u8", get_playlist, 0, "Media playlist"},
+    {"GET", "/{path*}/main_stream.m3u8", get_playlist, 0, "Media playlist of MPEG-TS"},
+    {"GET", "/{path*}/video1_stream.m3u8", get_playlist, 0, "Media playlist of fMP4 and Low-Latency HLS"},
     {"GET", "/{path*}/relay", get_relay, 0, "The path as continuous MPEG-TS"},
     {"GET", "/{path*}/", get_page, 0, "A page that plays the path"},
-    {"GET", "/{path*}/{file}", get_file, 0, "Segments"},
+    {"GET", "/{path*}/{file}", get_file, 0, "Segments, parts and init segments"},
     {"GET", "/{path}", redirect_to_page, 0, "To the page"},
 };
 const size_t gtv_media_hls_route_count = sizeof gtv_media_hls_routes / sizeof gtv_media_hls_routes[0];
