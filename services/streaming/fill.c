@@ -8,6 +8,7 @@
 #include "services/streaming/sequence_store.h"
 #include "services/streaming/upstream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -417,6 +418,7 @@ static void keep_response(struct gtv_fill *f, const struct gtv_http_response *r,
 {
     struct gtv_http_header fields[GTV_HTTP_FETCH_FIELDS_MAX];
     size_t n = 0;
+    assert(r); // it came with this body
     for (; n < r->field_count && n < GTV_HTTP_FETCH_FIELDS_MAX; n++)
         fields[n] = (struct gtv_http_header){r->fields[n].name, r->fields[n].value};
     free(f->kept_head.fields);
