@@ -4,6 +4,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/json/json.h"
+#include "services/media/rtsp/hub.h"
 #include "services/media/store.h"
 
 #include <inttypes.h>
@@ -165,6 +166,7 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     n->sessions = gtv_sessions_create();
     n->auth = gtv_auth_create();
     n->gate = gtv_gate_create(loop, n->auth, metrics);
+    n->env.rtsp = gtv_rtsp_hub_create(loop);
     restore(n);
     n->tick = gtv_timer_create(loop, on_tick, n);
     gtv_timer_start(n->tick, 1, TICK_MS);
@@ -205,6 +207,7 @@ void gtv_node_destroy(struct gtv_node *n)
         return;
     }
     gtv_map_destroy(n->paths, destroy_path);
+    gtv_rtsp_hub_destroy(n->env.rtsp);
     gtv_gate_destroy(n->gate);
     gtv_auth_destroy(n->auth);
     gtv_sessions_destroy(n->sessions);

@@ -35,6 +35,8 @@ const struct gtv_option gtv_media_option_table[] = {
      "Time without an HLS request after which a path's segments are given up."},
     {"MEDIA_DIALS", GTV_OPT_INT, AT(dials), "32", 1, 1000, false,
      "Cameras dialled at the same time; those that somebody waits for are not held back."},
+    {"MEDIA_RTSP_LIBAV", GTV_OPT_BOOL, AT(rtsp_libav), "false", 0, 0, false,
+     "Read RTSP sources with libavformat, a thread each, instead of on the loop: to compare the two."},
     {"GTV_CAMERA_POLICY", GTV_OPT_BOOL, AT(camera_policy), "false", 0, 0, false,
      "Refuse cameras at loopback, link-local, metadata and multicast addresses when they are dialled, "
      "whatever their name resolved to before. On by itself where GTV_CAMERA_ALLOW is set."},

@@ -15,6 +15,7 @@ struct gtv_media_options {
     int64_t ring_bytes, idle_gop_bytes;
     double connect_seconds, stall_seconds, muxer_close_seconds;
     int64_t dials;
+    bool rtsp_libav;
     bool camera_policy;
     char *camera_allow;
     char *trusted_proxies, *proxy_protocol;

@@ -7,6 +7,7 @@
 #include "services/media/hls/muxer.h"
 #include "services/media/path_internal.h"
 #include "services/media/pull.h"
+#include "services/media/rtsp/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,7 +366,8 @@ static void dial(struct gtv_path *p)
                                    .stall_ms = (int64_t)(options->stall_seconds * 1000),
                                    .policy = p->env->policy};
     gtv_counter_add(p->env->dials, 1);
-    p->source = gtv_pull_start(&o, &p->conf, &callbacks, p);
+    p->source = options->rtsp_libav ? gtv_pull_start(&o, &p->conf, &callbacks, p)
+                                    : gtv_rtsp_client_start(p->env->rtsp, &o, &p->conf, NULL, &callbacks, p);
     if (p->source == NULL) {
         p->retry_ms = gtv_mono_ms() + BACKOFF_MAX_MS;
         set_state(p, GTV_PATH_FAILED);

@@ -12,6 +12,7 @@
 
 struct gtv_path;
 struct gtv_gop;
+struct gtv_rtsp_hub;
 struct gtv_muxer;
 
 // What all paths share; outlives them.
@@ -19,6 +20,7 @@ struct gtv_path_env {
     struct gtv_loop *loop;
     const struct gtv_media_options *options;
     const struct gtv_net_policy *policy; // of every address that is dialled; NULL: any may be
+    struct gtv_rtsp_hub *rtsp;           // what the readers of RTSP sources share
     atomic_int running;                  // threads of pulls
     size_t gop_bytes;                    // what all paths keep for newcomers; loop thread only
     int dialling;                        // paths between dial and first picture; loop thread only

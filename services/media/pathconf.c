@@ -473,9 +473,6 @@ bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
     if (c->record) {
         return refuse(err, "record", "'record' is not supported by this node yet");
     }
-    if (c->source_fingerprint[0] != '\0') {
-        return refuse(err, "sourceFingerprint", "'sourceFingerprint' is not supported by this node yet");
-    }
     if (c->audio_transcode) {
         return refuse(err, "audioTranscode", "'audioTranscode' is not supported by this node yet");
     }
@@ -553,5 +550,6 @@ bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c)
 
 bool gtv_pathconf_source_differs(const struct gtv_pathconf *a, const struct gtv_pathconf *b)
 {
-    return strcmp(a->source, b->source) != 0 || a->rtsp_transport != b->rtsp_transport;
+    return strcmp(a->source, b->source) != 0 || a->rtsp_transport != b->rtsp_transport ||
+           strcmp(a->source_fingerprint, b->source_fingerprint) != 0;
 }

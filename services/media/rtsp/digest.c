@@ -47,7 +47,7 @@ static bool next_parameter(struct gtv_str s, size_t *at, struct gtv_str *name, s
     return name->n > 0 || value->p != NULL;
 }
 
-struct gtv_str gtv_auth_parameter(struct gtv_str parameters, const char *name)
+struct gtv_str gtv_digest_parameter(struct gtv_str parameters, const char *name)
 {
     size_t at = 0;
     struct gtv_str key, value;
@@ -59,35 +59,35 @@ struct gtv_str gtv_auth_parameter(struct gtv_str parameters, const char *name)
     return (struct gtv_str){0};
 }
 
-static void read_digest(struct gtv_str parameters, struct gtv_auth_challenge *c)
+static void read_digest(struct gtv_str parameters, struct gtv_digest_challenge *c)
 {
-    struct gtv_str algorithm = gtv_auth_parameter(parameters, "algorithm");
-    struct gtv_str qop = gtv_auth_parameter(parameters, "qop");
+    struct gtv_str algorithm = gtv_digest_parameter(parameters, "algorithm");
+    struct gtv_str qop = gtv_digest_parameter(parameters, "qop");
     if (algorithm.n == 0 || gtv_str_ieq(algorithm, GTV_STR("MD5"))) {
-        c->scheme = GTV_AUTH_MD5;
+        c->scheme = GTV_DIGEST_MD5;
     } else if (gtv_str_ieq(algorithm, GTV_STR("SHA-256"))) {
-        c->scheme = GTV_AUTH_SHA256;
+        c->scheme = GTV_DIGEST_SHA256;
     } else {
-        c->scheme = GTV_AUTH_NONE;
+        c->scheme = GTV_DIGEST_NONE;
         return;
     }
     c->qop = gtv_rtsp_list_has(qop, "auth");
-    c->stale = gtv_str_ieq(gtv_auth_parameter(parameters, "stale"), GTV_STR("true"));
-    bool fits = gtv_str_copy(c->realm, sizeof c->realm, gtv_auth_parameter(parameters, "realm")) &&
-                gtv_str_copy(c->nonce, sizeof c->nonce, gtv_auth_parameter(parameters, "nonce")) &&
-                gtv_str_copy(c->opaque, sizeof c->opaque, gtv_auth_parameter(parameters, "opaque"));
+    c->stale = gtv_str_ieq(gtv_digest_parameter(parameters, "stale"), GTV_STR("true"));
+    bool fits = gtv_str_copy(c->realm, sizeof c->realm, gtv_digest_parameter(parameters, "realm")) &&
+                gtv_str_copy(c->nonce, sizeof c->nonce, gtv_digest_parameter(parameters, "nonce")) &&
+                gtv_str_copy(c->opaque, sizeof c->opaque, gtv_digest_parameter(parameters, "opaque"));
     if (!fits || c->nonce[0] == '\0' || (qop.n > 0 && !c->qop)) {
-        c->scheme = GTV_AUTH_NONE;
+        c->scheme = GTV_DIGEST_NONE;
     }
 }
 
 // The scheme that s begins with at `from`, if a parameter or the end follows it.
-static enum gtv_auth_scheme scheme_at(struct gtv_str s, size_t from, size_t *behind)
+static enum gtv_digest_scheme scheme_at(struct gtv_str s, size_t from, size_t *behind)
 {
     static const struct {
         struct gtv_str name;
-        enum gtv_auth_scheme scheme;
-    } schemes[] = {{GTV_STR("Digest"), GTV_AUTH_MD5}, {GTV_STR("Basic"), GTV_AUTH_BASIC}};
+        enum gtv_digest_scheme scheme;
+    } schemes[] = {{GTV_STR("Digest"), GTV_DIGEST_MD5}, {GTV_STR("Basic"), GTV_DIGEST_BASIC}};
     for (size_t i = 0; i < 2; i++) {
         size_t n = schemes[i].name.n;
         if (s.n - from >= n && gtv_str_ieq((struct gtv_str){s.p + from, n}, schemes[i].name) &&
@@ -96,7 +96,7 @@ static enum gtv_auth_scheme scheme_at(struct gtv_str s, size_t from, size_t *beh
             return schemes[i].scheme;
         }
     }
-    return GTV_AUTH_NONE;
+    return GTV_DIGEST_NONE;
 }
 
 // Where the next challenge of the same header begins ("Basic realm=x, Digest realm=..."), or its end.
@@ -112,7 +112,7 @@ static size_t challenge_end(struct gtv_str s, size_t from)
             while (at < s.n && s.p[at] == ' ') {
                 at++;
             }
-            if (scheme_at(s, at, &behind) != GTV_AUTH_NONE) {
+            if (scheme_at(s, at, &behind) != GTV_DIGEST_NONE) {
                 return at;
             }
         }
@@ -120,17 +120,17 @@ static size_t challenge_end(struct gtv_str s, size_t from)
     return s.n;
 }
 
-bool gtv_auth_challenge_read(const struct gtv_rtsp_message *m, struct gtv_auth_challenge *out)
+bool gtv_digest_challenge_read(const struct gtv_rtsp_message *m, struct gtv_digest_challenge *out)
 {
     struct gtv_str value;
-    struct gtv_auth_challenge best = {0};
+    struct gtv_digest_challenge best = {0};
     for (size_t i = 0; (value = gtv_rtsp_header_at(m, "WWW-Authenticate", i)).p != NULL; i++) {
         for (size_t at = 0; at < value.n;) {
             size_t behind = at;
-            struct gtv_auth_challenge c = {.scheme = scheme_at(value, at, &behind)};
+            struct gtv_digest_challenge c = {.scheme = scheme_at(value, at, &behind)};
             size_t end = challenge_end(value, behind);
             struct gtv_str parameters = {value.p + behind, end - behind};
-            if (c.scheme == GTV_AUTH_MD5) {
+            if (c.scheme == GTV_DIGEST_MD5) {
                 read_digest(parameters, &c);
             }
             if (c.scheme > best.scheme) {
@@ -140,19 +140,19 @@ bool gtv_auth_challenge_read(const struct gtv_rtsp_message *m, struct gtv_auth_c
         }
     }
     *out = best;
-    return best.scheme != GTV_AUTH_NONE;
+    return best.scheme != GTV_DIGEST_NONE;
 }
 
 // ---- Hashing ----
 
-static bool hash(enum gtv_auth_scheme scheme, const struct gtv_str *parts, size_t count,
+static bool hash(enum gtv_digest_scheme scheme, const struct gtv_str *parts, size_t count,
                  char out[GTV_DIGEST_HEX])
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool ok = ctx != NULL &&
-              EVP_DigestInit_ex(ctx, scheme == GTV_AUTH_SHA256 ? EVP_sha256() : EVP_md5(), NULL) == 1;
+              EVP_DigestInit_ex(ctx, scheme == GTV_DIGEST_SHA256 ? EVP_sha256() : EVP_md5(), NULL) == 1;
     for (size_t i = 0; ok && i < count; i++) {
         ok = (i == 0 || EVP_DigestUpdate(ctx, ":", 1) == 1) &&
              EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1;
@@ -205,13 +205,13 @@ static void put_quoted(struct gtv_buf *out, const char *name, const char *value)
     gtv_buf_append(out, "\"", 1);
 }
 
-void gtv_auth_write(struct gtv_buf *out, struct gtv_auth_challenge *c, const char *method, const char *uri,
-                    const char *user, const char *pass)
+void gtv_digest_write(struct gtv_buf *out, struct gtv_digest_challenge *c, const char *method,
+                      const char *uri, const char *user, const char *pass)
 {
-    if (c->scheme == GTV_AUTH_BASIC) {
+    if (c->scheme == GTV_DIGEST_BASIC) {
         write_basic(out, user, pass);
     }
-    if (c->scheme != GTV_AUTH_MD5 && c->scheme != GTV_AUTH_SHA256) {
+    if (c->scheme != GTV_DIGEST_MD5 && c->scheme != GTV_DIGEST_SHA256) {
         return;
     }
     uint64_t random = 0;
@@ -234,7 +234,7 @@ void gtv_auth_write(struct gtv_buf *out, struct gtv_auth_challenge *c, const cha
     gtv_buf_printf(out, ", realm=\"%s\", nonce=\"%s\", ", c->realm, c->nonce);
     put_quoted(out, "uri", uri);
     gtv_buf_printf(out, ", response=\"%s\"", response);
-    if (c->scheme == GTV_AUTH_SHA256) {
+    if (c->scheme == GTV_DIGEST_SHA256) {
         gtv_buf_puts(out, ", algorithm=SHA-256");
     }
     if (c->opaque[0] != '\0') {

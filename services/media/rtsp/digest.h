@@ -4,35 +4,35 @@
 
 #include "services/media/rtsp/message.h"
 
-enum gtv_auth_scheme { GTV_AUTH_NONE, GTV_AUTH_BASIC, GTV_AUTH_MD5, GTV_AUTH_SHA256 };
+enum gtv_digest_scheme { GTV_DIGEST_NONE, GTV_DIGEST_BASIC, GTV_DIGEST_MD5, GTV_DIGEST_SHA256 };
 
-enum { GTV_DIGEST_HEX = 65, GTV_AUTH_FIELD_MAX = 255 };
+enum { GTV_DIGEST_HEX = 65, GTV_DIGEST_FIELD_MAX = 255 };
 
 // What a server asks for, and how often its nonce was used. Zeroed: nothing was asked yet.
-struct gtv_auth_challenge {
-    enum gtv_auth_scheme scheme;
+struct gtv_digest_challenge {
+    enum gtv_digest_scheme scheme;
     bool qop;   // "auth" is offered
     bool stale; // the nonce was right once, only too old: the same password may be tried again
     uint32_t count;
-    char realm[GTV_AUTH_FIELD_MAX + 1], nonce[GTV_AUTH_FIELD_MAX + 1], opaque[GTV_AUTH_FIELD_MAX + 1];
+    char realm[GTV_DIGEST_FIELD_MAX + 1], nonce[GTV_DIGEST_FIELD_MAX + 1], opaque[GTV_DIGEST_FIELD_MAX + 1];
 };
 
 // The strongest challenge of a 401 that can be answered. False when there is none.
-bool gtv_auth_challenge_read(const struct gtv_rtsp_message *m,
-                             struct gtv_auth_challenge *out) GTV_WARN_UNUSED;
+bool gtv_digest_challenge_read(const struct gtv_rtsp_message *m,
+                               struct gtv_digest_challenge *out) GTV_WARN_UNUSED;
 // The Authorization header for one request; nothing when nothing was asked. Counts the nonce's uses.
-void gtv_auth_write(struct gtv_buf *out, struct gtv_auth_challenge *c, const char *method, const char *uri,
-                    const char *user, const char *pass);
+void gtv_digest_write(struct gtv_buf *out, struct gtv_digest_challenge *c, const char *method,
+                      const char *uri, const char *user, const char *pass);
 
 // ---- Both sides ----
 
 // The value of name= in the parameters of a challenge or of credentials, unquoted (escapes stay). p NULL
 // without it.
-struct gtv_str gtv_auth_parameter(struct gtv_str parameters, const char *name);
+struct gtv_str gtv_digest_parameter(struct gtv_str parameters, const char *name);
 
 // What is hashed for one request. qop false: nc and cnonce are not used.
 struct gtv_digest_input {
-    enum gtv_auth_scheme scheme; // MD5 or SHA256
+    enum gtv_digest_scheme scheme; // MD5 or SHA256
     struct gtv_str user, realm, pass, method, uri, nonce;
     bool qop;
     struct gtv_str nc, cnonce;
