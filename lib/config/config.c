@@ -304,6 +304,13 @@ bool gtv_config_load(void *config, const struct gtv_option *table, size_t n, con
     return ok;
 }
 
+bool gtv_config_set(void *config, const struct gtv_option *option, struct gtv_str value,
+                    struct gtv_error *err)
+{
+    const struct load l = {.config = config, .table = option, .n = 1, .err = err};
+    return set(&l, option, value);
+}
+
 void gtv_config_finish(void *config, const struct gtv_option *table, size_t n)
 {
     struct load l = {.config = config, .table = table, .n = n};

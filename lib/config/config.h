@@ -28,6 +28,9 @@ struct gtv_option {
 // the option.
 bool gtv_config_load(void *config, const struct gtv_option *table, size_t n, const char *program,
                      const char *purpose, int argc, char **argv, struct gtv_error *err) GTV_WARN_UNUSED;
+// Sets one option of *config, as the environment would. False with *err, and nothing is changed.
+bool gtv_config_set(void *config, const struct gtv_option *option, struct gtv_str value,
+                    struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_config_finish(void *config, const struct gtv_option *table, size_t n); // frees the strings
 
 #endif

@@ -269,7 +269,20 @@ static bool read_lists(yyjson_val *ips, yyjson_val *permissions, struct user *u,
     return true;
 }
 
-static bool read_user(yyjson_val *object, struct user *u, struct gtv_error *err)
+// What we answered comes back: the password that the user of this name has still holds.
+static bool known_pass(const struct users *now, struct gtv_str name, struct gtv_str *pass,
+                       struct gtv_error *err)
+{
+    for (size_t i = 0; i < now->count; i++) {
+        if (gtv_str_eq(name, gtv_str_of(now->all[i].name))) {
+            *pass = gtv_str_of(now->all[i].pass);
+            return true;
+        }
+    }
+    return fail(err, "authInternalUsers", "*** in place of a password stands for none that is known");
+}
+
+static bool read_user(yyjson_val *object, const struct users *now, struct user *u, struct gtv_error *err)
 {
     static const char *const keys[] = {"user", "pass", "ips", "permissions"};
     struct gtv_str name, pass;
@@ -277,6 +290,9 @@ static bool read_user(yyjson_val *object, struct user *u, struct gtv_error *err)
         !read_word(yyjson_obj_get(object, "user"), &name, err) ||
         !read_word(yyjson_obj_get(object, "pass"), &pass, err) || !check_credential(name, err) ||
         !check_credential(pass, err)) {
+        return false;
+    }
+    if (gtv_str_eq(pass, GTV_STR("***")) && !known_pass(now, name, &pass, err)) {
         return false;
     }
     if (name.n == 0) {
@@ -311,7 +327,7 @@ bool gtv_auth_configure(struct gtv_auth *auth, yyjson_val *users, struct gtv_err
     for (size_t i = 0; ok && i < (size_t)count; i++) {
         next.all[i] = (struct user){0};
         next.count++;
-        ok = read_user(yyjson_arr_get(users, i), &next.all[i], err);
+        ok = read_user(yyjson_arr_get(users, i), &auth->users, &next.all[i], err);
     }
     if (ok) {
         struct users old = auth->users;

@@ -41,7 +41,8 @@ enum {
 
 // users: the value of authInternalUsers, [{"user","pass","ips":[],"permissions":[{"action","path"}]}]; user
 // and pass plain, "sha256:" with base64, or "argon2:" with a PHC string (at most 16 MiB and 4 passes: it is
-// computed between packets). NULL brings the default back. False with *err, and nothing is changed.
+// computed between packets). A pass of "***" is the one that the user of this name has. NULL brings the
+// default back. False with *err, and nothing is changed.
 bool gtv_auth_configure(struct gtv_auth *auth, yyjson_val *users, struct gtv_error *err) GTV_WARN_UNUSED;
 // The same shape. redacted: without what could be a secret (every "pass" reads "***" where there is one).
 yyjson_mut_val *gtv_auth_write(const struct gtv_auth *auth, yyjson_mut_doc *doc, bool redacted);

@@ -2,51 +2,12 @@
 #include "services/media/api.h"
 
 #include "lib/base/clock.h"
+#include "services/media/api/page.h"
 #include "services/media/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct page {
-    size_t per_page, number;
-};
-
-static bool parse_uint(struct gtv_http_request *req, const char *name, int64_t def, int64_t *out)
-{
-    struct gtv_str text = gtv_http_query(req, name);
-    *out = def;
-    if (text.n == 0) {
-        return true;
-    }
-    bool digits = true;
-    for (size_t i = 0; i < text.n; i++) {
-        digits = digits && text.p[i] >= '0' && text.p[i] <= '9';
-    }
-    if (digits && gtv_parse_int(text, 0, INT32_MAX, out)) {
-        return true;
-    }
-    char message[160];
-    snprintf(message, sizeof message, "strconv.ParseUint: parsing \"%.*s\": %s",
-             (int)(text.n < 64 ? text.n : 64), text.p, digits ? "value out of range" : "invalid syntax");
-    gtv_media_reply_error(req, 400, message, NULL, NULL);
-    return false;
-}
-
-// False: answered with an error.
-static bool read_page(struct gtv_http_request *req, struct page *page)
-{
-    int64_t per_page, number;
-    if (!parse_uint(req, "itemsPerPage", 100, &per_page) || !parse_uint(req, "page", 0, &number)) {
-        return false;
-    }
-    if (per_page == 0) {
-        gtv_media_reply_error(req, 400, "invalid items per page", NULL, NULL);
-        return false;
-    }
-    *page = (struct page){(size_t)per_page, (size_t)number};
-    return true;
-}
 
 static const char *codec_name(enum gtv_codec codec)
 {
@@ -101,7 +62,7 @@ static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
     bool ready = s.state == GTV_PATH_CONNECTED, pulled = gtv_pathconf_is_pulled(conf);
     yyjson_mut_val *o = yyjson_mut_obj(doc);
     yyjson_mut_obj_add_strcpy(doc, o, "name", conf->name);
-    yyjson_mut_obj_add_strcpy(doc, o, "confName", conf->name);
+    yyjson_mut_obj_add_strcpy(doc, o, "confName", conf->conf_name[0] != '\0' ? conf->conf_name : conf->name);
     yyjson_mut_obj_add_bool(doc, o, "ready", ready);
     gtv_json_add_time(doc, o, "readyTime", ready ? s.ready_wall_ms : 0);
     yyjson_mut_obj_add_bool(doc, o, "available", ready);
@@ -138,11 +99,6 @@ static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
     return o;
 }
 
-static yyjson_mut_val *write_config(yyjson_mut_doc *doc, const struct gtv_path *p)
-{
-    return gtv_pathconf_write(gtv_path_conf(p), doc, true);
-}
-
 static yyjson_mut_val *write_muxer(yyjson_mut_doc *doc, const struct gtv_path *p)
 {
     struct gtv_path_status s;
@@ -169,36 +125,39 @@ static bool with_muxer(const struct gtv_path *p)
     return s.has_muxer;
 }
 
-static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
-                       bool (*is_listed)(const struct gtv_path *),
-                       yyjson_mut_val *(*write)(yyjson_mut_doc *, const struct gtv_path *))
+typedef yyjson_mut_val *(*write_fn)(yyjson_mut_doc *doc, const struct gtv_path *p);
+
+struct listing {
+    struct gtv_path **paths;
+    write_fn write;
+};
+
+static yyjson_mut_val *write_nth(yyjson_mut_doc *doc, size_t i, void *arg)
 {
-    struct page page;
-    if (!read_page(req, &page)) {
+    const struct listing *l = arg;
+    return l->write(doc, l->paths[i]);
+}
+
+static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
+                       bool (*is_listed)(const struct gtv_path *), write_fn write)
+{
+    struct gtv_page page;
+    if (!gtv_page_read(req, &page)) {
         return;
     }
-    struct gtv_path **all = gtv_node_sorted(n);
+    struct listing l = {gtv_node_sorted(n), write};
     size_t count = 0;
     for (size_t i = 0; i < gtv_node_count(n); i++) {
-        if (is_listed(all[i])) {
-            all[count++] = all[i];
+        if (is_listed(l.paths[i])) {
+            l.paths[count++] = l.paths[i];
         }
     }
-    yyjson_mut_val *root;
-    yyjson_mut_doc *doc = gtv_json_object(&root);
-    yyjson_mut_obj_add_uint(doc, root, "itemCount", count);
-    yyjson_mut_obj_add_uint(doc, root, "pageCount", (count + page.per_page - 1) / page.per_page);
-    yyjson_mut_val *items = yyjson_mut_obj_add_arr(doc, root, "items");
-    for (size_t i = page.number * page.per_page; i < count && i < (page.number + 1) * page.per_page; i++) {
-        yyjson_mut_arr_append(items, write(doc, all[i]));
-    }
-    free(all);
-    gtv_media_reply_json(req, doc);
+    gtv_page_reply(req, &page, count, write_nth, &l);
+    free(l.paths);
 }
 
 static void reply_item(struct gtv_http_request *req, struct gtv_node *n, const char *missing,
-                       bool (*is_listed)(const struct gtv_path *),
-                       yyjson_mut_val *(*write)(yyjson_mut_doc *, const struct gtv_path *))
+                       bool (*is_listed)(const struct gtv_path *), write_fn write)
 {
     const struct gtv_path *p = gtv_node_find(n, gtv_http_param(req, "name"));
     if (p == NULL || !is_listed(p)) {
@@ -223,16 +182,6 @@ void gtv_media_info(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_str(doc, root, "version", "v" GTV_VERSION "-gtv");
     yyjson_mut_obj_add_strcpy(doc, root, "started", started);
     gtv_media_reply_json(req, doc);
-}
-
-void gtv_media_config_list(struct gtv_http_request *req, void *user)
-{
-    reply_list(req, user, any_path, write_config);
-}
-
-void gtv_media_config_get(struct gtv_http_request *req, void *user)
-{
-    reply_item(req, user, "path configuration not found", any_path, write_config);
 }
 
 void gtv_media_paths_list(struct gtv_http_request *req, void *user)

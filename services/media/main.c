@@ -1,8 +1,10 @@
 // gtv-media: wires options, loop, node and the two servers.
 #include "lib/av/av.h"
 #include "services/media/api.h"
+#include "services/media/config/reload.h"
 #include "services/media/hls/http.h"
 #include "services/media/hls/ring.h"
+#include "services/media/record/playback.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -19,11 +21,15 @@ enum {
 
 struct program {
     struct gtv_media_options options;
+    struct gtv_settings *settings;
+    struct gtv_reload *reload;
     struct gtv_log log;
     struct gtv_loop *loop;
     struct gtv_metrics *metrics;
     struct gtv_node *node;
-    struct gtv_http_server *api, *hls;
+    struct gtv_http_server *api, *hls, *metrics_server; // metrics_server: NULL without one
+    struct gtv_http_server *play;
+    struct gtv_playback playback;
     struct gtv_timer *last;
     unsigned waited_ms;
     bool ending;
@@ -43,7 +49,9 @@ static void wait_for_end(void *arg)
         return;
     }
     if (g->waited_ms > DRAIN_MS + LAST_STEP_MS ||
-        gtv_http_server_connections(g->api) + gtv_http_server_connections(g->hls) == 0) {
+        gtv_http_server_connections(g->api) + gtv_http_server_connections(g->hls) +
+                gtv_http_server_connections(g->play) ==
+            0) {
         gtv_timer_stop(g->last);
         gtv_loop_stop(g->loop);
     }
@@ -59,18 +67,24 @@ static void on_signal(void *arg, int signum)
     gtv_log_info(&g->log, "stopping", "signal=%d", signum);
     gtv_http_server_stop(g->api, DRAIN_MS, NULL, NULL);
     gtv_http_server_stop(g->hls, DRAIN_MS, NULL, NULL);
+    gtv_http_server_stop(g->play, DRAIN_MS, NULL, NULL);
+    if (g->metrics_server != NULL) {
+        gtv_http_server_stop(g->metrics_server, DRAIN_MS, NULL, NULL);
+    }
+    gtv_reload_stop(g->reload);
     g->last = gtv_timer_create(g->loop, wait_for_end, g);
     gtv_timer_start(g->last, 1, LAST_STEP_MS);
 }
 
 static struct gtv_http_server *
-serve(struct program *g, const char *name, int64_t port, const struct gtv_http_route *routes, size_t n,
+serve(struct program *g, void *user, const char *name, const char *host, int64_t port,
+      const struct gtv_http_route *routes, size_t n,
       void (*on_error)(struct gtv_http_request *, enum gtv_code, const char *, void *), struct gtv_error *err)
 {
     struct gtv_http_server_config c = {.name = name,
                                        .routes = routes,
                                        .route_count = n,
-                                       .user = g->node,
+                                       .user = user,
                                        .cors_origin = "*",
                                        .metrics = g->metrics,
                                        .error_reply = on_error,
@@ -80,7 +94,7 @@ serve(struct program *g, const char *name, int64_t port, const struct gtv_http_r
     if (s == NULL) {
         return NULL;
     }
-    if (!gtv_http_server_listen(s, g->options.host, (int)port, false, err)) {
+    if (!gtv_http_server_listen(s, gtv_media_host(&g->options, host), (int)port, false, err)) {
         gtv_http_server_destroy(s);
         return NULL;
     }
@@ -89,18 +103,36 @@ serve(struct program *g, const char *name, int64_t port, const struct gtv_http_r
 
 static bool start(struct program *g, struct gtv_error *err)
 {
-    g->node = gtv_node_create(g->loop, &g->options, g->metrics, err);
+    g->node = gtv_node_create(g->loop, &g->options, g->settings, g->metrics, err);
     if (g->node == NULL) {
         return false;
     }
-    g->api = serve(g, "gtv-media", g->options.api_port, gtv_media_api_routes, gtv_media_api_route_count,
-                   gtv_media_api_error, err);
+    g->api = serve(g, g->node, "gtv-media", g->options.api_host, g->options.api_port, gtv_media_api_routes,
+                   gtv_media_api_route_count, gtv_media_api_error, err);
     if (g->api == NULL) {
         return false;
     }
-    g->hls = serve(g, "gtv-media-hls", g->options.hls_port, gtv_media_hls_routes, gtv_media_hls_route_count,
-                   gtv_media_hls_error, err);
-    return g->hls != NULL;
+    g->hls = serve(g, g->node, "gtv-media-hls", g->options.hls_host, g->options.hls_port, gtv_media_hls_routes,
+                   gtv_media_hls_route_count, gtv_media_hls_error, err);
+    if (g->hls == NULL) {
+        return false;
+    }
+    g->playback = (struct gtv_playback){.record = gtv_node_record(g->node), .gate = gtv_node_gate(g->node)};
+    g->play = serve(g, &g->playback, "gtv-media-playback", g->options.playback_host, g->options.playback_port,
+                    gtv_playback_routes, gtv_playback_route_count, gtv_playback_error, err);
+    if (g->play == NULL) {
+        return false;
+    }
+    if (g->options.metrics) {
+        g->metrics_server =
+            serve(g, g->node, "gtv-media-metrics", g->options.metrics_host, g->options.metrics_port,
+                  gtv_media_metrics_routes, gtv_media_metrics_route_count, gtv_media_api_error, err);
+        if (g->metrics_server == NULL) {
+            return false;
+        }
+    }
+    g->reload = gtv_reload_create(g->loop, g->node);
+    return true;
 }
 
 static void raise_file_limit(void)
@@ -118,9 +150,8 @@ int main(int argc, char **argv)
     struct gtv_error err = {0};
     enum gtv_log_level level;
     int status = 1;
-    if (!gtv_config_load(&g.options, gtv_media_option_table, gtv_media_option_count, "gtv-media",
-                         "Pulls RTSP cameras; serves HLS, a relay and MediaMTX's control API.", argc, argv,
-                         &err)) {
+    g.settings = gtv_settings_create(&g.options, argc, argv, &err);
+    if (g.settings == NULL) {
         fprintf(stderr, "gtv-media: %s\n", err.message);
         return 2;
     }
@@ -142,8 +173,9 @@ int main(int argc, char **argv)
     bool threads_left = false;
     if (start(&g, &err)) {
         gtv_loop_on_signal(g.loop, on_signal, &g);
-        gtv_log_info(&g.log, "ready", "host=%s api_port=%d hls_port=%d paths=%zu", g.options.host,
-                     gtv_http_server_port(g.api), gtv_http_server_port(g.hls), gtv_node_count(g.node));
+        gtv_log_info(&g.log, "ready", "host=%s api_port=%d hls_port=%d playback_port=%d paths=%zu",
+                     g.options.host, gtv_http_server_port(g.api), gtv_http_server_port(g.hls),
+                     gtv_http_server_port(g.play), gtv_node_count(g.node));
         gtv_loop_run(g.loop);
         status = 0;
     } else {
@@ -161,10 +193,13 @@ int main(int argc, char **argv)
     gtv_timer_destroy(g.last);
     gtv_http_server_destroy(g.api);
     gtv_http_server_destroy(g.hls);
+    gtv_http_server_destroy(g.play);
+    gtv_http_server_destroy(g.metrics_server);
     gtv_node_destroy(g.node);
     gtv_loop_destroy(g.loop);
+    gtv_reload_destroy(g.reload);
     gtv_metrics_destroy(g.metrics);
 free_options:
-    gtv_config_finish(&g.options, gtv_media_option_table, gtv_media_option_count);
+    gtv_settings_destroy(g.settings);
     return status;
 }

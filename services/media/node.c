@@ -4,13 +4,19 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/json/json.h"
+#include "services/media/record/record.h"
 #include "services/media/rtsp/hub.h"
 #include "services/media/store.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 100, STORE_VERSION = 1 };
+enum {
+    TICK_MS = 100,
+    STORE_VERSION = 2,
+    STORE_MAX = 16 * 1024 * 1024,
+    IDLE_MS = 10000, // a path made from a pattern stays so long without a source
+};
 
 struct gtv_node {
     struct gtv_path_env env;
@@ -18,11 +24,15 @@ struct gtv_node {
     struct gtv_log log;
     struct gtv_metrics *metrics;
     struct gtv_map *paths; // name -> struct gtv_path
+    struct gtv_map *idle;  // name -> int64_t, monotonic: since when a path made from a pattern is idle
+    struct gtv_desired *desired;
+    struct gtv_settings *settings;
     struct gtv_store *store;
     struct gtv_timer *tick;
     struct gtv_sessions *sessions;
     struct gtv_auth *auth;
     struct gtv_gate *gate;
+    struct gtv_record *record;
     int64_t started_ns;
     bool stopped;
 };
@@ -56,37 +66,28 @@ struct gtv_path **gtv_node_sorted(const struct gtv_node *n)
     return all;
 }
 
-// {"version":1,"paths":[{...}]}, with credentials.
+// {"version":2,"global":{...},"pathDefaults":{...},"paths":[{...}],...}: what the API set, with credentials.
 static struct gtv_bytes *snapshot(void *arg)
 {
     struct gtv_node *n = arg;
-    if (n->stopped) {
-        return NULL; // the paths are gone from memory: what is on the disk must stay
+    struct gtv_buf out;
+    gtv_buf_init(&out, STORE_MAX);
+    gtv_buf_printf(&out, "{\"version\":%d,\"global\":", STORE_VERSION);
+    if (n->settings != NULL) {
+        gtv_settings_write_stored(n->settings, &out);
+    } else {
+        gtv_buf_puts(&out, "{}");
     }
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc), *list = yyjson_mut_arr(doc);
-    yyjson_mut_doc_set_root(doc, root);
-    yyjson_mut_obj_add_int(doc, root, "version", STORE_VERSION);
-    yyjson_mut_obj_add_val(doc, root, "paths", list);
-    struct gtv_path **all = gtv_node_sorted(n);
-    for (size_t i = 0; i < gtv_node_count(n); i++) {
-        yyjson_mut_arr_append(list, gtv_pathconf_write(gtv_path_conf(all[i]), doc, false));
-    }
-    free(all);
-    return gtv_json_write(doc);
+    gtv_buf_puts(&out, ",");
+    gtv_desired_write(n->desired, &out);
+    gtv_buf_puts(&out, "}");
+    return gtv_buf_take(&out);
 }
 
-static bool restore_path(struct gtv_node *n, yyjson_val *stored, struct gtv_error *err)
+static void not_restored(void *arg, const char *why)
 {
-    struct gtv_pathconf conf;
-    yyjson_val *name = yyjson_obj_get(stored, "name");
-    gtv_pathconf_defaults(&conf, (struct gtv_str){yyjson_get_str(name), yyjson_get_len(name)});
-    if (!gtv_pathconf_apply_object(&conf, stored, err) || !gtv_pathconf_check(&conf, err)) {
-        return false;
-    }
-    struct gtv_path *path = gtv_path_create(&n->env, &conf);
-    gtv_path_destroy(gtv_map_put(n->paths, gtv_str_of(conf.name), path));
-    return true;
+    struct gtv_node *n = arg;
+    gtv_log_error(&n->log, "a stored entry is not valid: left out", "error=\"%s\"", why);
 }
 
 // A file that cannot be understood is set aside and said so: the cameras that it named come back by
@@ -103,23 +104,135 @@ static void restore(struct gtv_node *n)
         return;
     }
     yyjson_doc *doc = gtv_json_parse(gtv_bytes_str(text), &err);
-    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "paths");
-    if (!yyjson_is_arr(list)) {
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_arr(yyjson_obj_get(root, "paths"))) {
         gtv_log_error(&n->log, "the stored paths cannot be understood: set aside as paths.json.bad",
                       "error=\"%s\"", err.message);
         gtv_store_set_aside(n->store);
-    }
-    size_t i, count;
-    yyjson_val *stored;
-    yyjson_arr_foreach(list, i, count, stored)
-    {
-        if (!restore_path(n, stored, &err)) {
-            gtv_log_error(&n->log, "a stored path is not valid: left out", "error=\"%s\"", err.message);
+    } else {
+        gtv_desired_restore(n->desired, root, not_restored, n);
+        if (n->settings != NULL) {
+            gtv_settings_restore(n->settings, yyjson_obj_get(root, "global"), not_restored, n);
         }
     }
-    gtv_log_info(&n->log, "paths restored", "count=%zu", gtv_node_count(n));
     yyjson_doc_free(doc);
     gtv_bytes_unref(text);
+}
+
+// The file's paths and users, at start.
+static bool load_file(struct gtv_node *n, struct gtv_error *err)
+{
+    const struct gtv_yaml *yaml = n->settings != NULL ? gtv_settings_yaml(n->settings) : NULL;
+    if (n->settings == NULL) {
+        return true;
+    }
+    yyjson_val *root = yaml != NULL ? gtv_yaml_root(yaml) : NULL;
+    if (!gtv_settings_configure_auth(n->settings, yaml, n->auth, err) ||
+        !gtv_desired_load_file(n->desired, yyjson_obj_get(root, "pathDefaults"),
+                               yyjson_obj_get(root, "paths"), err)) {
+        gtv_settings_locate(n->settings, yaml, err);
+        return false;
+    }
+    return true;
+}
+
+// ---- Live paths ----
+
+static void set_path(struct gtv_node *n, const struct gtv_pathconf *conf)
+{
+    struct gtv_path *path = gtv_node_find(n, gtv_str_of(conf->name));
+    if (path != NULL && gtv_pathconf_equal(gtv_path_conf(path), conf)) {
+        return;
+    }
+    if (path != NULL) {
+        gtv_path_configure(path, conf);
+    } else {
+        path = gtv_path_create(&n->env, conf);
+        gtv_map_put(n->paths, gtv_str_of(conf->name), path);
+    }
+    gtv_record_path_set(n->record, path, conf);
+    gtv_log_info(&n->log, "path configured", "path=%s source=%s on_demand=%d", conf->name, conf->source,
+                 conf->source_on_demand);
+    gtv_path_tick(path, gtv_mono_ms());
+}
+
+static void drop_path(struct gtv_node *n, struct gtv_path *path)
+{
+    struct gtv_str name = gtv_str_of(gtv_path_conf(path)->name);
+    gtv_log_info(&n->log, "path removed", "path=" GTV_STR_FMT, GTV_STR_ARG(name));
+    free(gtv_map_remove(n->idle, name));
+    gtv_map_remove(n->paths, name);
+    gtv_record_path_removed(n->record, name);
+    gtv_path_destroy(path);
+}
+
+void gtv_node_follow(struct gtv_node *n, struct gtv_str name)
+{
+    struct gtv_pathconf conf;
+    struct gtv_path *path = gtv_node_find(n, name);
+    if (n->stopped) {
+        return;
+    }
+    bool configured = gtv_desired_get(n->desired, name, &conf) && !gtv_pathconf_is_pattern(name);
+    // A live path that is not configured by its name may still have its pattern.
+    if (configured || (path != NULL && gtv_desired_match(n->desired, name, &conf))) {
+        set_path(n, &conf);
+    } else if (path != NULL) {
+        drop_path(n, path);
+    }
+}
+
+void gtv_node_follow_all(struct gtv_node *n)
+{
+    size_t count = gtv_node_count(n);
+    struct gtv_path **live = gtv_node_sorted(n);
+    for (size_t i = 0; i < count; i++) {
+        char name[GTV_NAME_MAX + 1];
+        memcpy(name, gtv_path_conf(live[i])->name, sizeof name);
+        gtv_node_follow(n, gtv_str_of(name));
+    }
+    free(live);
+    const char **wanted = gtv_desired_names(n->desired);
+    for (size_t i = 0; i < gtv_desired_count(n->desired); i++) {
+        if (gtv_node_find(n, gtv_str_of(wanted[i])) == NULL) {
+            gtv_node_follow(n, gtv_str_of(wanted[i]));
+        }
+    }
+    free(wanted);
+}
+
+struct gtv_path *gtv_node_find_or_match(struct gtv_node *n, struct gtv_str name, bool publishes)
+{
+    struct gtv_pathconf conf;
+    struct gtv_path *path = gtv_node_find(n, name);
+    if (path != NULL || n->stopped || gtv_node_count(n) >= GTV_PATHS_MAX ||
+        !gtv_desired_match(n->desired, name, &conf) || (!publishes && !gtv_pathconf_is_pulled(&conf))) {
+        return path;
+    }
+    set_path(n, &conf);
+    return gtv_node_find(n, name);
+}
+
+// True when the path was made from a pattern and has been idle for long enough to go.
+static bool is_over(struct gtv_node *n, struct gtv_path *path, int64_t now)
+{
+    const struct gtv_pathconf *conf = gtv_path_conf(path);
+    struct gtv_path_status status;
+    if (conf->conf_name[0] == '\0') {
+        return false;
+    }
+    gtv_path_get_status(path, &status);
+    int64_t *since = gtv_map_get(n->idle, gtv_str_of(conf->name));
+    if (status.state != GTV_PATH_IDLE || status.has_muxer) {
+        free(gtv_map_remove(n->idle, gtv_str_of(conf->name)));
+        return false;
+    }
+    if (since == NULL) {
+        since = gtv_alloc(sizeof *since);
+        *since = now;
+        gtv_map_put(n->idle, gtv_str_of(conf->name), since);
+    }
+    return now - *since >= IDLE_MS;
 }
 
 static void on_tick(void *arg)
@@ -131,11 +244,15 @@ static void on_tick(void *arg)
     void *path = NULL;
     while (gtv_map_next(n->paths, &it, &key, &path)) {
         gtv_path_tick(path, now);
+        if (is_over(n, path, now)) {
+            drop_path(n, path);
+        }
     }
 }
 
 struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_options *options,
-                                 struct gtv_metrics *metrics, struct gtv_error *err)
+                                 struct gtv_settings *settings, struct gtv_metrics *metrics,
+                                 struct gtv_error *err)
 {
     struct gtv_node *n = GTV_NEW(struct gtv_node);
     n->log = (struct gtv_log){"media", NULL, NULL};
@@ -166,8 +283,20 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     n->sessions = gtv_sessions_create();
     n->auth = gtv_auth_create();
     n->gate = gtv_gate_create(loop, n->auth, metrics);
+    n->idle = gtv_map_create();
+    n->desired = gtv_desired_create();
+    n->settings = settings;
+    struct gtv_record_options record = {options->data, options->record_max_bytes,
+                                        options->record_min_free_bytes, options->record_queue_bytes};
+    n->record = gtv_record_create(loop, &record, metrics);
     n->env.rtsp = gtv_rtsp_hub_create(loop);
     restore(n);
+    if (!load_file(n, err)) {
+        gtv_node_destroy(n);
+        return NULL;
+    }
+    gtv_node_follow_all(n);
+    gtv_log_info(&n->log, "paths configured", "count=%zu", gtv_desired_count(n->desired));
     n->tick = gtv_timer_create(loop, on_tick, n);
     gtv_timer_start(n->tick, 1, TICK_MS);
     return n;
@@ -185,6 +314,7 @@ void gtv_node_stop(struct gtv_node *n)
     }
     n->stopped = true;
     gtv_timer_destroy(n->tick);
+    gtv_record_stop(n->record);
     // Requests that come while the replies end find no path.
     struct gtv_map *paths = n->paths;
     n->paths = gtv_map_create();
@@ -207,6 +337,9 @@ void gtv_node_destroy(struct gtv_node *n)
         return;
     }
     gtv_map_destroy(n->paths, destroy_path);
+    gtv_map_destroy(n->idle, free);
+    gtv_record_destroy(n->record);
+    gtv_desired_destroy(n->desired);
     gtv_rtsp_hub_destroy(n->env.rtsp);
     gtv_gate_destroy(n->gate);
     gtv_auth_destroy(n->auth);
@@ -215,33 +348,18 @@ void gtv_node_destroy(struct gtv_node *n)
     free(n);
 }
 
-bool gtv_node_set(struct gtv_node *n, const struct gtv_pathconf *conf, gtv_node_done done, void *arg,
-                  struct gtv_error *err)
+struct gtv_desired *gtv_node_desired(const struct gtv_node *n)
 {
-    struct gtv_str name = gtv_str_of(conf->name);
-    struct gtv_path *path = gtv_node_find(n, name);
-    if (n->stopped || (path == NULL && gtv_node_count(n) >= GTV_PATHS_MAX)) {
-        gtv_error_set(err, GTV_E_LIMIT, NULL, n->stopped ? "the node is shutting down" : "too many paths");
-        return false;
-    }
-    if (path != NULL) {
-        gtv_path_configure(path, conf);
-    } else {
-        path = gtv_path_create(&n->env, conf);
-        gtv_map_put(n->paths, name, path);
-    }
-    gtv_log_info(&n->log, "path configured", "path=%s source=%s on_demand=%d", conf->name, conf->source,
-                 conf->source_on_demand);
-    gtv_path_tick(path, gtv_mono_ms());
-    gtv_store_save(n->store, done, arg);
-    return true;
+    return n->desired;
 }
 
-void gtv_node_remove(struct gtv_node *n, struct gtv_str name, gtv_node_done done, void *arg)
+struct gtv_settings *gtv_node_settings(const struct gtv_node *n)
 {
-    struct gtv_path *path = gtv_map_remove(n->paths, name);
-    gtv_log_info(&n->log, "path removed", "path=%s", gtv_path_conf(path)->name);
-    gtv_path_destroy(path);
+    return n->settings;
+}
+
+void gtv_node_save(struct gtv_node *n, gtv_node_done done, void *arg)
+{
     gtv_store_save(n->store, done, arg);
 }
 
@@ -258,6 +376,11 @@ struct gtv_auth *gtv_node_auth(const struct gtv_node *n)
 struct gtv_gate *gtv_node_gate(const struct gtv_node *n)
 {
     return n->gate;
+}
+
+struct gtv_record *gtv_node_record(const struct gtv_node *n)
+{
+    return n->record;
 }
 
 int64_t gtv_node_started_ns(const struct gtv_node *n)

@@ -5,8 +5,19 @@
 #define AT(member) offsetof(struct gtv_media_options, member)
 
 const struct gtv_option gtv_media_option_table[] = {
-    {"MEDIA_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
-     "Address that the control API and HLS listen on."},
+    {"MEDIA_CONFIG", GTV_OPT_STRING, AT(config), NULL, 0, 0, false,
+     "YAML file with MediaMTX's keys: settings, pathDefaults, paths, users. Read again when it changes."},
+    {"MEDIA_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false, "Address that all servers listen on."},
+    {"MEDIA_API_HOST", GTV_OPT_STRING, AT(api_host), NULL, 0, 0, false,
+     "Address of the control API alone; empty: MEDIA_HOST."},
+    {"MEDIA_HLS_HOST", GTV_OPT_STRING, AT(hls_host), NULL, 0, 0, false,
+     "Address of HLS alone; empty: MEDIA_HOST."},
+    {"MEDIA_METRICS", GTV_OPT_BOOL, AT(metrics), "false", 0, 0, false,
+     "Serve the metrics on a port of their own, besides the control API's."},
+    {"MEDIA_METRICS_HOST", GTV_OPT_STRING, AT(metrics_host), NULL, 0, 0, false,
+     "Address of the metrics alone; empty: MEDIA_HOST."},
+    {"MEDIA_METRICS_PORT", GTV_OPT_INT, AT(metrics_port), "9998", 0, 65535, false,
+     "Port of the metrics; 0 takes a free one."},
     {"MEDIA_API_PORT", GTV_OPT_INT, AT(api_port), "9997", 0, 65535, false,
      "Port of the control API; 0 takes a free one."},
     {"MEDIA_HLS_PORT", GTV_OPT_INT, AT(hls_port), "8888", 0, 65535, false,
@@ -46,6 +57,16 @@ const struct gtv_option gtv_media_option_table[] = {
      "Addresses whose X-Forwarded-For is believed, separated by commas."},
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
      "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
+    {"MEDIA_PLAYBACK_HOST", GTV_OPT_STRING, AT(playback_host), NULL, 0, 0, false,
+     "Address of the playback of recordings alone; empty: MEDIA_HOST."},
+    {"MEDIA_PLAYBACK_PORT", GTV_OPT_INT, AT(playback_port), "9996", 0, 65535, false,
+     "Port of the playback of recordings; 0 takes a free one."},
+    {"MEDIA_RECORD_MAX_BYTES", GTV_OPT_INT, AT(record_max_bytes), "0", 0, 1e15, false,
+     "Most bytes of all recordings; beyond them the oldest go. 0: any number."},
+    {"MEDIA_RECORD_MIN_FREE_BYTES", GTV_OPT_INT, AT(record_min_free_bytes), "1073741824", 0, 1e15, false,
+     "Free bytes of the disk that recordings leave: below them the oldest go, and without any recording stops."},
+    {"MEDIA_RECORD_QUEUE_BYTES", GTV_OPT_INT, AT(record_queue_bytes), "67108864", 1048576, 1e11, false,
+     "Most bytes that wait for the disk; beyond them recordings have gaps."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
 };
 const size_t gtv_media_option_count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0];

@@ -5,7 +5,10 @@
 #include "lib/config/config.h"
 
 struct gtv_media_options {
-    char *host;
+    char *config; // the YAML file
+    char *host, *api_host, *hls_host, *metrics_host;
+    bool metrics;
+    int64_t metrics_port;
     int64_t api_port, hls_port;
     char *data;
     char *hls_variant;
@@ -19,8 +22,17 @@ struct gtv_media_options {
     bool camera_policy;
     char *camera_allow;
     char *trusted_proxies, *proxy_protocol;
+    char *playback_host;
+    int64_t playback_port;
+    int64_t record_max_bytes, record_min_free_bytes, record_queue_bytes;
     char *log_level;
 };
+
+// host, or the common one where it is empty.
+static inline const char *gtv_media_host(const struct gtv_media_options *o, const char *host)
+{
+    return host != NULL && host[0] != '\0' ? host : o->host;
+}
 
 extern const struct gtv_option gtv_media_option_table[];
 extern const size_t gtv_media_option_count;

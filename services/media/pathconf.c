@@ -4,6 +4,7 @@
 #include "services/media/duration.h"
 #include "services/media/gojson.h"
 #include "services/media/pattern.h"
+#include "services/media/record/pattern.h"
 #include "services/media/size.h"
 
 #include <inttypes.h>
@@ -470,8 +471,11 @@ bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
     if (strstr(c->record_path, "%path") == NULL) {
         return refuse(err, "recordPath", "'recordPath' must contain %path");
     }
-    if (c->record) {
-        return refuse(err, "record", "'record' is not supported by this node yet");
+    if (c->record && !gtv_record_pattern_check(gtv_str_of(c->record_path), err)) {
+        return false;
+    }
+    if (c->record && c->record_format != 0) {
+        return refuse(err, "recordFormat", "'recordFormat' mpegts is not supported by this node: use fmp4");
     }
     if (c->audio_transcode) {
         return refuse(err, "audioTranscode", "'audioTranscode' is not supported by this node yet");
@@ -540,6 +544,19 @@ yyjson_mut_val *gtv_pathconf_write_given(const struct gtv_pathconf *c, yyjson_mu
         }
     }
     return object;
+}
+
+bool gtv_pathconf_equal(const struct gtv_pathconf *a, const struct gtv_pathconf *b)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        const struct field *f = &fields[i];
+        const char *left = (const char *)a + f->offset, *right = (const char *)b + f->offset;
+        if (f->kind != KIND_FIXED &&
+            (f->kind == KIND_STRING ? strcmp(left, right) != 0 : memcmp(left, right, width(f)) != 0)) {
+            return false;
+        }
+    }
+    return strcmp(a->name, b->name) == 0 && strcmp(a->conf_name, b->conf_name) == 0;
 }
 
 bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c)
