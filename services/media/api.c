@@ -123,6 +123,9 @@ API(paths_list)
 API(paths_get)
 API(muxers_list)
 API(muxers_get)
+API(recordings_list)
+API(recordings_get)
+API(recordings_delete)
 API(hlssessions_list)
 API(hlssessions_get)
 API(hlssessions_kick)
@@ -165,6 +168,10 @@ const struct gtv_http_route gtv_media_api_routes[] = {
     {"GET", "/v3/paths/get/{name*}", gated_paths_get, 0, "State of a path"},
     {"GET", "/v3/hlsmuxers/list", gated_muxers_list, 0, "HLS muxers"},
     {"GET", "/v3/hlsmuxers/get/{name*}", gated_muxers_get, 0, "HLS muxer of a path"},
+    {"GET", "/v3/recordings/list", gated_recordings_list, 0,
+     "Paths that have recordings, and their segments"},
+    {"GET", "/v3/recordings/get/{name*}", gated_recordings_get, 0, "Segments of a path"},
+    {"DELETE", "/v3/recordings/deletesegment", gated_recordings_delete, 0, "Delete a segment"},
     {"GET", "/v3/hlssessions/list", gated_hlssessions_list, 0, "HLS sessions"},
     {"GET", "/v3/hlssessions/get/{id}", gated_hlssessions_get, 0, "One of them"},
     {"POST", "/v3/hlssessions/kick/{id}", gated_hlssessions_kick, BODY_MAX, "Throw it out"},

@@ -34,6 +34,11 @@ void gtv_media_global_patch(struct gtv_http_request *req, void *user);
 // False: answered, for this cannot be the name of a path that is to be configured.
 bool gtv_media_check_name(struct gtv_http_request *req, struct gtv_str name);
 
+// What was recorded (api/recordings.c).
+void gtv_media_recordings_list(struct gtv_http_request *req, void *user);
+void gtv_media_recordings_get(struct gtv_http_request *req, void *user);
+void gtv_media_recordings_delete(struct gtv_http_request *req, void *user);
+
 // Who is connected (api/sessions.c).
 void gtv_media_hlssessions_list(struct gtv_http_request *req, void *user);
 void gtv_media_hlssessions_get(struct gtv_http_request *req, void *user);

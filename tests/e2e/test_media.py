@@ -462,7 +462,7 @@ API_TABLE = [
     ("POST", "add/t", '{"source":"rtsp://127.0.0.1:port/x"}', 400, "'rtsp://127.0.0.1:port/x' is not a valid URL"),
     ("POST", "add/t", '{"sourceOnDemand":true}', 400, "'sourceOnDemand' is useless when source is 'publisher'"),
     ("POST", "add/t", '{"recordPath":"/rec/%Y"}', 400, "'recordPath' must contain %path"),
-    ("POST", "add/t", '{"record":true}', 400, "'record' is not supported by this node yet"),
+    ("POST", "add/t", '{"record":true,"recordFormat":"mpegts"}', 400, "'recordFormat' mpegts is not supported by this node: use fmp4"),
     ("POST", "add/cam_1", "{}", 400, "path already exists"),
     ("PATCH", "patch/nobody", "{}", 404, "path not found"),
     ("PATCH", "patch/cam_1", '{"colour":1}', 400, 'json: unknown field "colour"'),

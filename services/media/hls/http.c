@@ -18,7 +18,10 @@ static struct gtv_path *find_path(struct gtv_http_request *req, struct gtv_node 
         gtv_media_reply_error(req, 500, text, NULL, NULL);
         return NULL;
     }
-    struct gtv_path *p = gtv_node_find(n, name);
+    if (!gtv_gate_pass(gtv_node_gate(n), req, GTV_ACT_READ, name, NULL)) {
+        return NULL;
+    }
+    struct gtv_path *p = gtv_node_find_or_match(n, name, false);
     if (p == NULL) {
         snprintf(text, sizeof text, "no stream is available on path '%.*s'", (int)name.n, name.p);
         gtv_media_reply_error(req, 404, text, NULL, NULL);
@@ -74,6 +77,9 @@ static void get_page(struct gtv_http_request *req, void *user)
     struct gtv_error why = {0};
     if (!gtv_name_check(gtv_http_param(req, "path"), &why)) {
         gtv_media_reply_error(req, 500, why.message, NULL, NULL);
+        return;
+    }
+    if (!gtv_gate_pass(gtv_node_gate(user), req, GTV_ACT_READ, gtv_http_param(req, "path"), NULL)) {
         return;
     }
     const struct gtv_http_header headers[] = {
