@@ -160,8 +160,8 @@ def go_on(tab, names, seconds=60):
         tab.wait_for_function("([name, n]) => (window.seen[name].samples.at(-1)?.[2] ?? 0) > n", arg=[name, count], timeout=seconds * 1000)
 
 
-def report(tab, name, since, what):
-    """The longest time without a new frame since then; the player must not have begun anew."""
+def report(tab, name, since, what, may_begin_anew=False):
+    """The longest time without a new frame since then; the player must not have begun anew unless it may."""
     seen = tab.evaluate("name => window.seen[name]", name)
     longest, last_frames, last_time = 0.0, None, since
     for when, _, count in seen["samples"]:
@@ -171,7 +171,7 @@ def report(tab, name, since, what):
             longest, last_frames, last_time = max(longest, when - last_time), count, when
     states = [state for when, state, _ in seen["states"] if when >= since]
     print(f"{what}, {name}: longest time without a new frame {longest:.1f} s; states {states}")
-    if "failed" in states or "connecting" in states:
+    if not may_begin_anew and ("failed" in states or "connecting" in states):
         told = [e for e in tab.evaluate("window.hlsErrors ?? []") if e[0] >= since]
         pytest.fail(f"{what}, {name}: the player began anew: {seen['states']}\n{json.dumps(told, indent=0)}")
     return longest
@@ -227,7 +227,7 @@ def test_a_viewer_plays_through_what_restarts_behind_it(tab, spawn, mediamtx_dou
     for name in doubles:
         worst = max(worst, report(tab, name, since, "the node is away for 6 s"))
 
-    # The service is killed; some nodes restart at the same time, so that Redis alone knows the numbers.
+    # The service is killed, for as long as a loaded machine takes to start it: then the page's player may begin anew by itself. Some nodes restart at the same time, so that Redis alone knows the numbers.
     since = time.time()
     for s in [*systems.values(), moved]:
         s.process.stop(signal.SIGKILL, check=False)
@@ -237,7 +237,7 @@ def test_a_viewer_plays_through_what_restarts_behind_it(tab, spawn, mediamtx_dou
         s.start()
     go_on(tab, [*doubles, "moved"])
     for name in [*doubles, "moved"]:
-        worst = max(worst, report(tab, name, since, "the service is killed" + (", its node restarts" if name in doubles else "")))
+        worst = max(worst, report(tab, name, since, "the service is killed" + (", its node restarts" if name in doubles else ""), True))
 
     for follower, seams in zip(followers, (3, 3, 3, 1)):
         follower.end()
