@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/streaming/key.h"
 #include "services/streaming/playback.h"
 #include "services/streaming/proxy_internal.h"
 #include "services/streaming/routes.h"
@@ -85,10 +86,10 @@ static bool contains(struct gtv_str s, struct gtv_str part)
 
 static struct gtv_viewer_request describe(struct gtv_http_request *req, const struct gtv_entry *e)
 {
-    struct gtv_str query = gtv_http_query_string(req), file = gtv_str_of(e->key + e->stream_len + 1);
+    struct gtv_str query = gtv_http_query_string(req);
     return (struct gtv_viewer_request){
         .stream = gtv_entry_stream(e),
-        .file = gtv_str_cut(&file, '?'),
+        .file = gtv_hls_key_file(e->key, e->stream_len),
         .session = gtv_query_raw(query, session_name),
         .grant = gtv_query_raw(query, token_name),
         .address = gtv_http_peer(req),
@@ -141,7 +142,7 @@ void gtv_admit_sent(struct gtv_worker *w, struct gtv_http_request *req, const st
 
 struct gtv_bytes *gtv_admit_playlist(struct gtv_entry *e, const char *token)
 {
-    if (!e->is_playlist || !*token)
+    if (!e->is_playlist || !*token || !gtv_str_starts(gtv_bytes_str(e->body), GTV_STR("#EXTM3U")))
         return NULL;
     const struct gtv_cuts *c = cuts_of(e);
     return gtv_cuts_count(c) ? gtv_cuts_render(c, gtv_bytes_str(e->body), gtv_str_of(token)) : NULL;

@@ -20,13 +20,19 @@ struct gtv_answer_context {
     int64_t now_ms, now_wall_s; // monotonic; wall clock
 };
 
-// The head while the body is still arriving: neither its life nor its tag are known. For on_head.
-void gtv_answer_begin(struct gtv_entry *e, const struct gtv_http_response *r);
+// The head of a 200 while the body is still arriving, without a tag of ours. What ends short is seen to: its
+// client knows that it is not whole. For on_head.
+void gtv_answer_begin(struct gtv_entry *e, const struct gtv_http_response *r,
+                      const struct gtv_answer_context *context);
 
-// The head of the whole, its validators and its life. playlist: NULL for segments. r may be the answer 304 to
-// a question about e->stale, which lends what r does not say. Call before gtv_cache_store with the same body.
+// The head of the whole, its status, its validators and its life. playlist: NULL for all others. r may be 304
+// to a question about e->stale, which lends what r does not say. Call before gtv_cache_store with the same
+// body.
 struct gtv_entry_life gtv_answer_finish(struct gtv_entry *e, const struct gtv_http_response *r,
                                         const struct gtv_bytes *body, const struct gtv_playlist *playlist,
                                         const struct gtv_answer_context *context);
+
+// The fields of an answer that is passed on and not kept. Slices of r; returns how many.
+size_t gtv_answer_pass(const struct gtv_http_response *r, struct gtv_http_header out[GTV_ANSWER_FIELDS_MAX]);
 
 #endif

@@ -244,7 +244,11 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
     e->fetched_ms = now_ms - life->age_ms;
     e->life = *life;
     atomic_store_explicit(&e->expires_ms, now_ms + life->fresh_ms, memory_order_relaxed);
-    e->charge = body->cap + e->head.bytes + e->whole.bytes + OVERHEAD;
+    if (!e->vary) { // nobody else reads it then
+        free(e->asked.fields);
+        e->asked = (struct gtv_entry_head){0};
+    }
+    e->charge = body->cap + e->head.bytes + e->whole.bytes + e->asked.bytes + OVERHEAD;
     // It was asked for already, but only later requests say that it is popular.
     atomic_store_explicit(&e->visited, false, memory_order_relaxed);
     pthread_mutex_lock(&s->lock); // look-ups read e->stale under it
@@ -259,6 +263,38 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
         queue_in(c, e);
 }
 
+bool gtv_cache_has_stale(const struct gtv_entry *e, int64_t now_ms)
+{
+    return e->stale && within(e->stale, e->stale->life.if_error_ms, now_ms);
+}
+
+void gtv_cache_forget_stale(struct gtv_cache *c, struct gtv_entry *e)
+{
+    struct shard *s = shard_of(c, gtv_str_of(e->key));
+    pthread_mutex_lock(&s->lock);
+    struct gtv_entry *stale = e->stale;
+    e->stale = NULL;
+    pthread_mutex_unlock(&s->lock);
+    gtv_entry_unref(stale);
+}
+
+struct gtv_entry *gtv_cache_replace(struct gtv_cache *c, struct gtv_str key, size_t stream_len,
+                                    bool is_playlist)
+{
+    struct shard *s = shard_of(c, key);
+    struct gtv_entry *e = gtv_entry_create(key, stream_len, is_playlist);
+    gtv_entry_ref(e); // the map's
+    gtv_entry_ref(e); // the reader's
+    pthread_mutex_lock(&s->lock);
+    struct gtv_entry *replaced = gtv_map_put(s->map, key, e);
+    pthread_mutex_unlock(&s->lock);
+    if (replaced) {
+        queue_forget(c, replaced);
+        gtv_entry_unref(replaced);
+    }
+    return e;
+}
+
 void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err, bool down,
                     int64_t now_ms)
 {
@@ -266,7 +302,7 @@ void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_e
     struct shard *s = shard_of(c, key);
     struct gtv_entry *stale = e->stale;
     e->error = *err;
-    bool use_stale = down && stale && within(stale, stale->life.if_error_ms, now_ms);
+    bool use_stale = down && gtv_cache_has_stale(e, now_ms);
     e->use_stale = use_stale;
     atomic_store_explicit(&e->state, GTV_ENTRY_FAILED, memory_order_release);
     if (!use_stale) {

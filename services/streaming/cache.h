@@ -62,9 +62,17 @@ struct gtv_entry {
         *stale;     // READY and expired, a reference; taken out under the shard's lock when e is READY
     bool use_stale; // e is FAILED, and stale is to be served for it
 
-    // Written by the filling loop before head_done, or before READY, is set; constant afterwards.
+    // What the request that began the fetch said, as far as it went on to the node; written before the fetch
+    // begins. Read by other loops only where `vary` says so.
+    struct gtv_entry_head asked;
+
+    // Written by the filling loop before head_done, or before READY, is set; constant afterwards. What is
+    // written before head_done is not written again before READY: waiters read it in between.
     atomic_bool head_done;
+    int status;                                                     // of the answer; 200 when head_done
+    char *vary;                                                     // names of asked that count; NULL: none
     struct gtv_entry_head head;                                     // when head_done
+    int64_t begin_age_s;                                            // when head_done: its age when it began
     struct gtv_entry_head whole;                                    // when READY
     char etag[GTV_ENTRY_TAG_CAP], last_modified[GTV_ENTRY_TAG_CAP]; // when READY; empty: none
     bool validators;                 // these two are the node's: it can be asked whether they still hold
@@ -127,6 +135,15 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
 // GTV_STALE_RETRY_MS.
 void gtv_cache_fail(struct gtv_cache *c, struct gtv_entry *e, const struct gtv_error *err, bool down,
                     int64_t now_ms);
+// Whether gtv_cache_fail would set use_stale. For the filling loop.
+bool gtv_cache_has_stale(const struct gtv_entry *e, int64_t now_ms);
+// e, which is FILLING, shall not be confirmed by, or replaced with, what it replaces: that is another
+// variant.
+void gtv_cache_forget_stale(struct gtv_cache *c, struct gtv_entry *e);
+// A new entry under the key, FILLING, in place of what is there; a fetch that runs goes on for those who
+// wait. Two references: the caller's as a reader, and the one that must be brought to READY or FAILED.
+struct gtv_entry *gtv_cache_replace(struct gtv_cache *c, struct gtv_str key, size_t stream_len,
+                                    bool is_playlist) GTV_WARN_UNUSED;
 // Forgets what is stored under the key; a fetch that runs goes on for those who wait.
 void gtv_cache_drop(struct gtv_cache *c, struct gtv_str key);
 // Frees the pieces; for the last waiting loop of an entry that is no longer FILLING.

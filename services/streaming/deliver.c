@@ -93,10 +93,10 @@ static void drop_whole(void *whole)
 // The part of body that is to be sent; a reference. NULL: nothing, or no memory for it.
 static struct gtv_bytes *part_of(struct gtv_bytes *body, const struct gtv_conditional *c)
 {
-    if (c->status == 200)
-        return gtv_bytes_ref(body);
-    if (c->status != 206)
+    if (c->status == 304 || c->status == 412 || c->status == 416)
         return NULL;
+    if (c->status != 206)
+        return gtv_bytes_ref(body);
     struct gtv_bytes *part = gtv_bytes_wrap(body->data + c->from, c->len, drop_whole, gtv_bytes_ref(body));
     if (!part)
         gtv_bytes_unref(body);
@@ -105,6 +105,11 @@ static struct gtv_bytes *part_of(struct gtv_bytes *body, const struct gtv_condit
 
 static void add_content_range(struct head *h, const struct gtv_conditional *c, size_t len)
 {
+    size_t kept = 0; // one of the whole's would contradict it
+    for (size_t i = 0; i < h->n; i++)
+        if (!gtv_str_ieq(h->fields[i].name, GTV_STR("Content-Range")))
+            h->fields[kept++] = h->fields[i];
+    h->n = kept;
     int n = c->status == 206
                 ? snprintf(h->range, sizeof h->range, "bytes %zu-%zu/%zu", c->from, c->from + c->len - 1, len)
                 : snprintf(h->range, sizeof h->range, "bytes */%zu", len);
@@ -117,8 +122,8 @@ void gtv_deliver_whole(struct gtv_proxy *p, struct gtv_http_request *req, struct
     struct head h;
     char token[GTV_SESSION_TEXT_MAX + 1];
     bool hit = gtv_str_eq(x_cache, GTV_STR("HIT"));
-    struct gtv_conditional c = {200, 0, e->body->len};
-    if (gtv_deliver_needs_whole(req))
+    struct gtv_conditional c = {e->status, 0, e->body->len};
+    if (e->status == 200 && gtv_deliver_needs_whole(req))
         c = judge(req, e, e->body, !e->is_playlist);
     size_t bytes = gtv_http_is_head(req) ? 0 : c.len;
     enum gtv_viewer_answer answer = gtv_admit_viewer(p->worker, req, e, bytes, hit, now_ms, token);
@@ -156,7 +161,7 @@ void gtv_deliver_begin(struct gtv_http_request *req, const struct gtv_entry *e, 
     struct head h;
     copy_fields(&h, &e->head);
     add(&h, GTV_STR("X-Cache"), x_cache);
-    add_age(&h, 0);
+    add_age(&h, e->begin_age_s);
     gtv_http_stream_begin(req, 200, h.fields, h.n, e->content_length);
 }
 

@@ -13,6 +13,7 @@ struct gtv_entry *gtv_entry_create(struct gtv_str key, size_t stream_len, bool i
     e->stream_len = stream_len;
     e->is_playlist = is_playlist;
     e->content_length = -1;
+    e->status = 200;
     pthread_mutex_init(&e->lock, NULL);
     return e;
 }
@@ -41,6 +42,8 @@ void gtv_entry_unref(struct gtv_entry *e)
     gtv_entry_drop_pieces(e);
     gtv_bytes_unref(e->body);
     gtv_entry_unref(e->stale); // which has none itself
+    free(e->asked.fields);
+    free(e->vary);
     free(e->head.fields);
     free(e->whole.fields);
     gtv_cuts_destroy(atomic_load(&e->cuts));

@@ -5,8 +5,12 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/answer.h"
+#include "services/streaming/key.h"
+#include "services/streaming/l2.h"
+#include "services/streaming/refusal.h"
 #include "services/streaming/sequence_store.h"
 #include "services/streaming/upstream.h"
+#include "services/streaming/vary.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,7 +20,8 @@ enum {
     // For answers that do not announce their length; each slab is twice as large as the one before.
     FIRST_SLAB = 64 * 1024,
     LAST_SLAB = 4 * 1024 * 1024,
-    WORDS_MAX = 16 * 1024, // what is read of an error, or of an index that only begins a session
+    WORDS_MAX = 1024 * 1024, // of an answer that is no file, or of an index that only begins a session
+    HEADERS_MAX = GTV_VARY_FIELDS_MAX + 5,
     CONDITION_CAP = GTV_ENTRY_TAG_CAP + 24,
     // A node holds the first playlist of an on-demand camera until it has a segment (MediaMTX: up to 10 s).
     PLAYLIST_LIMIT_MS = 20000,
@@ -38,12 +43,13 @@ struct gtv_fill {
     struct gtv_proxy *proxy;
     struct gtv_entry *entry; // a reference
     struct gtv_http_fetch *fetch;
+    struct gtv_l2_get *shared; // other replicas' copy is looked for first
     struct gtv_fill *prev, *next;
     struct gtv_bytes *slab; // being written; pieces are slices of it
     size_t slab_size, got;
     bool exact; // the slab has the announced length: it is the body
     int status;
-    struct gtv_buf words; // body of an error, or of an index asked for its session
+    struct gtv_buf words; // body of what is no file, or of an index asked for its session
     enum fill_step step;
     bool is_index, cookie, renewed; // cookie: the index is asked with it; renewed: after a refusal
     bool plain;                     // a blocking reload was refused: what is there now is asked for
@@ -67,49 +73,11 @@ static void fill_free(struct gtv_fill *f)
     gtv_sequence_wait_cancel(f->wait);
     free(f->kept_head.fields);
     gtv_bytes_unref(f->kept_body);
+    gtv_l2_get_cancel(f->shared);
     gtv_bytes_unref(f->slab);
     gtv_buf_finish(&f->words);
     gtv_entry_unref(f->entry);
     free(f);
-}
-
-// The node's own words about what is wrong, from its JSON or a plain line.
-static void error_words(struct gtv_fill *f, char *out, size_t cap)
-{
-    out[0] = '\0';
-    yyjson_doc *doc = gtv_json_parse(gtv_buf_str(&f->words), NULL);
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    yyjson_val *text = yyjson_obj_get(root, "error");
-    if (!text)
-        text = yyjson_obj_get(root, "detail");
-    if (yyjson_is_str(text))
-        snprintf(out, cap, ": %.*s", (int)yyjson_get_len(text), yyjson_get_str(text));
-    yyjson_doc_free(doc);
-}
-
-static void status_error(struct gtv_fill *f, struct gtv_error *err)
-{
-    char words[200];
-    error_words(f, words, sizeof words);
-    struct gtv_str stream = gtv_entry_stream(f->entry);
-    struct gtv_path_state state;
-    bool known = gtv_states_get(f->proxy->worker->app->states, stream, &state);
-    // A camera without a picture is told with its cause, not with what the node makes of it.
-    if (f->status != 400 && f->entry->is_playlist && known && !state.ready && state.cause[0])
-        gtv_error_set(err, f->status == 404 ? GTV_E_NOT_FOUND : GTV_E_UPSTREAM, NULL,
-                      "no picture from '" GTV_STR_FMT "': %s", GTV_STR_ARG(stream), state.cause);
-    else if (f->status == 400)
-        gtv_error_set(err, GTV_E_BAD_REQUEST, NULL, "the media node refuses this of '" GTV_STR_FMT "'%s",
-                      GTV_STR_ARG(stream), words);
-    else if (f->status == 404)
-        gtv_error_set(err, GTV_E_NOT_FOUND, NULL, "no such stream or file in '" GTV_STR_FMT "'%s",
-                      GTV_STR_ARG(stream), words);
-    else if (f->status == 504 || strstr(words, "timed out"))
-        gtv_error_set(err, GTV_E_UPSTREAM_TIMEOUT, NULL, "stream '" GTV_STR_FMT "' did not start in time%s",
-                      GTV_STR_ARG(stream), words);
-    else
-        gtv_error_set(err, GTV_E_UPSTREAM, NULL, "the media node answered %d for '" GTV_STR_FMT "'%s",
-                      f->status, GTV_STR_ARG(stream), words);
 }
 
 // down: the node failed, it did not say no.
@@ -137,6 +105,19 @@ static void note_cookie(struct gtv_fill *f, const struct gtv_http_response *r)
     }
 }
 
+static struct gtv_answer_context context_of(const struct gtv_fill *f)
+{
+    struct gtv_app *app = f->proxy->worker->app;
+    int64_t ttl_ms = f->proxy->segment_ttl_ms, now_ms = gtv_mono_ms();
+    int64_t named_ms = gtv_viewers_stream(app->viewers, gtv_entry_stream(f->entry), now_ms).window_ms;
+    return (struct gtv_answer_context){
+        .session = f->session.id[0] != '\0',
+        .segment_keep_ms = named_ms > ttl_ms ? named_ms : ttl_ms,
+        .if_error_ms = app->options.hls_stale_if_error * 1000,
+        .now_wall_s = gtv_wall_ms() / 1000,
+    };
+}
+
 static void on_head(void *arg, const struct gtv_http_response *r)
 {
     struct gtv_fill *f = arg;
@@ -155,7 +136,8 @@ static void on_head(void *arg, const struct gtv_http_response *r)
         if (!e->is_playlist)
             e->content_length = r->content_length;
     }
-    gtv_answer_begin(e, r);
+    struct gtv_answer_context context = context_of(f);
+    gtv_answer_begin(e, r, &context);
     atomic_store_explicit(&e->head_done, true, memory_order_release);
     gtv_proxy_wake(f->proxy, e);
 }
@@ -203,7 +185,7 @@ static void on_data(void *arg, const void *data, size_t n)
 {
     struct gtv_fill *f = arg;
     if (f->status != 200 || f->step == FILL_SESSION) {
-        (void)gtv_buf_append(&f->words, data, n); // too long: the words are left out
+        (void)gtv_buf_append(&f->words, data, n); // too long: it is refused at its end
         return;
     }
     f->got += n;
@@ -282,11 +264,35 @@ static size_t conditions(const struct gtv_entry *e, char text[2][CONDITION_CAP],
 static char *file_url(const struct gtv_fill *f, const char *base)
 {
     const struct gtv_entry *e = f->entry;
-    struct gtv_str query = gtv_str_of(e->key), file = gtv_str_cut(&query, '?');
+    struct gtv_str key = gtv_str_of(e->key), query = gtv_str_cut(&key, '#'), file = gtv_str_cut(&query, '?');
     char own[GTV_SEQUENCE_QUERY_CAP] = "";
+    if (!e->is_playlist)
+        return gtv_asprintf("%s/%s", base, e->key); // its query is the node's
     if (query.n && !f->plain)
         gtv_sequence_query(f->proxy->worker->app->sequences, gtv_entry_stream(e), query, own);
     return gtv_asprintf("%s/" GTV_STR_FMT "%s%s", base, GTV_STR_ARG(file), own[0] ? "?" : "", own);
+}
+
+// What of the client's request goes on: lines that live in *text. Returns how many.
+static size_t forward(const struct gtv_entry *e, char **text, const char **headers)
+{
+    size_t n = 0;
+    if (e->asked.n == 0)
+        return 0;
+    char *at = *text = gtv_alloc(e->asked.bytes + e->asked.n * sizeof ": ");
+    for (size_t i = 0; i < e->asked.n && n < GTV_VARY_FIELDS_MAX; i++) {
+        const struct gtv_http_header *h = &e->asked.fields[i];
+        if (h->value.n == 0)
+            continue; // to libcurl that means to leave the field out
+        headers[n++] = at;
+        memcpy(at, h->name.p, h->name.n);
+        at += h->name.n;
+        memcpy(at, ": ", 2);
+        memcpy(at + 2, h->value.p, h->value.n);
+        at += 2 + h->value.n;
+        *at++ = '\0';
+    }
+    return n;
 }
 
 static void ask(struct gtv_fill *f, enum fill_step step)
@@ -297,7 +303,8 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     struct gtv_str stream = gtv_entry_stream(e);
     const char *base = gtv_nodes_hls_base(app->nodes, stream);
     char condition[2][CONDITION_CAP], cookie[GTV_UPSTREAM_SESSION_CAP + 32];
-    const char *headers[5];
+    const char *headers[HEADERS_MAX];
+    char *forwarded = NULL;
     char *bearer = NULL;
     f->step = step;
     f->status = 0;
@@ -315,8 +322,10 @@ static void ask(struct gtv_fill *f, enum fill_step step)
         snprintf(cookie, sizeof cookie, "Cookie: hlsSession=%s", f->session.id);
         headers[n++] = cookie;
     }
+    if (step == FILL_FILE)
+        n += forward(e, &forwarded, headers + n);
     headers[n] = NULL;
-    // A key has no character that would need encoding.
+    // A key has no character that would need encoding; the slot behind its '#' is not sent.
     char *url = index ? gtv_asprintf("%s/" GTV_STR_FMT "/index.m3u8%s", base, GTV_STR_ARG(stream),
                                      f->cookie ? "?cookieCheck=1" : "")
                       : file_url(f, base);
@@ -333,6 +342,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     f->fetch = gtv_http_fetch(p->client, &o, &callbacks, f);
     free(url);
     free(bearer);
+    free(forwarded);
 }
 
 // The node wants a session for this file: with one that another fetch began meanwhile, or a new one.
@@ -434,10 +444,10 @@ static bool renumber(struct gtv_fill *f, const struct gtv_http_response *r, stru
 {
     struct gtv_worker *worker = f->proxy->worker;
     struct gtv_sequences *sequences = worker->app->sequences;
-    struct gtv_str stream = gtv_entry_stream(f->entry), file = gtv_str_of(f->entry->key + stream.n + 1);
+    struct gtv_str stream = gtv_entry_stream(f->entry), file;
     struct gtv_bytes *made;
     struct gtv_sequence_seam seam;
-    file = gtv_str_cut(&file, '?');
+    file = gtv_hls_key_file(f->entry->key, stream.n);
     enum gtv_sequence_result result =
         gtv_sequence_apply(sequences, stream, file, *body, gtv_mono_ms(), &made, &seam);
     if (result == GTV_SEQUENCE_DECIDE) {
@@ -454,6 +464,18 @@ static bool renumber(struct gtv_fill *f, const struct gtv_http_response *r, stru
         return gtv_playlist_scan(gtv_bytes_str(made), pl); // as before, and longer perhaps
     }
     return true;
+}
+
+// A file with a playlist's name that says itself that it is none.
+static bool is_playlist(const struct gtv_fill *f, const struct gtv_http_response *r,
+                        const struct gtv_bytes *body)
+{
+    struct gtv_str type = r->content_type;
+    if (!f->entry->is_playlist || (r->status != 200 && r->status != 304))
+        return false;
+    return gtv_str_starts(gtv_bytes_str(body), GTV_STR("#EXTM3U")) ||
+           (r->status == 200 &&
+            (type.n == 0 || memmem(type.p, type.n, "mpegurl", 7) || memmem(type.p, type.n, "mpegURL", 7)));
 }
 
 // Reads a playlist, and takes out of it what belongs to our session. False with *err when it is none, or with
@@ -500,7 +522,8 @@ static void store(struct gtv_fill *f, const struct gtv_http_response *r, struct 
     struct gtv_entry *e = f->entry;
     struct gtv_playlist pl;
     struct gtv_error err = {0};
-    if (e->is_playlist && !read_playlist(f, r, &body, &pl, &err)) {
+    bool playlist = is_playlist(f, r, body);
+    if (playlist && !read_playlist(f, r, &body, &pl, &err)) {
         if (f->wait)
             return;
         gtv_bytes_unref(body);
@@ -508,16 +531,11 @@ static void store(struct gtv_fill *f, const struct gtv_http_response *r, struct 
         return;
     }
     int64_t now_ms = gtv_mono_ms();
-    int64_t named_ms = gtv_viewers_stream(app->viewers, gtv_entry_stream(e), now_ms).window_ms;
-    const struct gtv_answer_context context = {
-        .session = f->session.id[0] != '\0',
-        .segment_keep_ms = named_ms > f->proxy->segment_ttl_ms ? named_ms : f->proxy->segment_ttl_ms,
-        .if_error_ms = app->options.hls_stale_if_error * 1000,
-        .now_wall_s = gtv_wall_ms() / 1000,
-    };
-    struct gtv_entry_life life = gtv_answer_finish(e, r, body, e->is_playlist ? &pl : NULL, &context);
+    struct gtv_answer_context context = context_of(f);
+    struct gtv_entry_life life = gtv_answer_finish(e, r, body, playlist ? &pl : NULL, &context);
     gtv_cache_store(app->cache, e, body, now_ms, &life);
     gtv_proxy_wake(f->proxy, e);
+    gtv_l2_put(f->proxy->l2, e);
 }
 
 // The node has no such file: where a playlist is gone, the index that named it is out of date.
@@ -540,10 +558,30 @@ static bool lost_path(const struct gtv_fill *f)
            gtv_cameras_get(f->proxy->worker->app->cameras, id, &camera);
 }
 
+// Any other answer: passed on as it is, or told as an error of ours, for which *err is set.
+static void not_a_file(struct gtv_fill *f, const struct gtv_http_response *r, struct gtv_error *err)
+{
+    struct gtv_entry *e = f->entry;
+    struct gtv_str body = gtv_buf_str(&f->words);
+    bool outage = f->status >= 500 && gtv_cache_has_stale(e, gtv_mono_ms());
+    if (f->status == 404 && e->is_playlist && !f->is_index)
+        forget_index(f);
+    if (f->step == FILL_FILE && !outage && !f->words.failed && !gtv_refusal_is_the_nodes(r, body)) {
+        struct gtv_bytes *copy = gtv_bytes_copy(body.p, body.n);
+        if (copy)
+            store(f, r, copy);
+        else
+            gtv_error_set(err, GTV_E_LIMIT, NULL, "no memory for this answer");
+        return;
+    }
+    gtv_refusal_error(f->proxy->worker->app, gtv_entry_stream(e), e->is_playlist, f->status, body, err);
+}
+
 static void on_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
 {
     struct gtv_fill *f = arg;
     struct gtv_error err = {0}, too_long = {0};
+    assert(failure || r);
     f->fetch = NULL;
     if (!failure && r && goes_on(f, r))
         return;
@@ -563,9 +601,7 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
         else
             gtv_error_set(&err, GTV_E_LIMIT, NULL, "no memory for this segment");
     } else {
-        status_error(f, &err);
-        if (f->status == 404 && f->entry->is_playlist && !f->is_index)
-            forget_index(f);
+        not_a_file(f, r, &err);
     }
     if (err.code)
         fill_fail(f, &err, f->status >= 500 || lost_path(f));
@@ -574,6 +610,45 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
 }
 
 static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};
+
+static void ask_node(struct gtv_fill *f)
+{
+    bool known = f->is_index || f->session.serial;
+    bool wanted = has_secret(f->proxy) || gtv_upstream_wants_sessions(f->proxy->worker->app->upstream);
+    ask(f, known || !wanted ? FILL_FILE : FILL_SESSION);
+}
+
+// Another replica has it: e becomes what it became there.
+static void take_shared(struct gtv_fill *f, const struct gtv_l2_answer *a, struct gtv_bytes *body)
+{
+    struct gtv_entry *e = f->entry;
+    assert(e);
+    for (size_t i = 0; i < a->n; i++) {
+        const struct gtv_http_header *h = &a->fields[i];
+        char *to = gtv_str_ieq(h->name, GTV_STR("etag"))            ? e->etag
+                   : gtv_str_ieq(h->name, GTV_STR("last-modified")) ? e->last_modified
+                                                                    : NULL;
+        if (to && !gtv_str_copy(to, GTV_ENTRY_TAG_CAP, h->value))
+            to[0] = '\0';
+    }
+    e->validators = a->validators;
+    gtv_entry_head_set(&e->whole, a->fields, a->n);
+    gtv_cache_store(f->proxy->worker->app->cache, e, body, gtv_mono_ms(), &a->life);
+    gtv_proxy_wake(f->proxy, e);
+}
+
+static void on_shared(void *arg, const struct gtv_l2_answer *answer)
+{
+    struct gtv_fill *f = arg;
+    struct gtv_bytes *body = answer ? gtv_bytes_copy(answer->body.p, answer->body.n) : NULL;
+    f->shared = NULL;
+    if (!body) {
+        ask_node(f);
+        return;
+    }
+    take_shared(f, answer, body);
+    fill_free(f);
+}
 
 void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e)
 {
@@ -593,8 +668,10 @@ void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e)
     f->cookie = wanted && !has_secret(p);
     if (!f->is_index)
         f->session = gtv_upstream_session(app->upstream, stream, gtv_mono_ms());
-    bool begin = !f->is_index && !f->session.serial && (wanted || has_secret(p));
-    ask(f, begin ? FILL_SESSION : FILL_FILE);
+    if (!e->is_playlist)
+        f->shared = gtv_l2_get(p->l2, e->key, on_shared, f);
+    if (!f->shared)
+        ask_node(f);
 }
 
 void gtv_fill_end_all(struct gtv_proxy *p)

@@ -72,6 +72,8 @@ void gtv_cache_control_read(struct gtv_cache_control *cc, struct gtv_str value)
         {GTV_STR("public"), &cc->is_public, NULL},
         {GTV_STR("must-revalidate"), &cc->must_revalidate, NULL},
         {GTV_STR("proxy-revalidate"), &cc->must_revalidate, NULL},
+        {GTV_STR("must-understand"), &cc->must_understand, NULL},
+        {GTV_STR("only-if-cached"), &cc->only_if_cached, NULL},
         {GTV_STR("max-age"), NULL, &cc->max_age_s},
         {GTV_STR("s-maxage"), NULL, &cc->s_maxage_s},
         {GTV_STR("stale-while-revalidate"), NULL, &cc->while_revalidate_s},
@@ -173,8 +175,13 @@ int64_t gtv_freshness_lifetime_s(const struct gtv_freshness_fields *f, int64_t n
 
 int64_t gtv_freshness_age_s(const struct gtv_freshness_fields *f, int64_t now_wall_s)
 {
-    struct gtv_str rest = f->age, first = gtv_str_trim(gtv_str_cut(&rest, ','));
-    int64_t age = delta_seconds(first), date;
+    struct gtv_str said = gtv_str_trim(f->age);
+    int64_t age = delta_seconds(said), date;
+    for (size_t i = 0; i < said.n; i++)
+        if (said.p[i] < '0' || said.p[i] > '9')
+            return -1;
+    if (f->age.p && said.n == 0)
+        return -1;
     // A clock that differs by a second or two is no age; one that differs by years would make all stale.
     if (gtv_http_date_parse(f->date, &date) && now_wall_s - date > 2 && now_wall_s - date > age)
         age = now_wall_s - date;

@@ -8,6 +8,7 @@
 // -1 where a directive is absent. A number that cannot be read counts as 0, one that is too large as 2^31.
 struct gtv_cache_control {
     bool no_store, no_cache, is_private, is_public, must_revalidate; // the last one: or proxy-revalidate
+    bool must_understand, only_if_cached;                            // the last one: of requests
     int64_t max_age_s, s_maxage_s;
     int64_t while_revalidate_s, if_error_s;
 };
@@ -23,13 +24,14 @@ bool gtv_http_date_parse(struct gtv_str s, int64_t *wall_s) GTV_WARN_UNUSED;
 // The fields of an answer that its life depends on; slices may be empty.
 struct gtv_freshness_fields {
     struct gtv_cache_control control;
-    struct gtv_str expires, date, age;
-    bool has_expires; // an empty or unreadable Expires has passed already
+    struct gtv_str expires, date, age; // age: {NULL, 0} where there is none
+    bool has_expires;                  // an empty or unreadable Expires has passed already
 };
 
 // The lifetime that a shared cache may use (RFC 9111, 4.2.1), in seconds; -1: the answer says none.
 int64_t gtv_freshness_lifetime_s(const struct gtv_freshness_fields *f, int64_t now_wall_s);
-// Its age when it came (4.2.3): the larger one of Age and of what Date shows, in seconds.
+// Its age when it came (4.2.3): the larger one of Age and of what Date shows, in seconds. -1 where Age is
+// anything but one number: nobody can tell, and it is no longer fresh.
 int64_t gtv_freshness_age_s(const struct gtv_freshness_fields *f, int64_t now_wall_s);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+enum { SLOT_ROOM = 4 }; // '#', a digit, and the NUL
+
 static bool known_type(struct gtv_str file, bool *is_playlist)
 {
     // Nothing else of the node's port is passed on: not its pages, not its endless streams.
@@ -63,11 +65,34 @@ static bool number(struct gtv_str *s)
     return true;
 }
 
+static bool add_other_query(struct gtv_hls_key *key, struct gtv_str query, struct gtv_error *err)
+{
+    for (size_t i = 0; i < query.n; i++)
+        if (query.p[i] <= ' ' || query.p[i] > '~' || query.p[i] == '#') {
+            gtv_error_set(err, GTV_E_BAD_REQUEST, NULL, "this query must be percent-encoded");
+            return false;
+        }
+    while (query.n) {
+        struct gtv_str pair = gtv_str_cut(&query, '&'), rest = pair, name = gtv_str_cut(&rest, '=');
+        if (pair.n == 0 || gtv_str_eq(name, GTV_STR("session")) || gtv_str_eq(name, GTV_STR("token")))
+            continue;
+        if (pair.n + 1 + SLOT_ROOM > sizeof key->text - key->n) {
+            gtv_error_set(err, GTV_E_BAD_REQUEST, NULL, "this query is too long");
+            return false;
+        }
+        key->text[key->n] = key->n == key->file_len ? '?' : '&';
+        memcpy(key->text + key->n + 1, pair.p, pair.n);
+        key->n += pair.n + 1;
+        key->text[key->n] = '\0';
+    }
+    return true;
+}
+
 bool gtv_hls_key_add_query(struct gtv_hls_key *key, struct gtv_str query, struct gtv_error *err)
 {
     struct gtv_str msn = {NULL, 0}, part = {NULL, 0}, skip = {NULL, 0};
     if (!key->is_playlist)
-        return true;
+        return add_other_query(key, query, err);
     while (query.n) {
         struct gtv_str value = gtv_str_cut(&query, '&'), name = gtv_str_cut(&value, '=');
         if (gtv_str_eq(name, GTV_STR("_HLS_msn")))
@@ -89,4 +114,18 @@ bool gtv_hls_key_add_query(struct gtv_hls_key *key, struct gtv_str query, struct
     if (gtv_str_eq(skip, GTV_STR("YES")) || gtv_str_eq(skip, GTV_STR("v2")))
         append(key, "_HLS_skip", skip);
     return true;
+}
+
+void gtv_hls_key_set_slot(struct gtv_hls_key *key, unsigned slot)
+{
+    int n = snprintf(key->text + key->n, sizeof key->text - key->n, "#%u", slot % 10);
+    if (n > 0 && (size_t)n < sizeof key->text - key->n) // queries leave room for it
+        key->n += (size_t)n;
+}
+
+struct gtv_str gtv_hls_key_file(const char *key, size_t stream_len)
+{
+    struct gtv_str file = gtv_str_of(key + stream_len + 1);
+    file = gtv_str_cut(&file, '#');
+    return gtv_str_cut(&file, '?');
 }

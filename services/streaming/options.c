@@ -27,6 +27,8 @@ const struct gtv_option gtv_streaming_option_table[] = {
     {"HLS_STALE_IF_ERROR", GTV_OPT_INT, AT(hls_stale_if_error), "10", 0, 300, false,
      "Seconds past its life that an answer is served while the media node is down, where the node does not "
      "say."},
+    {"GTV_L2", GTV_OPT_BOOL, AT(l2), "false", 0, 0, false,
+     "Replicas share segments in Redis (REDIS_URL): useful where several of them serve the same cameras."},
     {"MEDIAMTX_HLS_CDN_SECRET", GTV_OPT_STRING, AT(hls_cdn_secret), NULL, 0, 0, true,
      "hlsCDNSecret of MediaMTX 1.18 and later: HLS is then fetched as its CDN."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},

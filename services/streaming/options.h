@@ -12,6 +12,7 @@ struct gtv_streaming_options {
     int64_t health_check_interval; // s
     int64_t segment_cache_ttl;     // s
     int64_t cache_bytes;
+    bool l2;
     char *hls_cdn_secret;
     int64_t hls_stale_if_error; // s
     char *log_level;

@@ -24,4 +24,8 @@ void gtv_proxy_destroy(struct gtv_proxy *p); // after the loop's server was dest
 // GET /hls/{stream*}/index.m3u8 and /hls/{stream*}/{file}
 void gtv_proxy_handle(struct gtv_http_request *req, void *worker);
 
+// POST, PUT, PATCH, DELETE, M-SEARCH of the same
+enum { GTV_CHANGE_BODY = 64 * 1024 };
+void gtv_proxy_handle_change(struct gtv_http_request *req, void *worker);
+
 #endif

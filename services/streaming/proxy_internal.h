@@ -5,6 +5,8 @@
 #include "services/streaming/proxy.h"
 
 struct gtv_fill;
+struct gtv_change;
+struct gtv_hls_key;
 
 struct gtv_proxy_metrics {
     struct gtv_counter *hits, *misses, *coalesced, *stale, *errors, *refused, *fetches, *fetch_errors, *bytes;
@@ -13,7 +15,9 @@ struct gtv_proxy_metrics {
 struct gtv_proxy {
     struct gtv_worker *worker;
     struct gtv_http_client *client;
+    struct gtv_l2 *l2;      // NULL: not shared
     struct gtv_fill *fills; // of this loop
+    struct gtv_change *changes;
     int64_t segment_ttl_ms;
     struct gtv_proxy_metrics m;
 };
@@ -27,6 +31,11 @@ static inline struct gtv_str gtv_entry_stream(const struct gtv_entry *e)
 void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e);
 // Forgets the fetches; the client was destroyed before.
 void gtv_fill_end_all(struct gtv_proxy *p);
+
+// Forgets requests that are with the node; the client was destroyed before.
+void gtv_change_end_all(struct gtv_proxy *p);
+// The key of a request. False, and the request answered, when it is no name of ours.
+bool gtv_proxy_take_key(struct gtv_proxy *p, struct gtv_http_request *req, struct gtv_hls_key *key);
 
 // For the fill: pieces were appended, or the state of e changed. Serves who waits on this loop, and wakes the
 // others.

@@ -290,9 +290,16 @@ static void handle_viewers(struct gtv_http_request *req, void *user)
     gtv_reply_json(req, 200, l.doc);
 }
 
+#define HLS_FILE       "/hls/{stream*}/{file}"
+#define CHANGE_SUMMARY "Passed to the media node; a success makes what is cached of the file invalid"
+
 const struct gtv_http_route gtv_streaming_routes[] = {
-    {"GET", "/hls/{stream*}/{file}", gtv_proxy_handle, 0,
-     "Playlists and segments of a stream, through the cache"},
+    {"GET", HLS_FILE, gtv_proxy_handle, 0, "Playlists and segments of a stream, through the cache"},
+    {"POST", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
+    {"PUT", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
+    {"PATCH", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
+    {"DELETE", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
+    {"M-SEARCH", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
     {"GET", "/health", handle_health, 0, "The process is alive"},
     {"GET", "/ready", handle_ready, 0, "The media node answers"},
     {"GET", "/stats", handle_stats, 0, "Figures of all streams"},

@@ -70,10 +70,13 @@ static void lifetime_and_age(void **state)
     assert_int_equal(gtv_freshness_lifetime_s(&f, now), 30);
     assert_int_equal(gtv_freshness_age_s(&f, now), 0); // a clock that is ahead is no age
     assert_int_equal(gtv_freshness_age_s(&f, now + 90), 60);
-    f.age = GTV_STR("70, 5");
+    f.age = GTV_STR("70");
     assert_int_equal(gtv_freshness_age_s(&f, now + 90), 70);
-    f.age = GTV_STR("old");
-    assert_int_equal(gtv_freshness_age_s(&f, now), 0);
+    static const char *const unclear[] = {"old", "", "-1", "7.0", "70, 5", "0,0", "7;x=1"};
+    for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++) {
+        f.age = gtv_str_of(unclear[i]);
+        assert_int_equal(gtv_freshness_age_s(&f, now), -1);
+    }
 }
 
 int main(void)
