@@ -28,7 +28,8 @@ class Media:
         self.api_port, self.hls_port = free_port(), free_port()
         self.api, self.hls = f"http://127.0.0.1:{self.api_port}", f"http://127.0.0.1:{self.hls_port}"
         self.data = Path(folder) / "media"
-        env = {"MEDIA_API_PORT": self.api_port, "MEDIA_HLS_PORT": self.hls_port, "MEDIA_DATA": self.data, **LEAKS, **options}
+        env = {"MEDIA_API_PORT": self.api_port, "MEDIA_HLS_PORT": self.hls_port, "MEDIA_PLAYBACK_PORT": 0,
+               "MEDIA_DATA": self.data, **LEAKS, **options}
         self.spawn, self.env = spawn, env
         self.start()
 
