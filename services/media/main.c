@@ -48,10 +48,10 @@ static void wait_for_end(void *arg)
     if (gtv_node_threads(g->node) > 0 && patience) {
         return;
     }
-    if (g->waited_ms > DRAIN_MS + LAST_STEP_MS ||
-        gtv_http_server_connections(g->api) + gtv_http_server_connections(g->hls) +
-                gtv_http_server_connections(g->play) ==
-            0) {
+    if (g->waited_ms > DRAIN_MS + LAST_STEP_MS || gtv_http_server_connections(g->api) +
+                                                          gtv_http_server_connections(g->hls) +
+                                                          gtv_http_server_connections(g->play) ==
+                                                      0) {
         gtv_timer_stop(g->last);
         gtv_loop_stop(g->loop);
     }
@@ -112,8 +112,8 @@ static bool start(struct program *g, struct gtv_error *err)
     if (g->api == NULL) {
         return false;
     }
-    g->hls = serve(g, g->node, "gtv-media-hls", g->options.hls_host, g->options.hls_port, gtv_media_hls_routes,
-                   gtv_media_hls_route_count, gtv_media_hls_error, err);
+    g->hls = serve(g, g->node, "gtv-media-hls", g->options.hls_host, g->options.hls_port,
+                   gtv_media_hls_routes, gtv_media_hls_route_count, gtv_media_hls_error, err);
     if (g->hls == NULL) {
         return false;
     }
