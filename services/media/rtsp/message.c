@@ -192,7 +192,7 @@ enum gtv_rtsp_kind gtv_rtsp_read(struct gtv_str data, size_t *used, size_t *need
     m->status = 0;
     m->cseq = -1;
     m->header_count = 0;
-    struct gtv_str line;
+    struct gtv_str line = {0};
     size_t at = from;
     bool whole = next_line(data, &at, &line);
     if (!may_start((struct gtv_str){data.p + from, data.n - from}) || (whole && !read_start(line, m))) {
