@@ -22,7 +22,7 @@ struct gtv_session {
     char id[GTV_UUID_CAP]; // given by gtv_sessions_add
     int64_t created_ms;    // wall; given by gtv_sessions_add
     char remote[64];       // "192.0.2.1:50412", "[2001:db8::1]:50412"
-    char path[GTV_NAME_MAX + 1];
+    char path[GTV_NAME_MAX + 1]; // a valid name, or empty
     char query[256];            // without the question mark
     char user[64];              // that authenticated; empty: none
     char user_agent[160];       // HLS

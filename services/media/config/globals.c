@@ -58,10 +58,11 @@ const struct gtv_global gtv_globals[] = {
     FIXED("hlsServerCert", "\"server.crt\""),
     FIXED("hlsAllowOrigins", "[\"*\"]"),
     {"hlsAlwaysRemux", GTV_GLOBAL_BOOL, "MEDIA_HLS_ALWAYS_REMUX", NULL, true},
-    {"hlsVariant", GTV_GLOBAL_TEXT, "MEDIA_HLS_VARIANT", NULL, false},
+    {"hlsVariant", GTV_GLOBAL_CHOICE, "MEDIA_HLS_VARIANT", NULL, false, "mpegts|fmp4|lowLatency"},
     {"hlsSegmentCount", GTV_GLOBAL_INT, "MEDIA_HLS_SEGMENTS", NULL, true},
     {"hlsSegmentDuration", GTV_GLOBAL_DURATION, "MEDIA_HLS_SEGMENT_SECONDS", NULL, true},
     {"hlsPartDuration", GTV_GLOBAL_DURATION, "MEDIA_HLS_PART_SECONDS", NULL, true},
+    FIXED("hlsSegmentMaxSize", "\"50M\""),
     FIXED("hlsDirectory", "\"\""),
     {"hlsMuxerCloseAfter", GTV_GLOBAL_DURATION, "MEDIA_HLS_MUXER_CLOSE_SECONDS", NULL, true},
     FIXED("webrtc", "false"),
@@ -73,6 +74,9 @@ const struct gtv_global gtv_globals[] = {
     {"trustedProxies", GTV_GLOBAL_LIST, "GTV_TRUSTED_PROXIES", NULL, false},
     {"hlsRingSize", GTV_GLOBAL_SIZE, "MEDIA_RING_BYTES", NULL, false},
     {"sourceConnectTimeout", GTV_GLOBAL_DURATION, "MEDIA_CONNECT_SECONDS", NULL, true},
+    {"recordMaxSize", GTV_GLOBAL_SIZE, "MEDIA_RECORD_MAX_BYTES", NULL, false},
+    {"recordMinFreeSize", GTV_GLOBAL_SIZE, "MEDIA_RECORD_MIN_FREE_BYTES", NULL, false},
+    {"idleGopSize", GTV_GLOBAL_SIZE, "MEDIA_IDLE_GOP_BYTES", NULL, false},
     {"sourceDials", GTV_GLOBAL_INT, "MEDIA_DIALS", NULL, true},
 };
 const size_t gtv_global_count = sizeof gtv_globals / sizeof gtv_globals[0];
@@ -185,6 +189,15 @@ static bool read_string(const struct gtv_global *g, struct gtv_str text, struct 
         return true;
     case GTV_GLOBAL_ADDRESS:
         return read_address(g, text, out, err);
+    case GTV_GLOBAL_CHOICE:
+        for (struct gtv_str rest = gtv_str_of(g->choices); rest.n > 0;) {
+            if (gtv_str_eq(gtv_str_cut(&rest, '|'), text)) {
+                return gtv_str_copy(out->option, sizeof out->option, text);
+            }
+        }
+        gtv_error_set(err, GTV_E_BAD_REQUEST, g->key, "invalid value for '%s': '%.*s'", g->key,
+                      (int)(text.n < 80 ? text.n : 80), text.p);
+        return false;
     case GTV_GLOBAL_LEVEL:
         for (size_t i = 0; i < LEVEL_COUNT; i++) {
             if (gtv_str_eq(text, gtv_str_of(levels[i][0]))) {

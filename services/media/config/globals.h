@@ -14,15 +14,17 @@ enum gtv_global_form {
     GTV_GLOBAL_DURATION, // "1s"; the option counts seconds
     GTV_GLOBAL_SIZE,     // "50M"; the option counts bytes
     GTV_GLOBAL_ADDRESS,  // "127.0.0.1:9997", ":8888" (all addresses); two options, port and host
+    GTV_GLOBAL_CHOICE,   // one word of several
     GTV_GLOBAL_LEVEL,    // "error", "warn", "info", "debug"
 };
 
 struct gtv_global {
     const char *key;
     enum gtv_global_form form;
-    const char *option; // its name in options.c; of fixed ones: the JSON of the value
-    const char *host;   // ADDRESS: the host's option
-    bool live;          // a change counts at once, else after a restart
+    const char *option;  // its name in options.c; of fixed ones: the JSON of the value
+    const char *host;    // ADDRESS: the host's option
+    bool live;           // a change counts at once, else after a restart
+    const char *choices; // CHOICE: "a|b"
 };
 
 extern const struct gtv_global gtv_globals[];
