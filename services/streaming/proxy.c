@@ -359,7 +359,6 @@ static struct found find_variant(struct gtv_proxy *p, struct gtv_http_request *r
     gtv_entry_unref(f.e);
     f.fill = f.e = gtv_cache_replace(p->worker->app->cache, (struct gtv_str){key->text, key->n},
                                      key->stream_len, key->is_playlist);
-    gtv_entry_ref(f.fill);
     f.result = GTV_CACHE_FILL;
     return f;
 }
