@@ -198,7 +198,9 @@ static void on_data(void *arg, const void *data, size_t n)
         fill_free(f);
         return;
     }
-    if (!f->entry->is_playlist)
+    // Its end is told when it is stored: who has the whole and asks again is not to join this fetch.
+    bool end = f->exact && f->got == f->slab_size;
+    if (!f->entry->is_playlist && !end)
         gtv_proxy_wake(f->proxy, f->entry);
 }
 
