@@ -325,7 +325,7 @@ def test_stale_answers(cache, origin):
     origin.headers = {"Cache-Control": "max-age=60"}
     assert cache.get("/hls/cam_1/w.ts").headers["X-Cache"] == "STALE"
     wait_until(lambda: cache.get("/hls/cam_1/w.ts").headers["X-Cache"] == "HIT", 3)
-    origin.status = 503
+    origin.status, origin.headers = 503, {}
     assert cache.get("/hls/cam_1/e.ts").headers["X-Cache"] == "STALE"
     passed = cache.get("/hls/cam_1/r.ts")  # no words of ours for an answer that is not MediaMTX's
     assert passed.status_code == 503 and passed.content == origin.body
