@@ -6,6 +6,7 @@
 #include "lib/json/json.h"
 #include "services/media/record/record.h"
 #include "services/media/rtsp/hub.h"
+#include "services/media/snapshot/snapshot.h"
 #include "services/media/store.h"
 
 #include <inttypes.h>
@@ -290,6 +291,7 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
                                         options->record_min_free_bytes, options->record_queue_bytes};
     n->record = gtv_record_create(loop, &record, metrics);
     n->env.rtsp = gtv_rtsp_hub_create(loop);
+    n->env.snapshots = gtv_snapshots_create(loop, &n->env.running);
     restore(n);
     if (!load_file(n, err)) {
         gtv_node_destroy(n);
@@ -315,6 +317,7 @@ void gtv_node_stop(struct gtv_node *n)
     n->stopped = true;
     gtv_timer_destroy(n->tick);
     gtv_record_stop(n->record);
+    gtv_snapshots_stop(n->env.snapshots);
     // Requests that come while the replies end find no path.
     struct gtv_map *paths = n->paths;
     n->paths = gtv_map_create();
@@ -341,6 +344,7 @@ void gtv_node_destroy(struct gtv_node *n)
     gtv_record_destroy(n->record);
     gtv_desired_destroy(n->desired);
     gtv_rtsp_hub_destroy(n->env.rtsp);
+    gtv_snapshots_destroy(n->env.snapshots);
     gtv_gate_destroy(n->gate);
     gtv_auth_destroy(n->auth);
     gtv_sessions_destroy(n->sessions);

@@ -13,6 +13,7 @@
 struct gtv_path;
 struct gtv_gop;
 struct gtv_rtsp_hub;
+struct gtv_snapshots;
 struct gtv_muxer;
 
 // What all paths share; outlives them.
@@ -21,6 +22,7 @@ struct gtv_path_env {
     const struct gtv_media_options *options;
     const struct gtv_net_policy *policy; // of every address that is dialled; NULL: any may be
     struct gtv_rtsp_hub *rtsp;           // what the readers of RTSP sources share
+    struct gtv_snapshots *snapshots;     // pictures of paths
     atomic_int running;                  // threads of pulls
     size_t gop_bytes;                    // what all paths keep for newcomers; loop thread only
     int dialling;                        // paths between dial and first picture; loop thread only

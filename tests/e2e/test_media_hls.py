@@ -222,3 +222,44 @@ def test_sound_in_fmp4(nodes, spawn_module, tmp_path_factory):
                               check=True)
         assert done.stderr == b"", done.stderr.decode()
     assert len(packets(data)) > 50
+
+
+def jpeg_size(data):
+    done = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0", "-"], input=data,
+                          capture_output=True, check=True)
+    codec, width, height = done.stdout.decode().strip().split(",")
+    assert codec == "mjpeg"
+    return int(width), int(height)
+
+
+def test_snapshots(nodes, rtsp_camera_module):
+    node = nodes["mpegts"]
+    node.wait_state("cam_1", "connected")
+
+    def get(query="", path="cam_1"):
+        return requests.get(f"{node.hls}/{path}/snapshot.jpg{query}", timeout=20)
+    answer = get()
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/jpeg" and answer.headers["Cache-Control"] == "max-age=1"
+    assert jpeg_size(answer.content) == (1280, 720)
+    assert jpeg_size(get("?width=321").content) == (320, 180)
+    assert jpeg_size(get("?width=5000").content) == (1280, 720)
+    # Many at once, of several widths: few decodings, the same bytes for all.
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda i: (i % 3, get(f"?width={(160, 320, 640)[i % 3]}").content), range(48)))
+    for kind in range(3):
+        bodies = {body for i, body in answers if i == kind}
+        assert len(bodies) <= 3 and jpeg_size(bodies.pop())[0] == (160, 320, 640)[kind]
+    for bad in ["?width=15", "?width=-1", "?width=x", "?width=", "?width=9000"]:
+        assert get(bad).status_code == 400 and "width" in get(bad).json()["error"], bad
+    answer = get(path="nobody")
+    assert (answer.status_code, answer.json()["error"]) == (404, "no stream is available on path 'nobody'")
+    # A camera that nobody reads is dialled for it.
+    node.add("asleep", rtsp_camera_module().url, sourceOnDemand=True)
+    assert jpeg_size(get("?width=64", "asleep").content) == (64, 36)
+    node.add("off", "rtsp://127.0.0.1:1/x")
+    node.wait_state("off", "failed")
+    answer = get(path="off")
+    assert answer.status_code == 404 and answer.json()["causeCode"] == "refused"
+    with pytest.raises(requests.Timeout):
+        requests.get(f"{node.hls}/cam_1/snapshot.jpg?width=200", timeout=0.001)
+    assert get().status_code == 200

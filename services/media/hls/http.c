@@ -3,6 +3,8 @@
 #include "services/media/hls/muxer.h"
 #include "services/media/hls/playlist.h"
 #include "services/media/reply.h"
+#include "services/media/snapshot/picture.h"
+#include "services/media/snapshot/snapshot.h"
 
 #include <stdio.h>
 
@@ -61,6 +63,20 @@ static void get_relay(struct gtv_http_request *req, void *user)
     struct gtv_path *p = find_path(req, user);
     if (p != NULL) {
         gtv_muxer_get_relay(p, req, keyframes);
+    }
+}
+
+static void get_snapshot(struct gtv_http_request *req, void *user)
+{
+    int64_t width = 0;
+    struct gtv_str wish = gtv_http_query(req, "width");
+    if (wish.p != NULL && !gtv_parse_int(wish, GTV_PICTURE_LEAST, GTV_PICTURE_MOST, &width)) {
+        gtv_media_reply_error(req, 400, "'width' is a number from 16 to 8192", NULL, NULL);
+        return;
+    }
+    struct gtv_path *p = find_path(req, user);
+    if (p != NULL) {
+        gtv_snapshots_get(gtv_path_get_env(p)->snapshots, p, req, (int)width);
     }
 }
 
@@ -137,6 +153,7 @@ const struct gtv_http_route gtv_media_hls_routes[] = {
     {"GET", "/{path*}/main_stream.m3u8", get_playlist, 0, "Media playlist of MPEG-TS"},
     {"GET", "/{path*}/video1_stream.m3u8", get_playlist, 0, "Media playlist of fMP4 and Low-Latency HLS"},
     {"GET", "/{path*}/relay", get_relay, 0, "The path as continuous MPEG-TS"},
+    {"GET", "/{path*}/snapshot.jpg", get_snapshot, 0, "The last key frame as a JPEG"},
     {"GET", "/{path*}/", get_page, 0, "A page that plays the path"},
     {"GET", "/{path*}/{file}", get_file, 0, "Segments, parts and init segments"},
     {"GET", "/{path}", redirect_to_page, 0, "To the page"},
