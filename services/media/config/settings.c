@@ -62,6 +62,18 @@ static void finish_options(struct gtv_media_options *o)
 
 // ---- Single options ----
 
+static const struct gtv_global *global_of(size_t option)
+{
+    for (size_t i = 0; i < gtv_global_count; i++) {
+        const struct gtv_global *g = &gtv_globals[i];
+        if (g->form != GTV_GLOBAL_FIXED && (gtv_global_option(g->option) == option ||
+                                            (g->host != NULL && gtv_global_option(g->host) == option))) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
 static bool same_option(const struct gtv_media_options *a, const struct gtv_media_options *b, size_t i)
 {
     const struct gtv_option *o = &gtv_media_option_table[i];
@@ -72,6 +84,10 @@ static bool same_option(const struct gtv_media_options *a, const struct gtv_medi
     char *l, *r;
     memcpy(&l, left, sizeof l);
     memcpy(&r, right, sizeof r);
+    const struct gtv_global *g = global_of(i);
+    if (g != NULL && g->host != NULL && gtv_global_option(g->host) == i) {
+        return strcmp(gtv_media_host(a, l), gtv_media_host(b, r)) == 0;
+    }
     return strcmp(l != NULL ? l : "", r != NULL ? r : "") == 0;
 }
 
@@ -90,18 +106,6 @@ static void copy_option(struct gtv_media_options *to, const struct gtv_media_opt
     text = text != NULL ? gtv_strdup(text) : NULL;
     memcpy(out, &text, sizeof text);
     free(old);
-}
-
-static const struct gtv_global *global_of(size_t option)
-{
-    for (size_t i = 0; i < gtv_global_count; i++) {
-        const struct gtv_global *g = &gtv_globals[i];
-        if (g->form != GTV_GLOBAL_FIXED && (gtv_global_option(g->option) == option ||
-                                            (g->host != NULL && gtv_global_option(g->host) == option))) {
-            return g;
-        }
-    }
-    return NULL;
 }
 
 static bool is_live(size_t option)
