@@ -45,8 +45,8 @@ def double(folder):
         process.stdout.close()
 
 
-def send_all(base, requests_to_send):
-    """Sends [(method, path, body)] over CLIENTS connections; returns the seconds it took. All must be answered 2xx."""
+def send_all(base, requests_to_send, clients=CLIENTS):
+    """Sends [(method, path, body)] over so many connections; returns the seconds it took. All must be answered 2xx."""
     host, port = base.removeprefix("http://").split(":")
     queue, lock, failures = list(reversed(requests_to_send)), threading.Lock(), []
 
@@ -64,7 +64,7 @@ def send_all(base, requests_to_send):
                 failures.append(f"{method} {path}: {answer.status} {text[:200]}")
         connection.close()
 
-    workers = [threading.Thread(target=work) for _ in range(CLIENTS)]
+    workers = [threading.Thread(target=work) for _ in range(clients)]
     began = time.monotonic()
     for worker in workers:
         worker.start()

@@ -17,7 +17,8 @@ from common import HEAD
 
 # Name -> the file that has bench_NAME. A file that is not there is left out of the list.
 BENCHES = {"playlist": "hls", "segment": "hls", "herd": "hls", "idle": "hls", "slow": "hls", "stats": "cameras", "provision": "cameras",
-           "ws": "ws_bench", "detect": "detect", "pull50": "media", "pull200": "media"}
+           "paths": "media_api", "ws": "ws_bench", "detect": "detect", "pull50": "media", "pull200": "media", "hls50": "media_hls",
+           "hls200": "media_hls", "lowlatency": "media_hls"}
 TOOLS = ("wrk", "nginx", "haproxy", "redis-server", "ffmpeg")
 
 
