@@ -3,6 +3,7 @@
 
 #include "lib/base/clock.h"
 #include "services/media/api/page.h"
+#include "services/media/record/record.h"
 #include "services/media/reply.h"
 
 #include <inttypes.h>
@@ -54,7 +55,21 @@ static void add_readers(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv
     }
 }
 
-static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
+static void add_recording(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_node *n,
+                          struct gtv_str name)
+{
+    struct gtv_record_status s;
+    gtv_record_get_status(gtv_node_record(n), name, &s);
+    yyjson_mut_val *recording = yyjson_mut_obj_add_obj(doc, o, "recording");
+    yyjson_mut_obj_add_str(doc, recording, "state", s.state_name);
+    gtv_json_add_text(doc, recording, "cause", s.text);
+    gtv_json_add_text(doc, recording, "causeCode", s.cause_code);
+    yyjson_mut_obj_add_uint(doc, recording, "files", s.files);
+    yyjson_mut_obj_add_uint(doc, recording, "bytes", s.bytes);
+    yyjson_mut_obj_add_uint(doc, recording, "droppedSamples", s.dropped);
+}
+
+static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_node *n, const struct gtv_path *p)
 {
     const struct gtv_pathconf *conf = gtv_path_conf(p);
     struct gtv_path_status s;
@@ -96,10 +111,11 @@ static yyjson_mut_val *write_path(yyjson_mut_doc *doc, const struct gtv_path *p)
         yyjson_mut_obj_add_null(doc, o, "cause");
         yyjson_mut_obj_add_null(doc, o, "causeCode");
     }
+    add_recording(doc, o, n, gtv_str_of(conf->name));
     return o;
 }
 
-static yyjson_mut_val *write_muxer(yyjson_mut_doc *doc, const struct gtv_path *p)
+static yyjson_mut_val *write_muxer(yyjson_mut_doc *doc, const struct gtv_node *n, const struct gtv_path *p)
 {
     struct gtv_path_status s;
     gtv_path_get_status(p, &s);
@@ -125,9 +141,10 @@ static bool with_muxer(const struct gtv_path *p)
     return s.has_muxer;
 }
 
-typedef yyjson_mut_val *(*write_fn)(yyjson_mut_doc *doc, const struct gtv_path *p);
+typedef yyjson_mut_val *(*write_fn)(yyjson_mut_doc *doc, const struct gtv_node *n, const struct gtv_path *p);
 
 struct listing {
+    const struct gtv_node *node;
     struct gtv_path **paths;
     write_fn write;
 };
@@ -135,7 +152,7 @@ struct listing {
 static yyjson_mut_val *write_nth(yyjson_mut_doc *doc, size_t i, void *arg)
 {
     const struct listing *l = arg;
-    return l->write(doc, l->paths[i]);
+    return l->write(doc, l->node, l->paths[i]);
 }
 
 static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
@@ -145,7 +162,7 @@ static void reply_list(struct gtv_http_request *req, struct gtv_node *n,
     if (!gtv_page_read(req, &page)) {
         return;
     }
-    struct listing l = {gtv_node_sorted(n), write};
+    struct listing l = {n, gtv_node_sorted(n), write};
     size_t count = 0;
     for (size_t i = 0; i < gtv_node_count(n); i++) {
         if (is_listed(l.paths[i])) {
@@ -165,7 +182,7 @@ static void reply_item(struct gtv_http_request *req, struct gtv_node *n, const c
         return;
     }
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_doc_set_root(doc, write(doc, p));
+    yyjson_mut_doc_set_root(doc, write(doc, n, p));
     gtv_media_reply_json(req, doc);
 }
 

@@ -548,7 +548,7 @@ def test_api_answers(running):
     state = call(running, "GET", "/v3/paths/get/cam_1").json()
     assert list(state) == ["name", "confName", "ready", "readyTime", "available", "availableTime", "online", "onlineTime", "source", "tracks",
                            "tracks2", "readers", "inboundBytes", "outboundBytes", "inboundFramesInError", "bytesReceived", "bytesSent",
-                           "state", "cause", "causeCode"]
+                           "state", "cause", "causeCode", "recording"]
     assert state["ready"] and state["available"] and state["online"] and state["readyTime"] == state["onlineTime"]
     assert state["tracks"] == ["H264"] and state["tracks2"][0]["codecProps"]["width"] == 1280
     assert state["bytesReceived"] > 10000 and {"type": "hlsMuxer", "id": ""} in state["readers"]
