@@ -9,9 +9,11 @@ struct gtv_feed {
     struct gtv_feed_callbacks callbacks;
     void *arg;
     struct gtv_log log;
-    struct gtv_feed_config config; // audio.config with a reference
-    struct gtv_bytes *sets;        // parameter sets in force, or the ones to begin with
-    struct gtv_format *format;     // NULL before the first key frame
+    struct gtv_feed_config config;    // audio.config with a reference
+    struct gtv_audio_info next_audio; // in force with the next key frame, when audio_changes
+    bool audio_changes;
+    struct gtv_bytes *sets;    // parameter sets in force, or the ones to begin with
+    struct gtv_format *format; // NULL before the first key frame
     struct gtv_pathclock video_clock, audio_clock;
     struct gtv_dts dts;
     bool waiting_key;               // units before the next key frame cannot be used
@@ -47,6 +49,7 @@ void gtv_feed_destroy(struct gtv_feed *f)
     }
     gtv_bytes_unref(f->sets);
     gtv_bytes_unref(f->config.audio.config);
+    gtv_bytes_unref(f->next_audio.config);
     gtv_format_unref(f->format);
     free(f);
 }
@@ -54,6 +57,24 @@ void gtv_feed_destroy(struct gtv_feed *f)
 uint64_t gtv_feed_damaged(const struct gtv_feed *f)
 {
     return f->damaged;
+}
+
+void gtv_feed_set_audio(struct gtv_feed *f, const struct gtv_audio_info *audio)
+{
+    gtv_bytes_unref(f->next_audio.config);
+    f->next_audio = *audio;
+    if (audio->config != NULL) {
+        gtv_bytes_ref(audio->config);
+    }
+    f->audio_changes = true;
+}
+
+static void change_audio(struct gtv_feed *f)
+{
+    gtv_bytes_unref(f->config.audio.config);
+    f->config.audio = f->next_audio;
+    f->next_audio = (struct gtv_audio_info){0};
+    f->audio_changes = false;
 }
 
 static int64_t source_time(const struct gtv_feed *f, int64_t stamp, int64_t arrival_us)
@@ -72,8 +93,11 @@ static bool update_format(struct gtv_feed *f, const struct gtv_access *a)
 {
     struct gtv_str came = gtv_buf_str(&a->sets);
     bool changed = came.n > 0 && (f->sets == NULL || !gtv_str_eq(came, gtv_bytes_str(f->sets)));
-    if (f->format != NULL && !changed) {
+    if (f->format != NULL && !changed && !f->audio_changes) {
         return true;
+    }
+    if (f->audio_changes) {
+        change_audio(f);
     }
     struct gtv_bytes *sets = changed ? gtv_bytes_copy(came.p, came.n) : f->sets;
     struct gtv_format *format =
@@ -172,8 +196,8 @@ void gtv_feed_audio(struct gtv_feed *f, struct gtv_bytes *frame, int64_t stamp, 
     int64_t time = 0, in = source_time(f, stamp, arrival_us);
     gtv_pathclock_map(&f->audio_clock, in, arrival_us, &time);
     // Audio has no key frames to wait for: what would go backwards is left out.
-    if (f->waiting_key || f->config.audio.codec == GTV_CODEC_NONE || time <= f->last_audio ||
-        frame->len == 0) {
+    if (f->waiting_key || f->audio_changes || f->config.audio.codec == GTV_CODEC_NONE ||
+        time <= f->last_audio || frame->len == 0) {
         return;
     }
     f->last_audio = time;

@@ -32,6 +32,10 @@ struct gtv_feed *gtv_feed_create(const struct gtv_feed_config *config,
                                  const struct gtv_log *log);
 void gtv_feed_destroy(struct gtv_feed *f); // NULL is accepted
 
+// Another audio track, or its first one, from the next key frame on: the format changes with it. The config
+// gets a reference.
+void gtv_feed_set_audio(struct gtv_feed *f, const struct gtv_audio_info *audio);
+
 // One access unit; `a` is reset. stamp: the source's presentation time in 90 kHz ticks without wrap, or
 // GTV_NO_STAMP. arrival_us: wall clock. Nothing comes out before the first key frame whose parameters are
 // known. A damaged unit is left out, and after a damaged key frame all up to the next one.

@@ -5,6 +5,7 @@
 #include "services/media/hls/http.h"
 #include "services/media/hls/ring.h"
 #include "services/media/record/playback.h"
+#include "services/media/rtmp/server.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct program {
     struct gtv_http_server *api, *hls, *metrics_server; // metrics_server: NULL without one
     struct gtv_http_server *play;
     struct gtv_playback playback;
+    struct gtv_rtmp_server *rtmp; // NULL without one
     struct gtv_timer *last;
     unsigned waited_ms;
     bool ending;
@@ -131,6 +133,14 @@ static bool start(struct program *g, struct gtv_error *err)
             return false;
         }
     }
+    if (g->options.rtmp) {
+        g->rtmp = gtv_rtmp_server_create(g->loop, g->node, gtv_media_host(&g->options, g->options.rtmp_host),
+                                         (int)g->options.rtmp_port,
+                                         (int64_t)(g->options.stall_seconds * 1000), err);
+        if (g->rtmp == NULL) {
+            return false;
+        }
+    }
     g->reload = gtv_reload_create(g->loop, g->node);
     return true;
 }
@@ -173,9 +183,11 @@ int main(int argc, char **argv)
     bool threads_left = false;
     if (start(&g, &err)) {
         gtv_loop_on_signal(g.loop, on_signal, &g);
-        gtv_log_info(&g.log, "ready", "host=%s api_port=%d hls_port=%d playback_port=%d paths=%zu",
+        gtv_log_info(&g.log, "ready",
+                     "host=%s api_port=%d hls_port=%d playback_port=%d rtmp_port=%d paths=%zu",
                      g.options.host, gtv_http_server_port(g.api), gtv_http_server_port(g.hls),
-                     gtv_http_server_port(g.play), gtv_node_count(g.node));
+                     gtv_http_server_port(g.play), g.rtmp != NULL ? gtv_rtmp_server_port(g.rtmp) : 0,
+                     gtv_node_count(g.node));
         gtv_loop_run(g.loop);
         status = 0;
     } else {
@@ -195,6 +207,7 @@ int main(int argc, char **argv)
     gtv_http_server_destroy(g.hls);
     gtv_http_server_destroy(g.play);
     gtv_http_server_destroy(g.metrics_server);
+    gtv_rtmp_server_destroy(g.rtmp);
     gtv_node_destroy(g.node);
     gtv_loop_destroy(g.loop);
     gtv_reload_destroy(g.reload);

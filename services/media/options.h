@@ -24,6 +24,9 @@ struct gtv_media_options {
     char *trusted_proxies, *proxy_protocol;
     char *playback_host;
     int64_t playback_port;
+    bool rtmp;
+    char *rtmp_host;
+    int64_t rtmp_port;
     int64_t record_max_bytes, record_min_free_bytes, record_queue_bytes;
     char *log_level;
 };
