@@ -91,35 +91,6 @@ static void not_restored(void *arg, const char *why)
     gtv_log_error(&n->log, "a stored entry is not valid: left out", "error=\"%s\"", why);
 }
 
-// A file that cannot be understood is set aside and said so: the cameras that it named come back by
-// provisioning.
-static void restore(struct gtv_node *n)
-{
-    struct gtv_error err = {0};
-    struct gtv_bytes *text = gtv_store_read(n->store, &err);
-    if (text == NULL) {
-        if (err.code != GTV_E_NOT_FOUND) {
-            gtv_log_error(&n->log, "the stored paths cannot be read", "error=\"%s\"", err.message);
-            gtv_store_set_aside(n->store);
-        }
-        return;
-    }
-    yyjson_doc *doc = gtv_json_parse(gtv_bytes_str(text), &err);
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_arr(yyjson_obj_get(root, "paths"))) {
-        gtv_log_error(&n->log, "the stored paths cannot be understood: set aside as paths.json.bad",
-                      "error=\"%s\"", err.message);
-        gtv_store_set_aside(n->store);
-    } else {
-        gtv_desired_restore(n->desired, root, not_restored, n);
-        if (n->settings != NULL) {
-            gtv_settings_restore(n->settings, yyjson_obj_get(root, "global"), not_restored, n);
-        }
-    }
-    yyjson_doc_free(doc);
-    gtv_bytes_unref(text);
-}
-
 // The file's paths and users, at start.
 static bool load_file(struct gtv_node *n, struct gtv_error *err)
 {
@@ -135,6 +106,41 @@ static bool load_file(struct gtv_node *n, struct gtv_error *err)
         return false;
     }
     return true;
+}
+
+// A file that cannot be understood is set aside and said so: the cameras that it named come back by
+// provisioning. The file's paths and users are loaded between. False with *err: the file is wrong.
+static bool restore(struct gtv_node *n, struct gtv_error *err)
+{
+    struct gtv_error why = {0};
+    bool ok = true;
+    struct gtv_bytes *text = gtv_store_read(n->store, &why);
+    if (text == NULL) {
+        if (why.code != GTV_E_NOT_FOUND) {
+            gtv_log_error(&n->log, "the stored paths cannot be read", "error=\"%s\"", why.message);
+            gtv_store_set_aside(n->store);
+        }
+        return load_file(n, err);
+    }
+    yyjson_doc *doc = gtv_json_parse(gtv_bytes_str(text), &why);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_arr(yyjson_obj_get(root, "paths"))) {
+        gtv_log_error(&n->log, "the stored paths cannot be understood: set aside as paths.json.bad",
+                      "error=\"%s\"", why.message);
+        gtv_store_set_aside(n->store);
+        ok = load_file(n, err);
+    } else {
+        if (n->settings != NULL) {
+            gtv_settings_restore(n->settings, yyjson_obj_get(root, "global"), not_restored, n);
+        }
+        ok = load_file(n, err);
+        if (ok) {
+            gtv_desired_restore(n->desired, root, not_restored, n);
+        }
+    }
+    yyjson_doc_free(doc);
+    gtv_bytes_unref(text);
+    return ok;
 }
 
 // ---- Live paths ----
@@ -292,8 +298,7 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     n->record = gtv_record_create(loop, &record, metrics);
     n->env.rtsp = gtv_rtsp_hub_create(loop);
     n->env.snapshots = gtv_snapshots_create(loop, &n->env.running);
-    restore(n);
-    if (!load_file(n, err)) {
+    if (!restore(n, err)) {
         gtv_node_destroy(n);
         return NULL;
     }

@@ -589,26 +589,46 @@ void gtv_desired_write(const struct gtv_desired *d, struct gtv_buf *out)
 static bool restore_path(struct gtv_desired *d, yyjson_val *stored, enum api_layer layer,
                          struct gtv_error *err)
 {
-    struct gtv_pathconf conf;
+    struct gtv_pathconf conf, whole;
     yyjson_val *name = layer == API_DELETED ? stored : yyjson_obj_get(stored, "name");
     struct gtv_str key = {yyjson_get_str(name), yyjson_get_len(name)};
     gtv_pathconf_defaults(&conf, key);
     if (!yyjson_is_str(name) || (layer != API_DELETED && !gtv_pathconf_apply_object(&conf, stored, err))) {
         return false;
     }
-    char *text = layer == API_DELETED ? NULL : given_text(&conf);
-    // What was patched is judged with the file's keys under it, which are not here yet: only its name now.
-    if (layer != API_OWN) {
-        gtv_pathconf_defaults(&conf, key);
+    struct entry *e = gtv_map_get(d->entries, key);
+    if (layer != API_OWN && (e == NULL || e->file == NULL)) {
+        return true; // it left the file while the node was down
     }
-    if (!judge(d, &conf, err) || !has_room(d, err)) {
+    char *text = layer == API_DELETED ? NULL : given_text(&conf);
+    gtv_pathconf_defaults(&whole, key);
+    apply_text(&whole, layer == API_OWN ? NULL : e->file);
+    apply_text(&whole, text);
+    if (!judge(d, &whole, err) || (e == NULL && !has_room(d, err))) {
         free(text);
         return false;
     }
-    struct entry *e = make_entry(d, key);
+    e = make_entry(d, key);
     free(e->api);
     e->api = text;
     e->layer = layer;
+    return true;
+}
+
+static bool restore_defaults(struct gtv_desired *d, yyjson_val *stored, struct gtv_error *err)
+{
+    struct gtv_pathconf conf, base;
+    gtv_pathconf_defaults(&conf, GTV_STR(""));
+    if (!gtv_pathconf_apply_object(&conf, stored, err)) {
+        return false;
+    }
+    gtv_desired_defaults(d, &base);
+    gtv_pathconf_inherit(&conf, &base);
+    if (!all_valid(d, &conf, err)) {
+        return false;
+    }
+    free(d->api_defaults);
+    d->api_defaults = given_text(&conf);
     return true;
 }
 
@@ -620,16 +640,9 @@ void gtv_desired_restore(struct gtv_desired *d, yyjson_val *root, void (*bad)(vo
         enum api_layer layer;
     } lists[] = {{"paths", API_OWN}, {"overlays", API_PATCHED}, {"deleted", API_DELETED}};
     yyjson_val *defaults = yyjson_obj_get(root, "pathDefaults");
-    struct gtv_pathconf conf;
     struct gtv_error err = {0};
-    gtv_pathconf_defaults(&conf, GTV_STR(""));
-    if (yyjson_is_obj(defaults)) {
-        if (gtv_pathconf_apply_object(&conf, defaults, &err)) {
-            free(d->api_defaults);
-            d->api_defaults = given_text(&conf);
-        } else {
-            bad(arg, err.message);
-        }
+    if (yyjson_is_obj(defaults) && !restore_defaults(d, defaults, &err)) {
+        bad(arg, err.message);
     }
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++) {
         size_t i, n;

@@ -56,7 +56,8 @@ bool gtv_desired_load_file(struct gtv_desired *d, yyjson_val *defaults, yyjson_v
 // ---- The store ----
 // Appends "pathDefaults":{...},"paths":[...],"overlays":[...],"deleted":[...]: what the API set.
 void gtv_desired_write(const struct gtv_desired *d, struct gtv_buf *out);
-// Before the file is loaded. Entries that are not valid are left out; bad is called with each one's sentence.
+// After the file was loaded. Entries that are not valid are left out; bad is called with each one's sentence.
+// What was patched or deleted of paths that the file does not name any more is forgotten.
 void gtv_desired_restore(struct gtv_desired *d, yyjson_val *root, void (*bad)(void *arg, const char *why),
                          void *arg);
 

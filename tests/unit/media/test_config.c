@@ -109,8 +109,8 @@ static void count_bad(void *arg, const char *why)
     ++*(size_t *)arg;
 }
 
-// What was written comes back in another one.
-static struct gtv_desired *again(const struct gtv_desired *d)
+// What was written comes back in another one, with this file.
+static struct gtv_desired *again(const struct gtv_desired *d, const char *file)
 {
     struct gtv_desired *other = gtv_desired_create();
     struct gtv_buf out = {0};
@@ -120,6 +120,7 @@ static struct gtv_desired *again(const struct gtv_desired *d)
     gtv_buf_puts(&out, "}");
     yyjson_doc *doc = yyjson_read(out.data, out.len, 0);
     assert_non_null(doc);
+    load(other, file, "");
     gtv_desired_restore(other, yyjson_doc_get_root(doc), count_bad, &bad);
     assert_int_equal(bad, 0);
     yyjson_doc_free(doc);
@@ -146,11 +147,9 @@ static void layers(void **state)
     assert_false(gtv_desired_get(d, GTV_STR("yard"), &c));
     assert_int_equal(gtv_desired_count(d), 2);
     assert_true(gtv_desired_patch_defaults(d, GTV_STR("{\"sourceOnDemandCloseAfter\":\"33s\"}"), &err));
-    struct gtv_desired *other = again(d);
-    load(other,
-         "pathDefaults:\n  maxReaders: 8\npaths:\n  yard:\n    source: rtsp://h/yard\n  gate:\n    source: "
-         "rtsp://u:p@h/gate\n    maxReaders: 4\n",
-         "");
+    struct gtv_desired *other = again(
+        d, "pathDefaults:\n  maxReaders: 8\npaths:\n  yard:\n    source: rtsp://h/yard\n  gate:\n    source: "
+           "rtsp://u:p@h/gate\n    maxReaders: 4\n");
     assert_int_equal(gtv_desired_count(other), 2);
     assert_true(gtv_desired_get(other, GTV_STR("gate"), &c));
     assert_true(c.source_on_demand);
