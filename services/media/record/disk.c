@@ -96,7 +96,7 @@ bool gtv_disk_part(struct gtv_disk *d, struct gtv_recfile *f, struct gtv_bytes *
     if (!fits) {
         return false;
     }
-    struct job *j = gtv_alloc(sizeof *j + n * sizeof *j->pieces);
+    struct job *j = gtv_alloc(sizeof *j + n * sizeof(struct gtv_bytes *));
     *j = (struct job){
         .kind = JOB_PART, .file = gtv_recfile_ref(f), .bytes = bytes, .n = n, .key = key, .end = end};
     for (size_t i = 0; i < n; i++) {
