@@ -497,7 +497,7 @@ bool gtv_desired_load_file(struct gtv_desired *d, yyjson_val *defaults, yyjson_v
         gtv_error_set(err, GTV_E_BAD_REQUEST, "paths", "paths are names with settings");
         return false;
     }
-    size_t count = yyjson_obj_size(paths), i, n;
+    size_t count = yyjson_obj_size(paths), i;
     if (count > GTV_PATHS_MAX) {
         gtv_error_set(err, GTV_E_LIMIT, "paths", "too many paths");
         return false;
@@ -509,20 +509,18 @@ bool gtv_desired_load_file(struct gtv_desired *d, yyjson_val *defaults, yyjson_v
     char **texts = gtv_alloc((count + 1) * sizeof *texts);
     memset(texts, 0, (count + 1) * sizeof *texts);
     bool ok = true;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(paths, i, n, key, value)
-    {
+    yyjson_obj_iter it = yyjson_obj_iter_with(paths); // which takes NULL, unlike yyjson's loop
+    for (i = 0; ok && i < count; i++) {
+        yyjson_val *key = yyjson_obj_iter_next(&it);
         struct gtv_str name = {yyjson_get_str(key), yyjson_get_len(key)};
-        texts[i] = read_file_path(&base, name, value, err);
-        if (texts[i] == NULL) {
-            ok = at(err, "paths", name);
-            break;
-        }
+        texts[i] = read_file_path(&base, name, yyjson_obj_iter_get_val(key), err);
+        ok = texts[i] != NULL || at(err, "paths", name);
     }
     if (ok) {
         d->files++;
-        yyjson_obj_foreach(paths, i, n, key, value)
-        {
+        it = yyjson_obj_iter_with(paths);
+        for (i = 0; i < count; i++) {
+            yyjson_val *key = yyjson_obj_iter_next(&it);
             struct entry *e = make_entry(d, (struct gtv_str){yyjson_get_str(key), yyjson_get_len(key)});
             free(e->file);
             e->file = texts[i];

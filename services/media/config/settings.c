@@ -648,10 +648,9 @@ void gtv_settings_write_stored(const struct gtv_settings *s, struct gtv_buf *out
 void gtv_settings_restore(struct gtv_settings *s, yyjson_val *object, void (*bad)(void *arg, const char *why),
                           void *arg)
 {
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, n, key, value)
-    {
+    yyjson_obj_iter it = yyjson_obj_iter_with(object); // which takes NULL
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL;) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
         struct gtv_error err = {0};
         struct gtv_str name = {yyjson_get_str(key), yyjson_get_len(key)};
         const struct gtv_global *g = gtv_global_find(name);
