@@ -84,8 +84,8 @@ static void on_health(void *arg, const struct gtv_path_state *s, const struct gt
     const struct gtv_event_change e = {change->what, change->before_kbps, change->now_kbps, change->before,
                                        change->now};
     if (change->before)
-        gtv_log_info(&log, "the stream's parameters changed", "before=\"%s\" now=\"%s\"", change->before,
-                     change->now);
+        gtv_log_info(&log, "the stream changed", "what=%s before=\"%s\" now=\"%s\"", change->what,
+                     change->before, change->now);
     else
         gtv_log_info(&log, "the bit rate changed", "before_kbps=%lld now_kbps=%lld",
                      (long long)change->before_kbps, (long long)change->now_kbps);

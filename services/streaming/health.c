@@ -14,6 +14,7 @@ struct record {
     int64_t told_kbps; // 0: not known yet
     unsigned off;      // windows in a row that left the band
     char tracks[GTV_TRACKS_CAP];
+    char recording[GTV_RECORDING_CAP];
 };
 
 struct gtv_health {
@@ -58,6 +59,24 @@ static void take_tracks(struct gtv_health *h, struct record *r, const struct gtv
         h->on_change(h->arg, s, &change);
     }
     memcpy(r->tracks, s->tracks, sizeof r->tracks);
+}
+
+static bool is_failure(const char *recording)
+{
+    return gtv_str_starts(gtv_str_of(recording), GTV_STR("failed"));
+}
+
+// Told whatever the picture does: a full disk stops no camera. Beginning and ending as asked for is no news.
+static void take_recording(struct gtv_health *h, struct record *r, const struct gtv_path_state *s)
+{
+    if (strcmp(s->recording, r->recording) == 0)
+        return;
+    if (is_failure(s->recording) || is_failure(r->recording)) {
+        const struct gtv_health_change change = {
+            .what = "recording", .before = r->recording, .now = s->recording};
+        h->on_change(h->arg, s, &change);
+    }
+    memcpy(r->recording, s->recording, sizeof r->recording);
 }
 
 static bool leaves_band(int64_t told, int64_t now)
@@ -108,6 +127,7 @@ void gtv_health_take(struct gtv_health *h, struct gtv_path_state *s, int64_t now
     struct record *r = record_of(h, s->name);
     if (!r)
         return;
+    take_recording(h, r, s);
     if (!s->ready || strcmp(s->state, "connected") != 0) {
         r->moved_ms = r->window_ms = 0;
         r->off = 0;

@@ -3,7 +3,7 @@
 //
 // Frozen: ready, but not a byte more for the limit. Bit rate: measured over windows of 10 s; two windows in a
 // row that leave 50 % to 150 % of what was last told, by at least 64 kbit/s, are a change. Parameters: the
-// tracks as the node lists them (codec, width, height).
+// tracks as the node lists them (codec, width, height). Recording: it failed, or goes on after that.
 #ifndef GTV_STREAMING_HEALTH_H
 #define GTV_STREAMING_HEALTH_H
 
@@ -15,9 +15,9 @@ enum {
 };
 
 struct gtv_health_change {
-    const char *what; // "bitrate" or "parameters"
+    const char *what; // "bitrate", "parameters" or "recording"
     int64_t before_kbps, now_kbps;
-    const char *before, *now; // tracks
+    const char *before, *now; // tracks, or the state of the recording with its cause
 };
 
 struct gtv_health;

@@ -256,6 +256,15 @@ static void read_tracks(yyjson_val *item, char out[GTV_TRACKS_CAP])
     }
 }
 
+// Our node's `recording`: its state, and the cause of a failure behind it.
+static void read_recording(yyjson_val *recording, char out[GTV_RECORDING_CAP])
+{
+    char state[16], cause[GTV_RECORDING_CAP - 32];
+    copy_redacted(state, sizeof state, yyjson_obj_get(recording, "state"));
+    copy_redacted(cause, sizeof cause, yyjson_obj_get(recording, "cause"));
+    snprintf(out, GTV_RECORDING_CAP, "%s%s%s", state, cause[0] ? ": " : "", cause);
+}
+
 bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out)
 {
     struct gtv_path_state p = {.present = true};
@@ -278,6 +287,7 @@ bool gtv_media_parse_path(yyjson_val *item, struct gtv_path_state *out)
     copy_redacted(p.source_type, sizeof p.source_type,
                   yyjson_obj_get(yyjson_obj_get(item, "source"), "type"));
     read_tracks(item, p.tracks);
+    read_recording(yyjson_obj_get(item, "recording"), p.recording);
     p.node_readers = (unsigned)yyjson_arr_size(yyjson_obj_get(item, "readers"));
     p.bytes_received = yyjson_get_uint(yyjson_obj_get(item, "bytesReceived"));
     *out = p;

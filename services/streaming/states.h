@@ -8,6 +8,7 @@
 enum {
     GTV_PATH_NAME_CAP = 256,
     GTV_TRACKS_CAP = 128,
+    GTV_RECORDING_CAP = 200,
     GTV_STATES_MAX = 4096, // paths; what the node lists beyond it is not looked at
 };
 
@@ -18,7 +19,9 @@ struct gtv_path_state {
     char cause_code[32]; // "refused", "unauthorized", ...
     bool ready, present; // present: the media node lists it
     char source_type[32];
-    char tracks[GTV_TRACKS_CAP]; // "H264 1920x1080, MPEG-4 Audio"; "" while the node does not know them
+    char tracks[GTV_TRACKS_CAP];       // "H264 1920x1080, MPEG-4 Audio"; "" while the node does not know them
+    char recording[GTV_RECORDING_CAP]; // "recording", "waiting", "off", "failed: the disk is full"; "": the
+                                       // node does not say
     unsigned node_readers;
     uint64_t bytes_received;
     int64_t since_ms;      // wall clock: when the state began

@@ -65,6 +65,25 @@ static void parameters_change(void **state)
     gtv_health_destroy(h);
 }
 
+static void recording_that_fails_is_told(void **state)
+{
+    struct seen seen = {0};
+    struct gtv_health *h = gtv_health_create(10000, on_change, &seen);
+    static const char *const steps[] = {
+        "",          "waiting", "recording", "failed: the disk is full", "failed: the disk is full",
+        "recording", "off"};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct gtv_path_state s = {.name = "cam_1", .state = "disconnected"};
+        snprintf(s.recording, sizeof s.recording, "%s", steps[i]);
+        gtv_health_take(h, &s, 1000 * (int64_t)i);
+        if (i == 3)
+            assert_string_equal(seen.tracks, "recording>failed: the disk is full");
+    }
+    assert_int_equal(seen.parameters, 2);
+    assert_string_equal(seen.tracks, "failed: the disk is full>recording");
+    gtv_health_destroy(h);
+}
+
 static void bit_rate_changes(void **state)
 {
     struct seen seen = {0};
@@ -95,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_freezes_and_thaws),
         cmocka_unit_test(parameters_change),
+        cmocka_unit_test(recording_that_fails_is_told),
         cmocka_unit_test(bit_rate_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
