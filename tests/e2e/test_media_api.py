@@ -337,9 +337,3 @@ def test_the_document_has_every_route(plain):
         for method in item:
             answer = call(plain, method.upper(), path.replace("{name}", "nobody").replace("{id}", UUID))
             assert answer.text != TEXT_404, (method, path)
-
-
-def test_the_readme_has_every_setting(plain):
-    text = (ROOT / "services/media/config/README.md").read_text()
-    missing = [key for key in get(plain, "config/global/get").json() if f"`{key}`" not in text]
-    assert not missing
