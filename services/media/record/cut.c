@@ -45,7 +45,8 @@ static bool read_keys(int fd, const struct gtv_record_span *span, const struct g
             return false;
         }
     }
-    if (keys->n > 0 || gtv_mp4_read_mfra(fd, span->info.size, keys, NULL)) {
+    // The index of a file of others may list what is no key frame (libavformat's does): all is looked at.
+    if (keys->n > 0 || (head->marked && gtv_mp4_read_mfra(fd, span->info.size, keys, NULL))) {
         return true;
     }
     uint64_t size = span->info.size;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { UNIX_DIGITS = 10 }; // of seconds since 1970, until 2286: whatever follows is not theirs
+
 static bool fail(struct gtv_error *err, const char *sentence)
 {
     gtv_error_set(err, GTV_E_BAD_REQUEST, "recordPath", "%s", sentence);
@@ -126,7 +128,7 @@ static void put_place(struct writer *w, char place, const struct tm *tm, int64_t
         put_number(w, start_us % 1000000, 6);
         break;
     case 's':
-        put_number(w, start_us / 1000000, 1);
+        put_number(w, start_us / 1000000, UNIX_DIGITS);
         break;
     default:
         put(w, "%", 1);
@@ -226,7 +228,7 @@ static bool read_place(const char **found, char place, struct moment *m)
     case 'f':
         return read_number(found, 6, &m->micro);
     case 's':
-        return read_number(found, 0, &m->unix_s);
+        return read_number(found, UNIX_DIGITS, &m->unix_s);
     default:
         return *(*found)++ == '%';
     }
