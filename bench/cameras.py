@@ -23,7 +23,7 @@ SOURCE = "rtsp://127.0.0.1:1/cam_{}"
 def media_node(folder):
     """gtv-media; yields (control API's URL, HLS URL, process)."""
     api, hls = free_port(), free_port()
-    environment = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": str(hls), "MEDIA_DATA": str(folder / f"media-{api}"), "LOG_LEVEL": "ERROR",
+    environment = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTP_PORT": "0", "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": str(hls), "MEDIA_DATA": str(folder / f"media-{api}"), "LOG_LEVEL": "ERROR",
                    "GTV_CAMERA_ALLOW": "127.0.0.0/8"}
     with started([program("gtv-media")], environment, folder / "media.log") as process:
         wait_for(f"http://127.0.0.1:{api}/v3/paths/list")

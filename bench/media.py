@@ -37,7 +37,7 @@ def cameras(folder, count):
 def node(folder, **more):
     """gtv-media; yields (control API's URL, process)."""
     api = free_port()
-    environment = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": "0", "MEDIA_DATA": str(folder / f"media-{api}"), "LOG_LEVEL": "ERROR",
+    environment = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTP_PORT": "0", "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": "0", "MEDIA_DATA": str(folder / f"media-{api}"), "LOG_LEVEL": "ERROR",
                    "GTV_CAMERA_ALLOW": "127.0.0.0/8", **more}
     with started([program("gtv-media")], environment, folder / f"media-{api}.log") as process:
         wait_for(f"http://127.0.0.1:{api}/v3/paths/list")

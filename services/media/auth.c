@@ -507,6 +507,36 @@ enum gtv_auth_answer gtv_auth_check(const struct gtv_auth *auth, enum gtv_action
     return who->user.n == 0 && who->pass.n == 0 ? GTV_AUTH_ASK : GTV_AUTH_WRONG;
 }
 
+static bool is_hashed(const struct user *u)
+{
+    return strncmp(u->name, "sha256:", 7) == 0 || strncmp(u->pass, "sha256:", 7) == 0 || is_hashed_slowly(u);
+}
+
+bool gtv_auth_check_proof(const struct gtv_auth *auth, enum gtv_action action, struct gtv_str path,
+                          struct gtv_str address,
+                          bool (*proves_it)(void *arg, struct gtv_str user, struct gtv_str pass), void *arg)
+{
+    for (size_t i = 0; i < auth->users.count; i++) {
+        const struct user *u = &auth->users.all[i];
+        if (permits(u, action, path) && comes_from(u, address) &&
+            (strcmp(u->name, "any") == 0 ||
+             (!is_hashed(u) && proves_it(arg, gtv_str_of(u->name), gtv_str_of(u->pass))))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool gtv_auth_takes_digest(const struct gtv_auth *auth)
+{
+    for (size_t i = 0; i < auth->users.count; i++) {
+        if (is_hashed(&auth->users.all[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool gtv_auth_is_open(const struct gtv_auth *auth, enum gtv_action action, struct gtv_str path,
                       struct gtv_str address)
 {

@@ -30,6 +30,14 @@ enum gtv_auth_answer gtv_auth_check(const struct gtv_auth *auth, enum gtv_action
 bool gtv_auth_is_open(const struct gtv_auth *auth, enum gtv_action action, struct gtv_str path,
                       struct gtv_str address);
 
+// Where the client proves its password without sending it (Digest): proves says whether it did so with this
+// user's. Users whose name or password is hashed cannot be asked.
+bool gtv_auth_check_proof(const struct gtv_auth *auth, enum gtv_action action, struct gtv_str path,
+                          struct gtv_str address,
+                          bool (*proves)(void *arg, struct gtv_str user, struct gtv_str pass), void *arg);
+// False when any user is hashed: digests are better not asked for then.
+bool gtv_auth_takes_digest(const struct gtv_auth *auth);
+
 // With MediaMTX's default: anybody may publish, read and play back; API and metrics only from this machine.
 struct gtv_auth *gtv_auth_create(void);
 void gtv_auth_destroy(struct gtv_auth *auth); // NULL is accepted

@@ -6,6 +6,7 @@
 #include "services/media/hls/ring.h"
 #include "services/media/record/playback.h"
 #include "services/media/rtmp/server.h"
+#include "services/media/rtsp/server.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct program {
     struct gtv_http_server *play;
     struct gtv_playback playback;
     struct gtv_rtmp_server *rtmp; // NULL without one
+    struct gtv_rtsp_server *rtsp; // NULL without one
     struct gtv_timer *last;
     unsigned waited_ms;
     bool ending;
@@ -72,6 +74,9 @@ static void on_signal(void *arg, int signum)
     gtv_http_server_stop(g->play, DRAIN_MS, NULL, NULL);
     if (g->metrics_server != NULL) {
         gtv_http_server_stop(g->metrics_server, DRAIN_MS, NULL, NULL);
+    }
+    if (g->rtsp != NULL) {
+        gtv_rtsp_server_stop(g->rtsp);
     }
     gtv_reload_stop(g->reload);
     g->last = gtv_timer_create(g->loop, wait_for_end, g);
@@ -141,6 +146,12 @@ static bool start(struct program *g, struct gtv_error *err)
             return false;
         }
     }
+    if (g->options.rtsp) {
+        g->rtsp = gtv_rtsp_server_create(g->loop, g->node, &g->options, err);
+        if (g->rtsp == NULL) {
+            return false;
+        }
+    }
     g->reload = gtv_reload_create(g->loop, g->node);
     return true;
 }
@@ -184,9 +195,10 @@ int main(int argc, char **argv)
     if (start(&g, &err)) {
         gtv_loop_on_signal(g.loop, on_signal, &g);
         gtv_log_info(&g.log, "ready",
-                     "host=%s api_port=%d hls_port=%d playback_port=%d rtmp_port=%d paths=%zu",
+                     "host=%s api_port=%d hls_port=%d playback_port=%d rtmp_port=%d rtsp_port=%d paths=%zu",
                      g.options.host, gtv_http_server_port(g.api), gtv_http_server_port(g.hls),
                      gtv_http_server_port(g.play), g.rtmp != NULL ? gtv_rtmp_server_port(g.rtmp) : 0,
+                     g.rtsp != NULL ? gtv_rtsp_server_port(g.rtsp) : 0,
                      gtv_node_count(g.node));
         gtv_loop_run(g.loop);
         status = 0;
@@ -208,6 +220,7 @@ int main(int argc, char **argv)
     gtv_http_server_destroy(g.play);
     gtv_http_server_destroy(g.metrics_server);
     gtv_rtmp_server_destroy(g.rtmp);
+    gtv_rtsp_server_destroy(g.rtsp);
     gtv_node_destroy(g.node);
     gtv_loop_destroy(g.loop);
     gtv_reload_destroy(g.reload);

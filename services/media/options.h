@@ -10,6 +10,9 @@ struct gtv_media_options {
     bool metrics;
     int64_t metrics_port;
     int64_t api_port, hls_port;
+    bool rtsp;
+    char *rtsp_host, *rtp_host, *rtcp_host, *rtsp_transports, *rtsp_auth_methods;
+    int64_t rtsp_port, rtp_port, rtcp_port;
     char *data;
     char *hls_variant;
     bool always_remux;

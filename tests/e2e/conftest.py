@@ -59,7 +59,7 @@ class Process:
 
     def __init__(self, args, env, log_path, cwd=None):
         self.args, self.log_path = args, log_path
-        full = {**os.environ, "TBB_ENABLE_SANITIZERS": "1", "MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0",
+        full = {**os.environ, "TBB_ENABLE_SANITIZERS": "1", "MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTP_PORT": "0",
                 "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_odr_violation=0",
                 "UBSAN_OPTIONS": "print_stacktrace=1", **{k: str(v) for k, v in (env or {}).items()}}
         self.log_file = open(log_path, "ab")

@@ -7,8 +7,8 @@
 #include "services/media/sample.h"
 
 enum {
-    GTV_PAY_FRAME_HEAD = 4, // '$', channel and length, in front of the RTP header (RFC 2326, 10.12)
-    GTV_PAY_HEAD_MAX = 20,  // with 12 bytes of RTP header and at most 4 of the payload's own
+    GTV_PAY_FRAME_HEAD = 4,    // '$', channel and length, in front of the RTP header (RFC 2326, 10.12)
+    GTV_PAY_HEAD_MAX = 20,     // with 12 bytes of RTP header and at most 4 of the payload's own
     GTV_PAY_PACKET_MAX = 1440, // bytes of an RTP packet: fits an Ethernet frame also within a tunnel
     GTV_PAY_REPORT_BYTES = 48, // of gtv_pay_report
 };

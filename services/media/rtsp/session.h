@@ -12,12 +12,12 @@
 #include <sys/socket.h>
 
 enum {
-    GTV_RTSP_TRACKS_MAX = 8,        // of a session; a publisher's further ones are refused
-    GTV_RTSP_FIRST_MS = 10000,      // until a connection's first request
-    GTV_RTSP_SESSION_S = 60,        // without a sign of life, what does not flow over TCP is over
-    GTV_RTSP_AUTH_DELAY_MS = 2000,  // until wrong credentials are answered, against guessing
-    GTV_RTSP_AUTH_TRIES = 5,        // wrong credentials before the connection is closed
-    GTV_RTSP_REPORT_MS = 5000,      // between sender reports
+    GTV_RTSP_TRACKS_MAX = 8,              // of a session; a publisher's further ones are refused
+    GTV_RTSP_FIRST_MS = 10000,            // until a connection's first request
+    GTV_RTSP_SESSION_S = 60,              // without a sign of life, what does not flow over TCP is over
+    GTV_RTSP_AUTH_DELAY_MS = 2000,        // until wrong credentials are answered, against guessing
+    GTV_RTSP_AUTH_TRIES = 5,              // wrong credentials before the connection is closed
+    GTV_RTSP_REPORT_MS = 5000,            // between sender reports
     GTV_RTSP_QUEUE_MAX = 4 * 1024 * 1024, // bytes that a TCP reader has not taken: beyond it, it is skipped
 };
 
@@ -70,7 +70,7 @@ size_t gtv_rtsp_session_data(struct gtv_rtsp_session *s, struct gtv_str data, in
 size_t gtv_rtsp_session_pending(void);
 void gtv_rtsp_session_datagram(struct gtv_rtsp_session *s, size_t track, bool rtcp, struct gtv_str data,
                                int64_t now_ms);
-void gtv_rtsp_session_tick(struct gtv_rtsp_session *s, int64_t now_ms); // every 100 ms or so
+void gtv_rtsp_session_tick(struct gtv_rtsp_session *s, int64_t now_ms);         // every 100 ms or so
 void gtv_rtsp_session_count(struct gtv_rtsp_session *s, size_t in, size_t out); // bytes on the connection
 
 #endif
