@@ -11,11 +11,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-static void free_if_done(struct gtv_rtsp_client *c)
+static void on_closed(uv_handle_t *handle)
 {
-    if (!c->dead || c->busy > 0) {
-        return;
-    }
+    struct gtv_rtsp_client *c = handle->data;
     gtv_client_finish_media(c);
     free(c->url);
     free(c->base_url);
@@ -25,20 +23,13 @@ static void free_if_done(struct gtv_rtsp_client *c)
     free(c);
 }
 
-void gtv_client_enter(struct gtv_rtsp_client *c)
+void gtv_client_note_time(struct gtv_rtsp_client *c)
 {
-    c->busy++;
     c->arrival_us = gtv_wall_us();
     c->now_ms = gtv_mono_ms();
 }
 
-void gtv_client_leave(struct gtv_rtsp_client *c)
-{
-    c->busy--;
-    free_if_done(c);
-}
-
-// Hangs up; what a callback still holds is freed when it returns.
+// Hangs up. What callbacks under way still hold is freed in the loop's next turn.
 static void die(struct gtv_rtsp_client *c)
 {
     c->dead = true;
@@ -49,6 +40,7 @@ static void die(struct gtv_rtsp_client *c)
         gtv_udp_close(c->tracks[i].udp);
         c->tracks[i].udp = NULL;
     }
+    uv_close((uv_handle_t *)&c->life, on_closed);
 }
 
 void gtv_client_end(struct gtv_rtsp_client *c, const char *code, const char *text)
@@ -58,11 +50,9 @@ void gtv_client_end(struct gtv_rtsp_client *c, const char *code, const char *tex
     }
     struct gtv_source_end end = {.code = code};
     snprintf(end.text, sizeof end.text, "%s", text);
-    c->busy++;
     gtv_client_teardown(c);
     die(c);
     c->callbacks.on_end(c->arg, &end);
-    gtv_client_leave(c);
 }
 
 void gtv_client_end_with(struct gtv_rtsp_client *c, int averror)
@@ -77,7 +67,6 @@ static void stop(struct gtv_source *s)
         gtv_client_teardown(c);
         die(c);
     }
-    free_if_done(c);
 }
 
 // ---- The link ----
@@ -85,9 +74,8 @@ static void stop(struct gtv_source *s)
 static void on_open(void *arg)
 {
     struct gtv_rtsp_client *c = arg;
-    gtv_client_enter(c);
+    gtv_client_note_time(c);
     gtv_client_begin(c);
-    gtv_client_leave(c);
 }
 
 // The message or frame that data begins with; false when it is not complete, or the client has ended.
@@ -123,7 +111,7 @@ static size_t on_data(void *arg, struct gtv_str data)
 {
     struct gtv_rtsp_client *c = arg;
     size_t at = 0, used = 0;
-    gtv_client_enter(c);
+    gtv_client_note_time(c);
     const struct gtv_link *link = c->link;
     // A redirect closes the link below this loop: what else stands there is nobody's.
     while (at < data.n && link == c->link && take_one(c, (struct gtv_str){data.p + at, data.n - at}, &used)) {
@@ -131,7 +119,6 @@ static size_t on_data(void *arg, struct gtv_str data)
         used = 0;
     }
     at += c->dead ? 0 : used;
-    gtv_client_leave(c);
     return at < data.n ? at : data.n;
 }
 
@@ -184,12 +171,11 @@ static void tell_silence(struct gtv_rtsp_client *c)
 static void on_tick(void *arg, int64_t now_ms)
 {
     struct gtv_rtsp_client *c = arg;
-    gtv_client_enter(c);
+    gtv_client_note_time(c);
     if (c->phase != GTV_CLIENT_PLAYING) {
         if (now_ms >= c->deadline_ms) {
             gtv_client_end_with(c, AVERROR(ETIMEDOUT));
         }
-        gtv_client_leave(c);
         return;
     }
     // Of the video: audio that goes on beside a frozen picture is a stall too.
@@ -207,7 +193,6 @@ static void on_tick(void *arg, int64_t now_ms)
     if (!c->dead && now_ms >= c->next_keep_alive_ms) {
         gtv_client_keep_alive(c);
     }
-    gtv_client_leave(c);
 }
 
 // Without the colons that people paste. One that is too long to be right stays too long to match.
@@ -228,6 +213,8 @@ struct gtv_source *gtv_rtsp_client_start(struct gtv_rtsp_hub *hub, const struct 
 {
     struct gtv_rtsp_client *c = GTV_NEW(struct gtv_rtsp_client);
     c->base.stop = stop;
+    uv_idle_init(gtv_loop_uv(options->loop), &c->life);
+    c->life.data = c;
     c->hub = hub;
     c->options = *options;
     c->callbacks = *callbacks;
@@ -249,7 +236,6 @@ struct gtv_source *gtv_rtsp_client_start(struct gtv_rtsp_hub *hub, const struct 
     gtv_rtsp_hub_add(hub, &c->member);
     if (!gtv_client_dial(c, gtv_str_of(conf->source))) {
         die(c);
-        free_if_done(c);
         return NULL;
     }
     return &c->base;

@@ -51,8 +51,8 @@ struct gtv_rtsp_client {
     struct gtv_log log;
 
     enum gtv_client_phase phase;
-    bool dead;     // ended or stopped: nothing is told any more
-    unsigned busy; // callbacks under way: not freed below them
+    bool dead;      // ended or stopped: nothing is told any more
+    uv_idle_t life; // never started: the client is freed when it is closed, so below no callback of its own
 
     struct gtv_link *link;
     char *url;         // of the requests, without credentials
@@ -83,9 +83,7 @@ struct gtv_rtsp_client {
 };
 
 // ---- client.c ----
-// Around whatever may end the client: it is freed at the last leave. enter also notes the time.
-void gtv_client_enter(struct gtv_rtsp_client *c);
-void gtv_client_leave(struct gtv_rtsp_client *c);
+void gtv_client_note_time(struct gtv_rtsp_client *c); // of what is being read
 void gtv_client_end(struct gtv_rtsp_client *c, const char *code, const char *text);
 void gtv_client_end_with(struct gtv_rtsp_client *c, int averror);
 bool gtv_client_dial(struct gtv_rtsp_client *c, struct gtv_str url); // also after a redirect

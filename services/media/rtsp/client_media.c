@@ -317,9 +317,8 @@ static void on_datagram(void *arg, bool rtcp, struct gtv_str data)
     if (c->dead) {
         return;
     }
-    gtv_client_enter(c);
+    gtv_client_note_time(c);
     take_packet(t, rtcp, data);
-    gtv_client_leave(c);
 }
 
 // ---- The clock ----

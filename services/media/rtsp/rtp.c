@@ -280,6 +280,7 @@ size_t gtv_rtcp_write_report(struct gtv_rtp_stream *s, uint32_t ssrc, int64_t no
     // One chunk with a CNAME, padded with zeros to 32 bits.
     memcpy(out + 32, (const uint8_t[]){0x81, RTCP_SDES, 0, 4}, 4);
     put32(out + 36, ssrc);
-    memcpy(out + 40, "\x01\x09gtv-media\0", 12);
+    static const uint8_t name[12] = {1, 9, 'g', 't', 'v', '-', 'm', 'e', 'd', 'i', 'a', 0};
+    memcpy(out + 40, name, sizeof name);
     return GTV_RTCP_REPORT_BYTES;
 }
