@@ -53,7 +53,7 @@ const struct gtv_option gtv_media_option_table[] = {
     {"MEDIA_HLS_SEGMENTS", GTV_OPT_INT, AT(segments), "7", 3, 60, false, "Segments in a playlist."},
     {"MEDIA_RING_BYTES", GTV_OPT_INT, AT(ring_bytes), "52428800", 1048576, 2147483648.0, false,
      "Most bytes of segments that one path keeps, and most bytes between two key frames."},
-    {"MEDIA_IDLE_GOP_BYTES", GTV_OPT_INT, AT(idle_gop_bytes), "33554432", 0, 4294967296.0, false,
+    {"MEDIA_IDLE_GOP_BYTES", GTV_OPT_INT, AT(idle_gop_bytes), "8388608", 0, 4294967296.0, false,
      "Most bytes that all paths without a reader keep of what followed their latest key frame, so that the "
      "first reader can begin at once."},
     {"MEDIA_CONNECT_SECONDS", GTV_OPT_DOUBLE, AT(connect_seconds), "10", 0.5, 120, false,
