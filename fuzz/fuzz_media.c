@@ -52,11 +52,11 @@ static void on_format(void *arg, struct gtv_format *format)
 
 static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
-    struct gtv_unit unit;
-    if (sample->data->len == 0 || sample->dts > sample->pts || !gtv_mux_sample(arg, sample, &unit) ||
-        unit.ts->len % GTV_TS_PACKET != 0 || unit.ts->data[0] != 0x47)
+    struct gtv_bytes *ts = gtv_mux_sample(arg, sample);
+    if (sample->data->len == 0 || sample->dts > sample->pts || ts == NULL ||
+        ts->len % GTV_MPEGTS_PACKET != 0 || ts->data[0] != 0x47)
         abort();
-    gtv_bytes_unref(unit.ts);
+    gtv_bytes_unref(ts);
 }
 
 // Cuts the bytes into access units at 0xff 0xfe; the byte behind it moves the time stamp, also backwards.

@@ -1,6 +1,6 @@
 #include "services/media/avcc.h"
 
-#include "services/media/ts.h"
+#include "services/media/hls/mpegts.h"
 
 #include <stdio.h>
 
@@ -107,9 +107,9 @@ static int take_rate(struct gtv_str s, size_t *at)
 bool gtv_aac_info_read(struct gtv_str config, struct gtv_audio_info *out)
 {
     enum { SBR = 5, PARAMETRIC_STEREO = 29, ESCAPE = 31, CONFIG_MAX = 64 };
-    uint8_t adts[GTV_ADTS_HEADER];
+    uint8_t adts[GTV_MPEGTS_ADTS];
     size_t at = 0;
-    if (config.n < 2 || config.n > CONFIG_MAX || !gtv_adts_header(config, 1, adts)) {
+    if (config.n < 2 || config.n > CONFIG_MAX || !gtv_mpegts_adts(config, 1, adts)) {
         return false;
     }
     unsigned type = take_bits(config, &at, 5);

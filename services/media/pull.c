@@ -8,7 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
 #include "services/media/feed.h"
-#include "services/media/ts.h"
+#include "services/media/hls/mpegts.h"
 
 #include <libavformat/avformat.h>
 
@@ -239,8 +239,8 @@ static struct gtv_str extradata(const AVCodecParameters *par)
 // AAC whose configuration is known.
 static bool takes_audio(const AVCodecParameters *par)
 {
-    uint8_t header[GTV_ADTS_HEADER];
-    return par->codec_id == AV_CODEC_ID_AAC && gtv_adts_header(extradata(par), 1, header);
+    uint8_t header[GTV_MPEGTS_ADTS];
+    return par->codec_id == AV_CODEC_ID_AAC && gtv_mpegts_adts(extradata(par), 1, header);
 }
 
 // Takes the first video stream that HLS can carry and the first audio stream that needs no transcoding.

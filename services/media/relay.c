@@ -78,14 +78,16 @@ static bool keeps_up(struct relay *r, const struct gtv_sample *sample)
 static void on_sample(void *arg, const struct gtv_sample *sample)
 {
     struct relay *r = arg;
-    struct gtv_unit unit;
-    if ((r->keyframes_only && !sample->key) || !keeps_up(r, sample) ||
-        !gtv_mux_sample(&r->mux, sample, &unit)) {
+    if ((r->keyframes_only && !sample->key) || !keeps_up(r, sample)) {
         return;
     }
-    gtv_path_count_sent(r->path, unit.ts->len);
-    gtv_http_stream_write(r->req, unit.ts);
-    gtv_bytes_unref(unit.ts);
+    struct gtv_bytes *ts = gtv_mux_sample(&r->mux, sample);
+    if (ts == NULL) {
+        return;
+    }
+    gtv_path_count_sent(r->path, ts->len);
+    gtv_http_stream_write(r->req, ts);
+    gtv_bytes_unref(ts);
 }
 
 bool gtv_relay_open(struct gtv_path *path, struct gtv_http_request *req, bool keyframes_only,

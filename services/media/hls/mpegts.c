@@ -341,25 +341,6 @@ struct gtv_bytes *gtv_mpegts_bytes(const struct gtv_format *f, const struct gtv_
     return out;
 }
 
-struct gtv_bytes *gtv_mpegts_splice(struct gtv_mpegts_counters counters)
-{
-    struct gtv_bytes *out = gtv_bytes_create((size_t)GTV_MPEGTS_STREAMS * PACKET);
-    if (out == NULL) {
-        return NULL;
-    }
-    for (int stream = 0; stream < GTV_MPEGTS_STREAMS; stream++) {
-        // A packet without payload repeats the counter: the next one with payload is then the one that
-        // follows.
-        uint8_t *packet = out->data + (size_t)stream * PACKET;
-        uint8_t *at = put_header(packet, pids[stream], false, 2, (uint8_t)(counters.of[stream] + 15));
-        *at++ = PAYLOAD - 1;
-        *at++ = 0x80;
-        memset(at, 0xff, (size_t)(packet + PACKET - at));
-    }
-    out->len = (size_t)GTV_MPEGTS_STREAMS * PACKET;
-    return out;
-}
-
 bool gtv_mpegts_adts(struct gtv_str config, size_t len, uint8_t out[GTV_MPEGTS_ADTS])
 {
     if (config.n < 2) {

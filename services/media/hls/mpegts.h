@@ -38,10 +38,6 @@ uint8_t *gtv_mpegts_write(const struct gtv_format *f, const struct gtv_sample *s
 struct gtv_bytes *gtv_mpegts_bytes(const struct gtv_format *f, const struct gtv_sample *samples, size_t n,
                                    struct gtv_mpegts_counters *counters) GTV_WARN_UNUSED;
 
-// Four packets without payload that tell a reader that its counters jump to `counters` on purpose: sent in
-// front of a key frame to a reader that was skipped forward. NULL without memory.
-struct gtv_bytes *gtv_mpegts_splice(struct gtv_mpegts_counters counters) GTV_WARN_UNUSED;
-
 // The ADTS header (ISO/IEC 13818-7, 6.2) for a raw AAC frame of len bytes by its AudioSpecificConfig. False
 // when ADTS cannot carry it.
 enum { GTV_MPEGTS_ADTS = 7 };

@@ -44,6 +44,11 @@ void gtv_hls_ring_init(struct gtv_hls_ring *r, const struct gtv_hls_options *opt
     snprintf(r->prefix, sizeof r->prefix, "%012" PRIx64, random >> 16);
 }
 
+static size_t memory_of(const struct gtv_hls_segment *s)
+{
+    return s->bytes + s->count * GTV_HLS_SAMPLE_COST;
+}
+
 static void drop_segment(struct gtv_hls_ring *r, struct gtv_hls_segment *s)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -52,7 +57,7 @@ static void drop_segment(struct gtv_hls_ring *r, struct gtv_hls_segment *s)
     free(s->samples);
     free(s->parts);
     gtv_format_unref(s->format);
-    r->bytes -= s->bytes;
+    r->bytes -= memory_of(s);
     *s = (struct gtv_hls_segment){0};
 }
 
@@ -271,7 +276,7 @@ static unsigned keep_bound(struct gtv_hls_ring *r)
         }
         drop_oldest(r);
     }
-    if (r->is_open && r->open.bytes > r->options.max_bytes) {
+    if (r->is_open && memory_of(&r->open) > r->options.max_bytes) {
         gtv_log_warn(&r->log, "no key frame within the ring's size: dropping what was collected", "bytes=%zu",
                      r->open.bytes);
         r->discarded += r->open.count;
@@ -296,7 +301,7 @@ static void append(struct gtv_hls_ring *r, const struct gtv_sample *sample)
     s->samples[s->count++] = *sample;
     gtv_bytes_ref(sample->data);
     s->bytes += sample->data->len;
-    r->bytes += sample->data->len;
+    r->bytes += sample->data->len + GTV_HLS_SAMPLE_COST;
     if (sample->video) {
         s->pictures++;
         r->last_picture = sample->dts;

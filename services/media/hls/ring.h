@@ -17,7 +17,7 @@ struct gtv_hls_options {
     size_t segments;       // listed in the playlist
     int64_t segment_ms;    // shortest segment; it ends at the first key frame after that
     int64_t part_ms;       // Low-Latency: length of a part, as near as whole pictures come to it
-    size_t max_bytes;      // of all samples held, those of the open segment included
+    size_t max_bytes;      // of all samples held and their bookkeeping, those of the open segment included
     uint64_t first_number; // media sequence to go on from, so that players that saw an earlier muxer of this
                            // path need not start over
 };
@@ -26,6 +26,8 @@ enum {
     GTV_HLS_RING_MAX = 64,     // segments held at most; the option allows fewer
     GTV_HLS_PART_SEGMENTS = 2, // complete segments whose parts are listed
     GTV_HLS_NAME_CAP = 64,
+    // Memory that a sample takes besides its data: its entry, its reference count, malloc's header.
+    GTV_HLS_SAMPLE_COST = sizeof(struct gtv_sample) + sizeof(struct gtv_bytes) + 16,
 };
 
 // A range of its segment's samples: begins with a picture.
@@ -69,7 +71,7 @@ struct gtv_hls_ring {
     int64_t frame;        // ticks between pictures, by the last complete segment; 0: not known yet
     size_t part_at;       // first sample of the part that is being collected
     int64_t part_start;
-    size_t bytes;
+    size_t bytes;        // in memory: data and bookkeeping
     uint64_t discarded;  // samples dropped because the bound was reached
     int target_duration; // seconds
     bool told_audio;

@@ -1,8 +1,8 @@
 #include "lib/base/clock.h"
+#include "services/media/hls/mpegts.h"
 #include "services/media/hls/muxer.h"
 #include "services/media/publish.h"
 #include "services/media/relay.h"
-#include "services/media/ts.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
@@ -94,7 +94,7 @@ static void check_packet(struct client *c, const uint8_t *p, int *last)
 {
     c->packets++;
     c->broken |= p[0] != 0x47;
-    if (((p[1] & 0x1f) << 8 | p[2]) != GTV_TS_PID_VIDEO) {
+    if (((p[1] & 0x1f) << 8 | p[2]) != GTV_MPEGTS_PID_VIDEO) {
         return;
     }
     bool payload = p[3] & 0x10, jump = (p[3] & 0x20) && p[4] > 0 && (p[5] & 0x80);
@@ -138,9 +138,9 @@ static void *read_all(void *arg)
     close(fd);
     all[n] = '\0';
     size_t len = unchunk(all, n);
-    c->broken |= len % GTV_TS_PACKET != 0;
+    c->broken |= len % GTV_MPEGTS_PACKET != 0;
     int last = -1;
-    for (size_t i = 0; i + GTV_TS_PACKET <= len; i += GTV_TS_PACKET) {
+    for (size_t i = 0; i + GTV_MPEGTS_PACKET <= len; i += GTV_MPEGTS_PACKET) {
         check_packet(c, all + i, &last);
     }
     free(all);
