@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -118,6 +117,22 @@ static bool fail(struct gtv_error *err, const char *field, const char *text)
     return false;
 }
 
+static bool cut_prefix(struct gtv_str *s, struct gtv_str prefix)
+{
+    if (!gtv_str_starts(*s, prefix)) {
+        return false;
+    }
+    s->p += prefix.n;
+    s->n -= prefix.n;
+    return true;
+}
+
+// "m=4096," and its like.
+static bool cut_number(struct gtv_str *s, struct gtv_str name, char end, int64_t *out)
+{
+    return cut_prefix(s, name) && gtv_parse_int(gtv_str_cut(s, end), 1, INT32_MAX, out);
+}
+
 // A user or password: "", plain, "sha256:<base64>" or "argon2:<PHC string>".
 static bool check_credential(struct gtv_str text, struct gtv_error *err)
 {
@@ -134,10 +149,10 @@ static bool check_credential(struct gtv_str text, struct gtv_error *err)
     if (!gtv_str_starts(text, GTV_STR("argon2:"))) {
         return true;
     }
-    char copy[WORD_MAX + 1];
-    unsigned memory = 0, passes = 0, lanes = 0;
-    if (!gtv_str_copy(copy, sizeof copy, (struct gtv_str){text.p + 7, text.n - 7}) ||
-        sscanf(copy, "$argon2id$v=19$m=%9u,t=%9u,p=%9u$", &memory, &passes, &lanes) != 3) {
+    struct gtv_str rest = {text.p + 7, text.n - 7};
+    int64_t memory = 0, passes = 0, lanes = 0;
+    if (!cut_prefix(&rest, GTV_STR("$argon2id$v=19$")) || !cut_number(&rest, GTV_STR("m="), ',', &memory) ||
+        !cut_number(&rest, GTV_STR("t="), ',', &passes) || !cut_number(&rest, GTV_STR("p="), '$', &lanes)) {
         return fail(err, "authInternalUsers",
                     "a hash behind 'argon2:' is not of the form $argon2id$v=19$m=...");
     }

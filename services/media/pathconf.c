@@ -1,6 +1,7 @@
 #include "services/media/pathconf.h"
 
 #include "lib/base/url.h"
+#include "services/media/dial.h"
 #include "services/media/duration.h"
 #include "services/media/gojson.h"
 #include "services/media/pattern.h"
@@ -407,6 +408,30 @@ bool gtv_pathconf_apply(struct gtv_pathconf *c, struct gtv_str json, struct gtv_
     return ok;
 }
 
+// libavformat takes settings of the socket out of the query: only what names the stream, and no listening.
+static bool check_srt(const struct gtv_pathconf *c, const struct gtv_url *url, struct gtv_error *err)
+{
+    static const char *const known[] = {"streamid", "passphrase", "pbkeylen", "latency", "mode"};
+    struct gtv_str rest = url->query;
+    if (!url->has_port) {
+        return fail(err, "source", "", c->source, " is not a valid URL");
+    }
+    while (rest.n > 0) {
+        struct gtv_str value = gtv_str_cut(&rest, '&'), key = gtv_str_cut(&value, '=');
+        bool ok = false;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+            ok = ok || gtv_str_eq(key, gtv_str_of(known[i]));
+        }
+        if (!ok || (gtv_str_eq(key, GTV_STR("mode")) && !gtv_str_eq(value, GTV_STR("caller")))) {
+            return fail(
+                err, "source",
+                "an srt source may have streamid, passphrase, pbkeylen, latency and mode=caller only: ",
+                c->source, "");
+        }
+    }
+    return true;
+}
+
 static bool check_source(const struct gtv_pathconf *c, struct gtv_error *err)
 {
     struct gtv_str source = gtv_str_of(c->source);
@@ -420,11 +445,14 @@ static bool check_source(const struct gtv_pathconf *c, struct gtv_error *err)
     }
     if (gtv_pathconf_is_pulled(c)) {
         struct gtv_url url;
-        return gtv_url_parse(source, &url) || fail(err, "source", "", c->source, " is not a valid URL");
+        if (!gtv_url_parse(source, &url)) {
+            return fail(err, "source", "", c->source, " is not a valid URL");
+        }
+        return !gtv_str_eq(url.scheme, GTV_STR("srt")) || check_srt(c, &url, err);
     }
-    static const char *const elsewhere[] = {"http://",  "https://",      "rtmp://",  "rtmps://",
-                                            "udp://",   "udp+mpegts://", "srt://",   "whep://",
-                                            "wheps://", "redirect",      "rpiCamera"};
+    static const char *const elsewhere[] = {"udp://",         "udp+mpegts://", "udp+rtp://",
+                                            "unix+mpegts://", "unix+rtp://",   "whep://",
+                                            "wheps://",       "redirect",      "rpiCamera"};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
         if (gtv_str_starts(source, gtv_str_of(elsewhere[i]))) {
             return fail(err, "source", "sources of this kind are not supported by this node: ", c->source,
@@ -460,6 +488,7 @@ static bool refuse(struct gtv_error *err, const char *field, const char *text)
 
 bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
 {
+    bool has_path = strstr(c->record_path, "%path") != NULL;
     if (!check_name(c, err) || !check_source(c, err)) {
         return false;
     }
@@ -468,7 +497,7 @@ bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
                       "a path with a regular expression and a source that is dialled must have "
                       "'sourceOnDemand' set to true");
     }
-    if (strstr(c->record_path, "%path") == NULL) {
+    if (!has_path) {
         return refuse(err, "recordPath", "'recordPath' must contain %path");
     }
     if (c->record && !gtv_record_pattern_check(gtv_str_of(c->record_path), err)) {
@@ -476,9 +505,6 @@ bool gtv_pathconf_check(const struct gtv_pathconf *c, struct gtv_error *err)
     }
     if (c->record && c->record_format != 0) {
         return refuse(err, "recordFormat", "'recordFormat' mpegts is not supported by this node: use fmp4");
-    }
-    if (c->audio_transcode) {
-        return refuse(err, "audioTranscode", "'audioTranscode' is not supported by this node yet");
     }
     return true;
 }
@@ -559,14 +585,23 @@ bool gtv_pathconf_equal(const struct gtv_pathconf *a, const struct gtv_pathconf 
     return strcmp(a->name, b->name) == 0 && strcmp(a->conf_name, b->conf_name) == 0;
 }
 
-bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c)
+bool gtv_pathconf_is_rtsp(const struct gtv_pathconf *c)
 {
     return gtv_str_starts(gtv_str_of(c->source), GTV_STR("rtsp://")) ||
            gtv_str_starts(gtv_str_of(c->source), GTV_STR("rtsps://"));
 }
 
+bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c)
+{
+    struct gtv_str source = gtv_str_of(c->source);
+    ptrdiff_t colon = gtv_str_find(source, ':');
+    return gtv_pathconf_is_rtsp(c) ||
+           (colon > 0 && gtv_dial_takes(source) && strncmp(c->source + colon, "://", 3) == 0);
+}
+
 bool gtv_pathconf_source_differs(const struct gtv_pathconf *a, const struct gtv_pathconf *b)
 {
     return strcmp(a->source, b->source) != 0 || a->rtsp_transport != b->rtsp_transport ||
-           strcmp(a->source_fingerprint, b->source_fingerprint) != 0;
+           strcmp(a->source_fingerprint, b->source_fingerprint) != 0 ||
+           a->audio_transcode != b->audio_transcode;
 }

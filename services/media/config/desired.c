@@ -170,7 +170,7 @@ static void recount(struct gtv_desired *d)
     struct gtv_str key;
     void *value = NULL;
     free(d->patterns);
-    d->patterns = gtv_alloc((all + 1) * sizeof *d->patterns);
+    d->patterns = gtv_alloc((all + 1) * sizeof(struct entry *));
     d->count = 0;
     d->pattern_count = 0;
     while (gtv_map_next(d->entries, &it, &key, &value)) {
@@ -183,7 +183,7 @@ static void recount(struct gtv_desired *d)
             d->patterns[d->pattern_count++] = e;
         }
     }
-    qsort(d->patterns, d->pattern_count, sizeof *d->patterns, by_trial);
+    qsort(d->patterns, d->pattern_count, sizeof(struct entry *), by_trial);
 }
 
 // $G1 to $G9 of the source. False: it does not fit.

@@ -244,20 +244,27 @@ finish:
 
 // ---- All layers ----
 
-// MTX_HLSSEGMENTCOUNT and its like.
+// MTX_HLSSEGMENTCOUNT and its like; NULL: not set, or set to nothing.
+static const char *environment_of(const struct gtv_global *g, char name[64])
+{
+    size_t n = 4;
+    memcpy(name, "MTX_", n);
+    for (const char *at = g->key; *at != '\0' && n + 1 < 64; at++) {
+        name[n++] = (char)toupper((unsigned char)*at);
+    }
+    name[n] = '\0';
+    const char *value = g->form == GTV_GLOBAL_FIXED ? NULL : getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 static bool read_environment(struct layer *out, struct gtv_error *err)
 {
     for (size_t i = 0; i < gtv_global_count; i++) {
         const struct gtv_global *g = &gtv_globals[i];
-        char name[64] = "MTX_";
-        size_t n = 4;
-        for (const char *at = g->key; *at != '\0' && n + 1 < sizeof name; at++) {
-            name[n++] = (char)toupper((unsigned char)*at);
-        }
-        name[n] = '\0';
-        const char *value = g->form == GTV_GLOBAL_FIXED ? NULL : getenv(name);
         struct gtv_global_texts t;
-        if (value == NULL || value[0] == '\0') {
+        char name[64];
+        const char *value = environment_of(g, name);
+        if (value == NULL) {
             continue;
         }
         if (!gtv_global_read_text(g, gtv_str_of(value), &t, err) || !check_limits(g, &t, err)) {
