@@ -31,7 +31,7 @@ struct gtv_source_callbacks {
 // What a dialled source is started with.
 struct gtv_source_options {
     struct gtv_loop *loop;
-    atomic_int *running;                 // counts the threads that have not ended
+    atomic_int *running;                 // counts the threads and name requests that have not ended
     int64_t connect_ms;                  // for name, connection, DESCRIBE, SETUP and PLAY in all
     int64_t stall_ms;                    // longest time without a picture
     const struct gtv_net_policy *policy; // outlives the source; NULL: every address may be dialled

@@ -79,10 +79,11 @@ class Session:
 class FakeCamera:
     """script(session) runs after PLAY; the connection is closed when it returns. It is dialled again and again, as any camera."""
 
-    def __init__(self, script=None, units=None, auth=None, password="", tcp=True, describe=None, redirect=None, timeout=60, tls=None,
+    def __init__(self, script=None, units=None, auth=None, password="", tcp=True, describe=None, redirect=None, timeout=60, tls=None, one_time=False,
                  public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"):
         self.script, self.units, self.auth, self.password, self.tcp = script, units, auth, password, tcp
         self.describe, self.redirect, self.timeout, self.tls, self.public = describe, redirect, timeout, tls, public
+        self.one_time = one_time  # a nonce is good for one request, and nobody is told that it is stale
         self.nonce, self.requests, self.sessions = "nonce0", [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -135,13 +136,17 @@ class FakeCamera:
         if "response" not in fields:
             return self.challenge()
         if fields["nonce"] != self.nonce:
-            return self.challenge(stale=True)
+            return self.challenge(stale=not self.one_time)
 
         def sum_of(text):
             return (hashlib.sha256 if self.auth == "sha256" else hashlib.md5)(text.encode()).hexdigest()
         ha1, ha2 = sum_of(f"admin:{REALM}:{self.password}"), sum_of(f"{method}:{fields['uri']}")
         middle = f":{fields['nc']}:{fields['cnonce']}:auth" if self.auth == "sha256" else ""
-        return fields["response"] == sum_of(f"{ha1}:{self.nonce}{middle}:{ha2}") or self.challenge()
+        if fields["response"] != sum_of(f"{ha1}:{self.nonce}{middle}:{ha2}"):
+            return self.challenge()
+        if self.one_time:
+            self.nonce += "+"
+        return True
 
     def sdp(self):
         sets = ",".join(base64.b64encode(nal).decode() for nal in self.units[0] if nal[0] & 31 in (7, 8))

@@ -78,7 +78,7 @@ def frames_of(media, name, seconds=1.5):
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_real_server_by_each_transport(media, real, transport):
     name = f"real_{transport}"
-    media.add(name, real.url, rtspTransport=transport)
+    media.add(name, real.url.replace("127.0.0.1", "localhost"), rtspTransport=transport)  # of two addresses, as a rule
     media.wait_state(name, "connected")
     assert frames_of(media, name) > 5
     requests.delete(f"{media.api}/v3/config/paths/delete/{name}", timeout=5)
@@ -155,6 +155,13 @@ def test_authentication(media, fake, units, auth):
     assert all("w/" not in h.get("authorization", "") for _, h in camera.requests)
 
 
+def test_a_camera_with_a_new_nonce_for_each_request(media, fake, units):
+    camera, name = fake(lambda session: session.stream(units, 20), units=units, auth="md5", password="x", one_time=True,
+                        source=lambda camera: camera.with_user("x"))
+    media.wait_state(name, "connected")
+    assert len(camera.sessions) == 1
+
+
 @pytest.mark.parametrize("auth", ["basic", "md5", "sha256"])
 def test_a_wrong_password(media, fake, units, auth):
     camera, name = fake(None, units=units, auth=auth, password="right", source=lambda camera: camera.with_user("wrong"))
@@ -189,6 +196,23 @@ def test_a_redirect(media, fake, units, real):
 def test_redirects_in_a_circle(media, fake, units):
     _, name = fake(None, units=units, redirect="itself")
     cause(media, name, "redirect")
+
+
+def test_credentials_stay_with_their_host(media, fake, units):
+    target = FakeCamera(None, units=units, auth="basic", password="secret")
+    camera, name = fake(None, units=units, auth="basic", password="secret", redirect=target.url.replace("127.0.0.1", "localhost"),
+                        source=lambda camera: camera.with_user("secret"))
+    cause(media, name, "unauthorised")
+    assert target.requests and all("authorization" not in headers for _, headers in target.requests)
+    target.close()
+
+
+def test_a_redirect_to_where_no_camera_may_be(spawn, tmp_path, units):
+    node = Media(spawn, tmp_path, GTV_CAMERA_ALLOW="127.0.0.0/8")
+    camera = FakeCamera(None, units=units, redirect="rtsp://169.254.169.254/latest/meta-data")
+    node.add("cam_1", camera.url)
+    cause(node, "cam_1", "denied")
+    camera.close()
 
 
 # ---- Bad input ----

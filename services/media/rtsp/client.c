@@ -171,7 +171,7 @@ static void tell_silence(struct gtv_rtsp_client *c)
 static void on_tick(void *arg, int64_t now_ms)
 {
     struct gtv_rtsp_client *c = arg;
-    gtv_client_note_time(c);
+    c->now_ms = now_ms;
     if (c->phase != GTV_CLIENT_PLAYING) {
         if (now_ms >= c->deadline_ms) {
             gtv_client_end_with(c, AVERROR(ETIMEDOUT));
@@ -185,6 +185,7 @@ static void on_tick(void *arg, int64_t now_ms)
                  (double)c->options.stall_ms / 1000);
         gtv_client_end(c, "stalled", text);
     } else {
+        c->arrival_us = c->udp ? gtv_wall_us() : c->arrival_us; // of packets that waited for others
         gtv_client_media_tick(c);
     }
     if (!c->dead) {

@@ -219,9 +219,10 @@ static bool authorise(struct gtv_rtsp_client *c, const struct gtv_rtsp_message *
     if ((c->user[0] == '\0' && c->pass[0] == '\0') || !gtv_digest_challenge_read(m, &asked)) {
         return false;
     }
-    bool fresh = strcmp(asked.nonce, c->challenge.nonce) != 0;
-    bool tried = c->challenge.scheme != GTV_DIGEST_NONE;
-    if (c->authorised || (tried && !(asked.stale && fresh) && c->phase != GTV_CLIENT_PLAYING)) {
+    // Once a request; a challenge that was answered before needs a nonce of its own to be tried again (some
+    // cameras give a new one for each request).
+    bool fresh = asked.stale || strcmp(asked.nonce, c->challenge.nonce) != 0;
+    if (c->authorised || (c->challenge.scheme != GTV_DIGEST_NONE && !fresh)) {
         return false;
     }
     c->challenge = asked;
