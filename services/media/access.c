@@ -84,6 +84,20 @@ void gtv_access_nal_append(struct gtv_access *a, const void *bytes, size_t n)
     }
 }
 
+// Some senders give the same parameter set twice with one picture (where a clip starts over, say): that is no
+// other format.
+static bool is_repeated(const struct gtv_access *a)
+{
+    struct gtv_str before = {a->sets.data, a->nal_at}, nal,
+                   last = {a->sets.data + a->nal_at + LENGTH, a->sets.len - a->nal_at - LENGTH};
+    for (size_t at = 0; gtv_nal_prefixed_next(before, &at, &nal);) {
+        if (gtv_str_eq(nal, last)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void gtv_access_nal_end(struct gtv_access *a)
 {
     if (!a->in_nal || a->skipping || a->nal_at == SIZE_MAX) {
@@ -98,6 +112,9 @@ void gtv_access_nal_end(struct gtv_access *a)
     size_t n = b->len - a->nal_at - LENGTH;
     for (size_t i = 0; i < LENGTH; i++) {
         b->data[a->nal_at + i] = (char)(uint8_t)(n >> (24 - 8 * i));
+    }
+    if (a->in_set && is_repeated(a)) {
+        b->len = a->nal_at;
     }
 }
 

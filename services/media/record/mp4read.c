@@ -8,7 +8,10 @@ enum {
     BOX = 8,
     READ_AHEAD = 8192, // covers the moof and the head of mdat in one read, nearly always
     DEPTH_MAX = 8,
+    TIMESCALE_MAX = 1 << 28,
 };
+// No clock says more, and the arithmetic of ticks has room beyond: the year 2168.
+#define SECONDS_MAX INT64_C(6250000000)
 
 // "gtv recording 1", as the type of a uuid box.
 static const uint8_t mark_type[16] = {0x67, 0x74, 0x76, 0x20, 0x72, 0x65, 0x63, 0x6f,
@@ -139,7 +142,7 @@ static void parse_mark(struct gtv_str body, struct gtv_mp4_head *out)
     out->mark.run = take(&r, 8);
     out->mark.number = (uint32_t)take(&r, 4);
     // Beyond these the arithmetic of ticks could overflow; no clock says so.
-    int64_t most = INT64_C(1) << 56;
+    int64_t most = (int64_t)SECONDS_MAX * 90000;
     out->marked = !r.bad && out->mark.origin >= 0 && out->mark.origin < most &&
                   out->mark.start >= out->mark.origin && out->mark.start < most && out->mark.duration >= 0 &&
                   out->mark.duration < most;
@@ -192,8 +195,8 @@ static void parse_moov(struct gtv_str body, struct gtv_mp4_head *out, const char
         struct track_parse t = {.base = base};
         parse_trak(b.body, &t, 0);
         bool second_video = t.track.video && out->track_count > 0 && out->tracks[0].video;
-        if (!t.handled || t.track.id == 0 || t.track.timescale == 0 || t.track.stsd_len == 0 ||
-            second_video) {
+        if (!t.handled || t.track.id == 0 || t.track.timescale == 0 || t.track.timescale > TIMESCALE_MAX ||
+            t.track.stsd_len == 0 || second_video) {
             continue;
         }
         out->tracks[out->track_count++] = t.track;
@@ -367,6 +370,9 @@ static bool parse_traf(struct gtv_str body, const struct gtv_mp4_head *head, con
     }
     if (run.track == NULL || !timed || !ran) {
         return true; // a track that is not ours to play
+    }
+    if ((run.tfdt + run.duration) / run.track->timescale >= SECONDS_MAX) {
+        return false;
     }
     if (out->run_count == GTV_MP4_TRACKS_MAX) {
         return false;

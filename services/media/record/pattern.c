@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { UNIX_DIGITS = 10 }; // of seconds since 1970, until 2286: whatever follows is not theirs
+#define UNIX_MAX INT64_C(6250000000) // seconds: the year 2168
+enum { UNIX_DIGITS = 10 };           // of seconds since 1970, until 2286: whatever follows is not theirs
 
 static bool fail(struct gtv_error *err, const char *sentence)
 {
@@ -247,7 +248,7 @@ static bool to_us(const struct moment *m, int64_t *us)
                         .tm_isdst = -1};
         s = (int64_t)mktime(&tm);
     }
-    if (s < 0 || s > INT64_MAX / 2000000) {
+    if (s < 0 || s > UNIX_MAX) {
         return false;
     }
     *us = s * 1000000 + (m->micro > 0 ? m->micro : 0);

@@ -42,6 +42,18 @@ static void splits_pictures_from_sets(void **state)
     gtv_access_finish(&a);
 }
 
+static void a_set_that_comes_twice_is_kept_once(void **state)
+{
+    struct gtv_access a;
+    gtv_access_init(&a, GTV_CODEC_H264);
+    struct gtv_str unit = {(const char *)h264, sizeof h264};
+    gtv_access_annexb(&a, unit);
+    size_t n = a.sets.len;
+    gtv_access_annexb(&a, unit);
+    assert_int_equal(a.sets.len, n);
+    gtv_access_finish(&a);
+}
+
 static void joins_fragments(void **state)
 {
     struct gtv_access a;
@@ -132,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_pictures_from_sets),
+        cmocka_unit_test(a_set_that_comes_twice_is_kept_once),
         cmocka_unit_test(joins_fragments),
         cmocka_unit_test(refuses_lengths_beyond_the_end),
         cmocka_unit_test(has_a_ceiling),
