@@ -129,3 +129,55 @@ bool gtv_aac_info_read(struct gtv_str config, struct gtv_audio_info *out)
     snprintf(out->codecs, sizeof out->codecs, "mp4a.40.%u", type);
     return out->config != NULL;
 }
+
+static bool make_info(unsigned object_type, unsigned rate_index, unsigned channels,
+                      struct gtv_audio_info *out)
+{
+    const uint8_t config[2] = {(uint8_t)(object_type << 3 | rate_index >> 1),
+                               (uint8_t)(rate_index << 7 | channels << 3)};
+    return gtv_aac_info_read((struct gtv_str){(const char *)config, sizeof config}, out);
+}
+
+bool gtv_aac_info_make(int rate, int channels, struct gtv_audio_info *out)
+{
+    for (unsigned i = 0; i < 13; i++) {
+        const char index[2] = {0, (char)(i << 4)};
+        size_t at = 8;
+        if (take_rate((struct gtv_str){index, sizeof index}, &at) == rate && channels >= 1 && channels <= 6) {
+            return make_info(2, i, (unsigned)channels, out);
+        }
+    }
+    return false;
+}
+
+bool gtv_adts_read(struct gtv_str *frame, struct gtv_audio_info *out)
+{
+    const uint8_t *p = (const uint8_t *)frame->p;
+    if (frame->n < 7 || p[0] != 0xff || (p[1] & 0xf6) != 0xf0) {
+        return false;
+    }
+    size_t header = (p[1] & 1) != 0 ? 7 : 9;
+    size_t whole = (size_t)(p[3] & 3) << 11 | (size_t)p[4] << 3 | p[5] >> 5;
+    if (whole <= header || whole > frame->n ||
+        !make_info((p[2] >> 6) + 1U, p[2] >> 2 & 15, (p[2] & 1U) << 2 | p[3] >> 6, out)) {
+        return false;
+    }
+    *frame = (struct gtv_str){frame->p + header, whole - header};
+    return true;
+}
+
+// Its dOps form has the same fields in big endian.
+bool gtv_opus_info_read(struct gtv_str head, struct gtv_audio_info *out)
+{
+    const uint8_t *p = (const uint8_t *)head.p;
+    if (head.n < 19 || memcmp(p, "OpusHead", 8) != 0 || p[9] == 0 || p[9] > 2 || p[18] != 0) {
+        return false;
+    }
+    const uint8_t dops[11] = {0, p[9], p[11], p[10], p[15], p[14], p[13], p[12], p[17], p[16], 0};
+    *out = (struct gtv_audio_info){.codec = GTV_CODEC_OPUS,
+                                   .rate = 48000,
+                                   .channels = p[9],
+                                   .config = gtv_bytes_copy(dops, sizeof dops),
+                                   .codecs = "opus"};
+    return out->config != NULL;
+}

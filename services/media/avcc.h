@@ -15,5 +15,12 @@ bool gtv_avcc_read(enum gtv_codec codec, struct gtv_str record, struct gtv_buf *
 // Rate, channels, codecs and config (a reference for the caller) of an AAC track. False: not understood, or
 // nothing that MPEG-TS could carry.
 bool gtv_aac_info_read(struct gtv_str config, struct gtv_audio_info *out) GTV_WARN_UNUSED;
+// The same of AAC-LC without any, and of an Opus track by its identification header (RFC 7845, 5.1).
+bool gtv_aac_info_make(int rate, int channels, struct gtv_audio_info *out) GTV_WARN_UNUSED;
+bool gtv_opus_info_read(struct gtv_str head, struct gtv_audio_info *out) GTV_WARN_UNUSED;
+
+// One frame behind an ADTS header (ISO/IEC 13818-7, 6.2): *frame becomes the raw one, and *out as of
+// gtv_aac_info_read. False, and nothing is changed, when there is no such header.
+bool gtv_adts_read(struct gtv_str *frame, struct gtv_audio_info *out) GTV_WARN_UNUSED;
 
 #endif

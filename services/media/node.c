@@ -4,6 +4,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/json/json.h"
+#include "services/media/dub.h"
 #include "services/media/record/record.h"
 #include "services/media/rtsp/hub.h"
 #include "services/media/snapshot/snapshot.h"
@@ -297,6 +298,7 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
                                         options->record_min_free_bytes, options->record_queue_bytes};
     n->record = gtv_record_create(loop, &record, metrics);
     n->env.rtsp = gtv_rtsp_hub_create(loop);
+    n->env.dubber = gtv_dubber_create(loop, metrics);
     n->env.snapshots = gtv_snapshots_create(loop, &n->env.running);
     if (!restore(n, err)) {
         gtv_node_destroy(n);
@@ -349,6 +351,7 @@ void gtv_node_destroy(struct gtv_node *n)
     gtv_record_destroy(n->record);
     gtv_desired_destroy(n->desired);
     gtv_rtsp_hub_destroy(n->env.rtsp);
+    gtv_dubber_destroy(n->env.dubber);
     gtv_snapshots_destroy(n->env.snapshots);
     gtv_gate_destroy(n->gate);
     gtv_auth_destroy(n->auth);

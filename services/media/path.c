@@ -4,6 +4,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/media/dial.h"
+#include "services/media/dub.h"
 #include "services/media/hls/muxer.h"
 #include "services/media/path_internal.h"
 #include "services/media/pull.h"
@@ -366,8 +368,13 @@ static void dial(struct gtv_path *p)
                                    .stall_ms = (int64_t)(options->stall_seconds * 1000),
                                    .policy = p->env->policy};
     gtv_counter_add(p->env->dials, 1);
-    p->source = options->rtsp_libav ? gtv_pull_start(&o, &p->conf, &callbacks, p)
-                                    : gtv_rtsp_client_start(p->env->rtsp, &o, &p->conf, NULL, &callbacks, p);
+    if (!gtv_pathconf_is_rtsp(&p->conf) || options->rtsp_libav) {
+        p->source = gtv_pull_start(&o, &p->conf, &callbacks, p);
+    } else if (p->conf.audio_transcode) {
+        p->source = gtv_dub_start(p->env->dubber, p->env->rtsp, &o, &p->conf, &callbacks, p);
+    } else {
+        p->source = gtv_rtsp_client_start(p->env->rtsp, &o, &p->conf, NULL, &callbacks, p);
+    }
     if (p->source == NULL) {
         p->retry_ms = gtv_mono_ms() + BACKOFF_MAX_MS;
         set_state(p, GTV_PATH_FAILED);
@@ -451,7 +458,7 @@ void gtv_path_get_status(const struct gtv_path *p, struct gtv_path_status *out)
                                     .cause = p->cause[0] != '\0' ? p->cause : NULL,
                                     .cause_code = p->cause[0] != '\0' ? p->cause_code : NULL,
                                     .format = p->state == GTV_PATH_CONNECTED ? p->format : NULL,
-                                    .source_type = pulled                 ? "rtspSource"
+                                    .source_type = pulled                 ? gtv_dial_type(gtv_str_of(p->conf.source))
                                                    : p->publisher != NULL ? p->publisher->type
                                                                           : NULL,
                                     .source_id = p->publisher != NULL ? p->publisher->id : "",

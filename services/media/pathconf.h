@@ -20,7 +20,7 @@ struct gtv_pathconf {
     char name[GTV_NAME_MAX + 1];
     // Of a path that was made from a pattern: the pattern's name ("all_others", "~^cam_"); else empty.
     char conf_name[GTV_NAME_MAX + 1];
-    char source[GTV_SOURCE_MAX + 1];                  // "publisher", "rtsp://...", "rtsps://..."
+    char source[GTV_SOURCE_MAX + 1];                  // "publisher", or a URL
     char source_fingerprint[GTV_FINGERPRINT_MAX + 1]; // of a TLS source's certificate; empty: not checked
     bool source_on_demand;
     int64_t start_timeout_ms; // sourceOnDemandStartTimeout
@@ -62,6 +62,7 @@ yyjson_mut_val *gtv_pathconf_write_given(const struct gtv_pathconf *c, yyjson_mu
 bool gtv_pathconf_is_pattern(struct gtv_str name);
 
 bool gtv_pathconf_equal(const struct gtv_pathconf *a, const struct gtv_pathconf *b); // what was given apart
+bool gtv_pathconf_is_rtsp(const struct gtv_pathconf *c);   // rtsp://, rtsps://
 bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c); // the source is dialled, not awaited
 // True when a source running by a is not what b asks for.
 bool gtv_pathconf_source_differs(const struct gtv_pathconf *a, const struct gtv_pathconf *b);

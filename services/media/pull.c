@@ -1,5 +1,5 @@
-// Phases of a pull's thread: resolve -> open (connect, DESCRIBE, SETUP, PLAY) -> choose the streams -> read
-// until the end.
+// Phases of a pull's thread: resolve -> open (connect, read what tracks there are) -> choose the streams ->
+// read until the end.
 #include "services/media/pull.h"
 
 #include "lib/av/av.h"
@@ -7,12 +7,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
+#include "services/media/avcc.h"
+#include "services/media/dial.h"
 #include "services/media/feed.h"
-#include "services/media/hls/mpegts.h"
+#include "services/media/transcode.h"
 
-#include <libavformat/avformat.h>
-
-#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,9 @@ enum {
     // seconds then, and memory must not pay for it.
     PENDING_MAX = 8 * 1024 * 1024,
     STACK_BYTES = 1024 * 1024,
+    PACE_STEP_MS = 20,
+    PACE_MAX_MS = 20000, // a packet that is due later than that belongs to another time line
+    PACE_LATE_MS = 500,
     SILENT_MS = 10000, // without a key frame: worth a word to the user, no reason to hang up
 };
 
@@ -41,11 +43,23 @@ struct gtv_pull {
 
     // The thread's own.
     AVFormatContext *format;
+    struct gtv_dial_guard guard;
     int64_t deadline_ms; // monotonic; libav's blocking calls end then
     int video_index, audio_index;
     struct gtv_feed *feed;
     struct gtv_access access;
-    bool skipping; // the loop was late: wait for a key frame
+    unsigned length_size; // before each NAL unit; 0: start codes
+    struct gtv_buf sets;  // of extradata, where NAL units have lengths
+    struct unwrap {
+        bool any;
+        int64_t last, offset; // in the stream's time base
+    } video_stamps, audio_stamps;
+    struct gtv_audio_info audio;     // as the feed has it; config with a reference
+    struct gtv_transcode *transcode; // NULL: the audio goes as it comes
+    bool paced;                      // the source comes in bursts: each packet waits for its time
+    bool pace_set;
+    int64_t pace_stamp, pace_ms; // 90 kHz ticks, and the monotonic time that they belong to
+    bool skipping;               // the loop was late: wait for a key frame
     int64_t opened_ms, last_video_ms;
     struct gtv_format *owed; // could not be posted: before the next key frame then; a reference
     bool skipped;            // something is missing before the next key frame
@@ -140,7 +154,8 @@ static void finished(void *arg)
 static int interrupted(void *arg)
 {
     struct gtv_pull *p = arg;
-    return atomic_load_explicit(&p->stop, memory_order_relaxed) || gtv_mono_ms() >= p->deadline_ms;
+    return atomic_load_explicit(&p->stop, memory_order_relaxed) || p->guard.denied != NULL ||
+           gtv_mono_ms() >= p->deadline_ms;
 }
 
 static void end_with(struct gtv_pull *p, const char *code, const char *text)
@@ -154,35 +169,27 @@ static void end_with_error(struct gtv_pull *p, int averror)
     end_with(p, gtv_av_cause_code(averror), gtv_av_cause(averror));
 }
 
+static void end_denied(struct gtv_pull *p)
+{
+    char text[sizeof p->end.text];
+    snprintf(text, sizeof text,
+             "the camera's address is off-limits (%s); the operator can allow it with GTV_CAMERA_ALLOW",
+             p->guard.denied);
+    end_with(p, "denied", text);
+}
+
 // libavformat answers "input/output error" for a name that does not resolve: asking first tells the two
 // apart. And the name may answer otherwise than when the camera was provisioned: its addresses are judged
 // again.
 static bool resolve(struct gtv_pull *p)
 {
-    struct gtv_url url;
-    char host[256];
-    if (!gtv_url_parse(gtv_str_of(p->conf.source), &url) ||
-        gtv_url_decode(url.host, false, host, sizeof host) < 0) {
-        end_with_error(p, AVERROR_INVALIDDATA);
-        return false;
+    int failed = gtv_dial_judge(&p->guard, p->conf.source);
+    if (p->guard.denied != NULL) {
+        end_denied(p);
+    } else if (failed < 0) {
+        end_with_error(p, failed);
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int failed = getaddrinfo(host, NULL, &hints, &found);
-    if (failed != 0) {
-        end_with_error(p, GTV_AVERROR_NAME);
-        return false;
-    }
-    const char *why = p->options.policy != NULL ? gtv_net_denied_any(p->options.policy, found) : NULL;
-    freeaddrinfo(found);
-    if (why != NULL) {
-        char text[sizeof p->end.text];
-        snprintf(text, sizeof text,
-                 "the camera's address is off-limits (%s); the operator can allow it with GTV_CAMERA_ALLOW",
-                 why);
-        end_with(p, "denied", text);
-        return false;
-    }
-    return true;
+    return failed >= 0;
 }
 
 static const char *transport_name(int64_t transport)
@@ -200,29 +207,20 @@ static const char *transport_name(int64_t transport)
 
 static bool open_source(struct gtv_pull *p)
 {
-    p->format = avformat_alloc_context();
-    if (p->format == NULL) {
-        end_with_error(p, AVERROR(ENOMEM));
-        return false;
-    }
-    p->format->interrupt_callback = (AVIOInterruptCB){interrupted, p};
-    AVDictionary *o = NULL;
-    av_dict_set(&o, "rtsp_transport", transport_name(p->conf.rtsp_transport), 0);
-    av_dict_set(&o, "protocol_whitelist", "rtsp,rtsps,rtp,rtcp,srtp,tcp,udp,tls,http,https,httpproxy", 0);
-    av_dict_set(&o, "allowed_media_types", "video+audio", 0);
-    av_dict_set(&o, "user_agent", "gtv-media/" GTV_VERSION, 0);
-    av_dict_set_int(&o, "timeout", p->options.connect_ms * 1000, 0);
+    const AVIOInterruptCB interrupt = {interrupted, p};
     p->deadline_ms = gtv_mono_ms() + p->options.connect_ms;
-    int failed = avformat_open_input(&p->format, p->conf.source, av_find_input_format("rtsp"), &o);
-    av_dict_free(&o);
-    if (failed < 0) {
-        bool tls = failed == AVERROR(EIO) && strncmp(p->conf.source, "rtsps:", 6) == 0;
-        end_with_error(p, gtv_mono_ms() >= p->deadline_ms ? AVERROR(ETIMEDOUT)
-                          : tls                           ? GTV_AVERROR_TLS
-                                                          : failed);
-        return false;
+    int failed = gtv_dial_open(&p->format, p->conf.source, transport_name(p->conf.rtsp_transport),
+                               p->options.connect_ms, &interrupt, &p->guard);
+    bool late = gtv_mono_ms() >= p->deadline_ms;
+    if (p->guard.denied != NULL) {
+        end_denied(p);
+    } else if (failed < 0) {
+        struct gtv_url url;
+        bool tls = failed == AVERROR(EIO) && gtv_url_parse(gtv_str_of(p->conf.source), &url) &&
+                   gtv_str_ends(url.scheme, GTV_STR("s"));
+        end_with_error(p, late ? AVERROR(ETIMEDOUT) : tls ? GTV_AVERROR_TLS : failed);
     }
-    return true;
+    return failed >= 0 && p->guard.denied == NULL;
 }
 
 static enum gtv_codec video_codec(enum AVCodecID id)
@@ -236,11 +234,29 @@ static struct gtv_str extradata(const AVCodecParameters *par)
                             par->extradata_size > 0 ? (size_t)par->extradata_size : 0};
 }
 
-// AAC whose configuration is known.
-static bool takes_audio(const AVCodecParameters *par)
+// What readers get of an audio track: AAC and Opus as they are, all else as AAC where the path is to have it.
+static bool takes_audio(struct gtv_pull *p, const AVCodecParameters *par)
 {
-    uint8_t header[GTV_MPEGTS_ADTS];
-    return par->codec_id == AV_CODEC_ID_AAC && gtv_mpegts_adts(extradata(par), 1, header);
+    struct gtv_str config = extradata(par);
+    int channels = par->ch_layout.nb_channels;
+    if (par->codec_id == AV_CODEC_ID_OPUS) {
+        return gtv_opus_info_read(config, &p->audio);
+    }
+    if (par->codec_id == AV_CODEC_ID_AAC) {
+        // In ADTS each frame repeats it.
+        return config.n > 0 ? gtv_aac_info_read(config, &p->audio)
+                            : gtv_aac_info_make(par->sample_rate, channels, &p->audio);
+    }
+    if (!p->conf.audio_transcode) {
+        return false;
+    }
+    p->transcode = gtv_transcode_create(par->codec_id, par->sample_rate, channels, config);
+    if (p->transcode == NULL) {
+        return false;
+    }
+    p->audio = *gtv_transcode_info(p->transcode);
+    gtv_bytes_ref(p->audio.config);
+    return true;
 }
 
 // Takes the first video stream that HLS can carry and the first audio stream that needs no transcoding.
@@ -254,7 +270,7 @@ static bool choose_streams(struct gtv_pull *p)
         if (par->codec_type == AVMEDIA_TYPE_VIDEO && p->video_index < 0 &&
             video_codec(par->codec_id) != GTV_CODEC_NONE) {
             p->video_index = (int)i;
-        } else if (par->codec_type == AVMEDIA_TYPE_AUDIO && p->audio_index < 0 && takes_audio(par)) {
+        } else if (par->codec_type == AVMEDIA_TYPE_AUDIO && p->audio_index < 0 && takes_audio(p, par)) {
             p->audio_index = (int)i;
         } else {
             st->discard = AVDISCARD_ALL;
@@ -343,20 +359,114 @@ static void tell_silence(struct gtv_pull *p)
     (void)post(p, e); // only a word to the user
 }
 
-static void feed_packet(struct gtv_pull *p, const AVPacket *packet, AVRational time_base, int64_t arrival_us)
+// 90 kHz ticks without wrap: MPEG-TS counts to 2^33, FLV to 2^32.
+static int64_t unwrapped(struct unwrap *u, const AVStream *st, int64_t stamp)
 {
-    int64_t stamp = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
-    stamp = stamp != AV_NOPTS_VALUE ? av_rescale_q(stamp, time_base, (AVRational){1, 90000}) : GTV_NO_STAMP;
-    struct gtv_str data = {(const char *)packet->data, (size_t)packet->size};
-    if (packet->stream_index == p->video_index) {
+    int64_t turn = st->pts_wrap_bits > 0 && st->pts_wrap_bits < 62 ? INT64_C(1) << st->pts_wrap_bits : 0;
+    if (turn > 0 && u->any && stamp - u->last < -turn / 2) {
+        u->offset += turn;
+    } else if (turn > 0 && u->any && stamp - u->last > turn / 2) {
+        u->offset -= turn;
+    }
+    u->any = true;
+    u->last = stamp;
+    return av_rescale_q(stamp + u->offset, st->time_base, (AVRational){1, 90000});
+}
+
+// A playlist brings seconds of pictures at once; the path wants them as they were made. False: stopped.
+static bool wait_for_turn(struct gtv_pull *p, int64_t stamp)
+{
+    int64_t now = gtv_mono_ms(), due = p->pace_ms + (stamp - p->pace_stamp) / 90;
+    if (!p->pace_set || due > now + PACE_MAX_MS || due < now - PACE_LATE_MS) {
+        p->pace_set = true;
+        p->pace_ms = now;
+        p->pace_stamp = stamp;
+        return true;
+    }
+    while (now < due && !atomic_load_explicit(&p->stop, memory_order_relaxed)) {
+        usleep((useconds_t)(due - now < PACE_STEP_MS ? due - now : PACE_STEP_MS) * 1000);
+        now = gtv_mono_ms();
+    }
+    return !atomic_load_explicit(&p->stop, memory_order_relaxed);
+}
+
+static void feed_video(struct gtv_pull *p, struct gtv_str data, int64_t stamp, int64_t arrival_us)
+{
+    if (p->length_size == 0) {
         gtv_access_annexb(&p->access, data);
-        gtv_feed_video(p->feed, &p->access, stamp, arrival_us, data.n);
+    } else if (!gtv_access_prefixed(&p->access, data, p->length_size)) {
+        gtv_access_damage(&p->access);
+    }
+    if (p->access.key && p->access.sets.len == 0 && p->sets.len > 0 &&
+        !gtv_access_prefixed(&p->access, gtv_buf_str(&p->sets), 4)) {
+        gtv_access_damage(&p->access);
+    }
+    gtv_feed_video(p->feed, &p->access, stamp, arrival_us, data.n);
+}
+
+// Out of its ADTS header, which tells the configuration.
+static struct gtv_str without_adts(struct gtv_pull *p, struct gtv_str frame)
+{
+    struct gtv_audio_info info;
+    struct gtv_str raw = frame;
+    if (p->audio.codec != GTV_CODEC_AAC || !gtv_adts_read(&raw, &info)) {
+        return frame;
+    }
+    if (p->audio.config == NULL || !gtv_str_eq(gtv_bytes_str(info.config), gtv_bytes_str(p->audio.config))) {
+        gtv_bytes_unref(p->audio.config);
+        p->audio = info;
+        gtv_feed_set_audio(p->feed, &p->audio);
+    } else {
+        gtv_bytes_unref(info.config);
+    }
+    return raw;
+}
+
+struct heard {
+    struct gtv_pull *pull;
+    int64_t stamp, arrival_us;
+};
+
+static void on_transcoded(void *arg, struct gtv_bytes *frame, int64_t stamp)
+{
+    const struct heard *h = arg;
+    // As if it had come when its own sound did: what the encoder holds back is no delay of the source.
+    gtv_feed_audio(h->pull->feed, frame, stamp, h->arrival_us - (h->stamp - stamp) * 100 / 9, 0);
+}
+
+static void feed_audio(struct gtv_pull *p, struct gtv_str data, int64_t stamp, int64_t arrival_us)
+{
+    if (p->transcode != NULL) {
+        struct heard h = {p, stamp, arrival_us};
+        if (stamp != GTV_NO_STAMP) {
+            gtv_transcode_push(p->transcode, data, stamp, on_transcoded, &h);
+        }
         return;
     }
-    struct gtv_bytes *frame = gtv_bytes_copy(data.p, data.n);
+    struct gtv_str raw = without_adts(p, data);
+    struct gtv_bytes *frame = gtv_bytes_copy(raw.p, raw.n);
     if (frame != NULL) {
         gtv_feed_audio(p->feed, frame, stamp, arrival_us, data.n);
         gtv_bytes_unref(frame);
+    }
+}
+
+static void feed_packet(struct gtv_pull *p, const AVPacket *packet, const AVStream *st)
+{
+    bool video = packet->stream_index == p->video_index;
+    struct unwrap *u = video ? &p->video_stamps : &p->audio_stamps;
+    int64_t stamp = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+    stamp = stamp != AV_NOPTS_VALUE ? unwrapped(u, st, stamp) : GTV_NO_STAMP;
+    if (p->paced && video && stamp != GTV_NO_STAMP && !wait_for_turn(p, stamp)) {
+        return;
+    }
+    struct gtv_str data = {(const char *)packet->data, (size_t)packet->size};
+    int64_t arrival_us = gtv_wall_us();
+    if (video) {
+        p->last_video_ms = gtv_mono_ms();
+        feed_video(p, data, stamp, arrival_us);
+    } else {
+        feed_audio(p, data, stamp, arrival_us);
     }
 }
 
@@ -374,11 +484,10 @@ static void read_packets(struct gtv_pull *p)
         if (failed == AVERROR(EAGAIN) && !interrupted(p)) {
             continue;
         }
-        if (failed >= 0 && packet->stream_index == p->video_index) {
-            p->last_video_ms = gtv_mono_ms();
-        }
         if (failed < 0 || interrupted(p)) {
-            if (gtv_mono_ms() >= p->deadline_ms) {
+            if (p->guard.denied != NULL) {
+                end_denied(p);
+            } else if (gtv_mono_ms() >= p->deadline_ms) {
                 char text[sizeof p->end.text];
                 snprintf(text, sizeof text, "stalled: connected, but no picture for %g s",
                          (double)p->options.stall_ms / 1000);
@@ -388,13 +497,12 @@ static void read_packets(struct gtv_pull *p)
             }
             break;
         }
-        int64_t arrival_us = gtv_wall_us();
         const AVStream *st = p->format->streams[packet->stream_index];
         if (packet->stream_index == p->video_index || packet->stream_index == p->audio_index) {
             if (packet->flags & AV_PKT_FLAG_CORRUPT) {
                 post_errors(p, 1);
             }
-            feed_packet(p, packet, st->time_base, arrival_us);
+            feed_packet(p, packet, st);
         }
         av_packet_unref(packet);
         tell_silence(p);
@@ -406,23 +514,31 @@ static void open_feed(struct gtv_pull *p)
 {
     static const struct gtv_feed_callbacks to_loop = {feed_format, feed_sample};
     const AVCodecParameters *video = p->format->streams[p->video_index]->codecpar;
-    struct gtv_feed_config config = {.video = video_codec(video->codec_id)};
+    struct gtv_feed_config config = {.video = video_codec(video->codec_id), .audio = p->audio};
+    struct gtv_str known = extradata(video);
     gtv_access_init(&p->access, config.video);
-    gtv_access_annexb(&p->access, extradata(video));
-    config.sets = p->access.sets.len > 0 ? gtv_bytes_copy(p->access.sets.data, p->access.sets.len) : NULL;
-    gtv_access_reset(&p->access);
-    if (p->audio_index >= 0) {
-        const AVCodecParameters *audio = p->format->streams[p->audio_index]->codecpar;
-        config.audio =
-            (struct gtv_audio_info){.codec = GTV_CODEC_AAC,
-                                    .rate = audio->sample_rate,
-                                    .channels = audio->ch_layout.nb_channels,
-                                    .config = gtv_bytes_copy(extradata(audio).p, extradata(audio).n)};
-        snprintf(config.audio.codecs, sizeof config.audio.codecs, "mp4a.40.%d", audio->extradata[0] >> 3);
+    gtv_buf_init(&p->sets, GTV_SETS_MAX);
+    // A record of MP4 and FLV begins with its version, start codes with zeros.
+    if (known.n > 6 && known.p[0] == 1) {
+        if (!gtv_avcc_read(config.video, known, &p->sets, &p->length_size)) {
+            gtv_buf_finish(&p->sets);
+        }
+    } else {
+        gtv_access_annexb(&p->access, known);
+        config.sets = p->access.sets.len > 0 ? gtv_bytes_copy(p->access.sets.data, p->access.sets.len) : NULL;
+        gtv_access_reset(&p->access);
     }
+    p->paced = strcmp(p->format->iformat->name, "hls") == 0;
     p->feed = gtv_feed_create(&config, &to_loop, p, &p->log);
     gtv_bytes_unref(config.sets);
-    gtv_bytes_unref(config.audio.config);
+}
+
+static void close_feed(struct gtv_pull *p)
+{
+    gtv_feed_destroy(p->feed);
+    gtv_access_finish(&p->access);
+    gtv_buf_finish(&p->sets);
+    gtv_format_unref(p->owed);
 }
 
 static void *run(void *arg)
@@ -432,10 +548,11 @@ static void *run(void *arg)
         p->opened_ms = p->last_video_ms = gtv_mono_ms();
         open_feed(p);
         read_packets(p);
-        gtv_feed_destroy(p->feed);
-        gtv_access_finish(&p->access);
-        gtv_format_unref(p->owed);
+        close_feed(p);
     }
+    gtv_transcode_destroy(p->transcode);
+    gtv_bytes_unref(p->audio.config);
+    p->guard.denied = NULL; // it would interrupt the closing
     // Closing sends TEARDOWN, which may not wait for a dead camera for long.
     p->deadline_ms = gtv_mono_ms() + 1000;
     avformat_close_input(&p->format);
@@ -462,6 +579,7 @@ struct gtv_source *gtv_pull_start(const struct gtv_source_options *options, cons
     p->callbacks = *callbacks;
     p->arg = arg;
     p->conf = *conf;
+    p->guard.policy = options->policy;
     p->log = (struct gtv_log){"media", "path", p->conf.name};
     end_with_error(p, 0);
     pthread_attr_t attr;

@@ -8,7 +8,7 @@ DEPS=$ROOT/.deps
 RUN_PACKAGES=(
     meson ninja-build gcc libc6-dev pkg-config cmake git curl ca-certificates
     libuv1-dev libhiredis-dev libcmocka-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libsqlite3-dev libyaml-dev libsodium-dev libpcre2-dev
-    libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libcairo2-dev
+    libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libcairo2-dev
     redis-server haproxy fonts-dejavu-core
     python3-venv python3-pip python3-numpy
     python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base

@@ -209,21 +209,11 @@ static bool take_aac_config(struct gtv_flv *f, struct gtv_str data, struct gtv_s
     return true;
 }
 
-// An identification header (RFC 7845, 5.1): its dOps form is the same fields in big endian.
 static bool take_opus_config(struct gtv_flv *f, struct gtv_str data, struct gtv_source_end *why)
 {
-    const uint8_t *p = (const uint8_t *)data.p;
-    if (data.n < 19 || memcmp(p, "OpusHead", 8) != 0 || p[9] == 0 || p[9] > 2 || p[18] != 0) {
+    struct gtv_audio_info info;
+    if (!gtv_opus_info_read(data, &info)) {
         return fail(why, "invalid_data", "the configuration of the Opus audio cannot be read");
-    }
-    const uint8_t dops[11] = {0, p[9], p[11], p[10], p[15], p[14], p[13], p[12], p[17], p[16], 0};
-    struct gtv_audio_info info = {.codec = GTV_CODEC_OPUS,
-                                  .rate = 48000,
-                                  .channels = p[9],
-                                  .config = gtv_bytes_copy(dops, sizeof dops),
-                                  .codecs = "opus"};
-    if (info.config == NULL) {
-        return fail(why, "no_memory", "out of memory");
     }
     set_audio(f, &info);
     return true;
