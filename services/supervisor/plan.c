@@ -27,8 +27,9 @@ bool plan_choose_ports(const struct options *o, struct ports *taken, struct plan
         return false;
     const struct {
         int *port, preferred;
-    } wanted[] = {{&out->streaming, 8001}, {&out->ai, 8080},        {&out->ai_metrics, 9092},
-                  {&out->console, 8002},   {&out->media_api, 9997}, {&out->media_hls, 8888},
+    } wanted[] = {{&out->streaming, 8001},      {&out->ai, 8080},         {&out->ai_metrics, 9092},
+                  {&out->console, 8002},        {&out->media_api, 9997},  {&out->media_hls, 8888},
+                  {&out->media_playback, 9996}, {&out->media_rtsp, 8554}, {&out->media_rtmp, 1935},
                   {&out->demo_rtsp, 8554}};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].port = ports_take(taken, wanted[i].preferred);
@@ -207,6 +208,9 @@ static void media_env(const struct plan *p, struct env *e)
     env_set(e, "MEDIA_HOST", "127.0.0.1");
     env_set(e, "MEDIA_API_PORT", "%d", p->ports.media_api);
     env_set(e, "MEDIA_HLS_PORT", "%d", p->ports.media_hls);
+    env_set(e, "MEDIA_PLAYBACK_PORT", "%d", p->ports.media_playback);
+    env_set(e, "MEDIA_RTSP_PORT", "%d", p->ports.media_rtsp);
+    env_set(e, "MEDIA_RTMP_PORT", "%d", p->ports.media_rtmp);
     env_set(e, "MEDIA_DATA", "%s/media", p->data);
     env_set(e, "GTV_TRUSTED_PROXIES", "127.0.0.1,::1");
     env_set(e, "GTV_CAMERA_POLICY", "true");

@@ -17,6 +17,7 @@ enum { PLAN_MAX_CHILDREN = 8, PLAN_MAX_CAMERAS = 1000 };
 struct plan_ports {
     int streaming, ai, ai_metrics, console, media_api, media_hls, demo_rtsp;
     int door;
+    int media_playback, media_rtsp, media_rtmp;
 };
 
 struct plan_camera {

@@ -117,7 +117,7 @@ static const struct child_spec *child_named(const struct plan *p, const char *na
     return NULL;
 }
 
-static const struct plan_ports ports = {8001, 8080, 9092, 8002, 9997, 8888, 8554, 8000};
+static const struct plan_ports ports = {8001, 8080, 9092, 8002, 9997, 8888, 8554, 8000, 9996, 8555, 1935};
 
 static void the_whole_system(void **state)
 {
@@ -150,6 +150,8 @@ static void the_whole_system(void **state)
     assert_null(var(streaming, "GTV_CAMERA_ALLOW"));
     assert_null(var(child_named(&p, "media"), "GTV_CAMERA_ALLOW"));
     assert_string_equal(var(child_named(&p, "media"), "GTV_CAMERA_POLICY"), "true");
+    assert_string_equal(var(child_named(&p, "media"), "MEDIA_PLAYBACK_PORT"), "9996");
+    assert_string_equal(var(child_named(&p, "media"), "MEDIA_RTSP_PORT"), "8555");
     assert_string_equal(var(child_named(&p, "haproxy"), "GTV_AI_ADDR"), "127.0.0.1:8080");
     for (size_t i = 0; i < p.child_count; i++) {
         assert_string_equal(var(&p.children[i], "LOG_LEVEL"), "DEBUG");
