@@ -99,10 +99,9 @@ static bool load_file(struct gtv_node *n, struct gtv_error *err)
     if (n->settings == NULL) {
         return true;
     }
-    yyjson_val *root = yaml != NULL ? gtv_yaml_root(yaml) : NULL;
     if (!gtv_settings_configure_auth(n->settings, yaml, n->auth, err) ||
-        !gtv_desired_load_file(n->desired, yyjson_obj_get(root, "pathDefaults"),
-                               yyjson_obj_get(root, "paths"), err)) {
+        !gtv_desired_load_file(n->desired, gtv_yaml_get(yaml, "pathDefaults"), gtv_yaml_get(yaml, "paths"),
+                               err)) {
         gtv_settings_locate(n->settings, yaml, err);
         return false;
     }

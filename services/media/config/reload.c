@@ -30,15 +30,14 @@ bool gtv_reload_now(struct gtv_reload *r, struct gtv_error *err)
         return false;
     }
     const struct gtv_yaml *yaml = gtv_settings_change_yaml(change);
-    yyjson_val *root = yaml != NULL ? gtv_yaml_root(yaml) : NULL;
     // The users first: should the paths be wrong, the old users are set again.
     if (!gtv_settings_configure_auth(settings, yaml, gtv_node_auth(r->node), err)) {
         gtv_settings_locate(settings, yaml, err);
         gtv_settings_drop(change);
         return false;
     }
-    if (!gtv_desired_load_file(gtv_node_desired(r->node), yyjson_obj_get(root, "pathDefaults"),
-                               yyjson_obj_get(root, "paths"), err)) {
+    if (!gtv_desired_load_file(gtv_node_desired(r->node), gtv_yaml_get(yaml, "pathDefaults"),
+                               gtv_yaml_get(yaml, "paths"), err)) {
         struct gtv_error again = {0};
         gtv_settings_locate(settings, yaml, err);
         if (!gtv_settings_configure_auth(settings, gtv_settings_yaml(settings), gtv_node_auth(r->node),

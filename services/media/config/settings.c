@@ -493,8 +493,7 @@ bool gtv_settings_configure_auth(const struct gtv_settings *s, const struct gtv_
         yyjson_doc_free(doc);
         return ok;
     }
-    yyjson_val *users = yaml != NULL ? yyjson_obj_get(gtv_yaml_root(yaml), "authInternalUsers") : NULL;
-    return gtv_auth_configure(auth, users, err);
+    return gtv_auth_configure(auth, gtv_yaml_get(yaml, "authInternalUsers"), err);
 }
 
 static char *users_text(const struct gtv_auth *auth)

@@ -257,6 +257,11 @@ yyjson_val *gtv_yaml_root(const struct gtv_yaml *y)
     return yyjson_doc_get_root(y->doc);
 }
 
+yyjson_val *gtv_yaml_get(const struct gtv_yaml *y, const char *key)
+{
+    return y != NULL ? yyjson_obj_get(gtv_yaml_root(y), key) : NULL;
+}
+
 size_t gtv_yaml_line(const struct gtv_yaml *y, const char *way)
 {
     struct gtv_str rest = gtv_str_of(way);

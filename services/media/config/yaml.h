@@ -17,7 +17,8 @@ struct gtv_yaml;
 struct gtv_yaml *gtv_yaml_parse(struct gtv_str text, struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_yaml_free(struct gtv_yaml *y); // NULL is accepted
 
-yyjson_val *gtv_yaml_root(const struct gtv_yaml *y); // lives as long as y
+yyjson_val *gtv_yaml_root(const struct gtv_yaml *y);                 // lives as long as y
+yyjson_val *gtv_yaml_get(const struct gtv_yaml *y, const char *key); // of the root; NULL: y is, or has none
 // The line (from 1) of a key by its way from the root, "paths/cam_1/source"; of the longest part of it that
 // is there, 0 without any.
 size_t gtv_yaml_line(const struct gtv_yaml *y, const char *way);
