@@ -59,7 +59,7 @@ def start_cameras(folder, count):
 def start_node(program, folder, api, playback):
     environment = {**os.environ, "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTMP_PORT": "0",
                    "MEDIA_PLAYBACK_PORT": str(playback), "MEDIA_DATA": str(folder / "media"), "GTV_CAMERA_ALLOW": "127.0.0.0/8",
-                   "MEDIA_RECORD_MIN_FREE_BYTES": "0", "LOG_LEVEL": "WARNING"}
+                   "MEDIA_RECORD_MIN_FREE_BYTES": "0", "LOG_LEVEL": "ERROR"}
     process = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL)
     wait(lambda: call("GET", f"http://127.0.0.1:{api}/v3/info"), 20, "the node answers")
     return process
