@@ -312,6 +312,27 @@ def test_paths_by_pattern(spawn, tmp_path, rtsp_camera):
     assert [p["name"] for p in get(node, "config/paths/list").json()["items"]] == ["all_others"]
 
 
+def test_a_publisher_by_pattern_is_listed_and_kicked(spawn, tmp_path):
+    port = free_port()
+    node = Media(spawn, tmp_path, MEDIA_RTSP_PORT=port)
+    assert call(node, "POST", "/v3/config/paths/add/all_others", "{}").json() == OK
+    publisher = spawn("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=s=320x192:r=15", "-c:v", "libx264", "-preset", "ultrafast",
+                      "-tune", "zerolatency", "-g", "15", "-f", "rtsp", "-rtsp_transport", "tcp", f"rtsp://127.0.0.1:{port}/live/one")
+    state = node.wait_state("live/one", "connected", 20)
+    assert state["confName"] == "all_others" and state["source"]["type"] == "rtspSession"
+    listed = get(node, "rtspsessions/list").json()
+    assert listed["itemCount"] == 1
+    session = listed["items"][0]
+    assert (session["id"], session["state"], session["path"]) == (state["source"]["id"], "publish", "live/one")
+    conn = get(node, "rtspconns/list").json()["items"][0]
+    assert get(node, f"rtspconns/get/{conn['id']}").json()["remoteAddr"] == conn["remoteAddr"]
+    assert f'rtsp_sessions{{id="{session["id"]}",state="publish"' in requests.get(node.api + "/metrics", timeout=5).text
+    assert call(node, "POST", f"/v3/rtspsessions/kick/{session['id']}").json() == OK
+    wait_until(lambda: not publisher.alive(), what="the publisher was thrown out")
+    wait_until(lambda: get(node, "rtspsessions/list").json()["itemCount"] == 0, what="its session is gone")
+    wait_until(lambda: get(node, "paths/list").json()["itemCount"] == 0, 20, what="so is the path that the pattern made")
+
+
 # ---- Metrics, the document ----
 
 def test_metrics_on_their_own_port(spawn, tmp_path):
