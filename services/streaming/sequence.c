@@ -230,7 +230,7 @@ void gtv_sequence_decide(struct gtv_sequences *s, struct gtv_str stream, const s
     pthread_mutex_lock(&s->lock);
     struct stream *st = gtv_map_get(s->streams, stream);
     bool named = seam->generation[0] != '\0';
-    bool decided = st && (named ? strcmp(st->now.name, seam->generation) == 0 : st->seen_end == 0);
+    bool decided = st && strcmp(st->now.name, seam->generation) == 0 && (named || st->seen_end == 0);
     if (decided || (!st && gtv_map_count(s->streams) >= GTV_SEQUENCE_STREAMS)) {
         pthread_mutex_unlock(&s->lock);
         return;

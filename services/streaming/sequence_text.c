@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { GENERATION_MIN = 8 };
+#define NUMBER_MAX (INT64_C(1) << 53) // Redis' scripts count in doubles
 
 static struct gtv_str next_line(struct gtv_str *rest)
 {
@@ -27,7 +28,7 @@ static bool value_of(struct gtv_str line, struct gtv_str tag, struct gtv_str *va
 static bool number_of(struct gtv_str line, struct gtv_str tag, int64_t *out)
 {
     struct gtv_str value;
-    return value_of(line, tag, &value) && gtv_parse_int(value, 0, INT64_MAX / 4, out);
+    return value_of(line, tag, &value) && gtv_parse_int(value, 0, INT64_MAX, out);
 }
 
 // The value of an attribute that is no quoted string; empty without it.
@@ -122,7 +123,7 @@ bool gtv_sequence_read(struct gtv_str text, struct gtv_sequence_list *out)
             take_generation(&list, named_by_tag(line));
     }
     *out = list;
-    return list.target_s >= 0;
+    return list.target_s >= 0 && list.first <= NUMBER_MAX && list.discontinuity <= NUMBER_MAX;
 }
 
 // ---- the end of a list ----
@@ -278,13 +279,20 @@ static void put_report(struct gtv_buf *b, struct gtv_str line, int64_t add)
 {
     struct gtv_str last = attribute(line, GTV_STR("LAST-MSN"));
     int64_t n;
-    if (!gtv_parse_int(last, 0, INT64_MAX / 4, &n)) {
+    if (!gtv_parse_int(last, 0, NUMBER_MAX, &n)) {
         put_line(b, line);
         return;
     }
     gtv_buf_append(b, line.p, (size_t)(last.p - line.p));
     gtv_buf_printf(b, "%" PRId64, n + add);
     put_line(b, (struct gtv_str){last.p + last.n, (size_t)(line.p + line.n - (last.p + last.n))});
+}
+
+static void put_numbers(struct gtv_buf *b, int64_t first, int64_t disc)
+{
+    gtv_buf_printf(b, "#EXT-X-MEDIA-SEQUENCE:%" PRId64 "\n", first);
+    if (disc > 0)
+        gtv_buf_printf(b, "#EXT-X-DISCONTINUITY-SEQUENCE:%" PRId64 "\n", disc);
 }
 
 struct gtv_bytes *gtv_sequence_render(struct gtv_str text, const struct gtv_sequence_list *list,
@@ -308,9 +316,7 @@ struct gtv_bytes *gtv_sequence_render(struct gtv_str text, const struct gtv_sequ
             continue;
         if (!begun && !is_header(line)) {
             begun = true;
-            gtv_buf_printf(&b, "#EXT-X-MEDIA-SEQUENCE:%" PRId64 "\n", first);
-            if (disc > 0)
-                gtv_buf_printf(&b, "#EXT-X-DISCONTINUITY-SEQUENCE:%" PRId64 "\n", disc);
+            put_numbers(&b, first, disc);
             if (tail)
                 put_tail(&b, tail, from);
         }
@@ -320,6 +326,11 @@ struct gtv_bytes *gtv_sequence_render(struct gtv_str text, const struct gtv_sequ
             put_report(&b, line, add);
         else
             put_line(&b, line);
+    }
+    if (!begun) { // nothing but a head: its numbers count all the same
+        put_numbers(&b, first, disc);
+        if (tail)
+            put_tail(&b, tail, from);
     }
     struct gtv_bytes *made = gtv_buf_take(&b);
     gtv_buf_finish(&b);

@@ -15,7 +15,7 @@ struct gtv_sequence_list {
     double partial_s; // of parts after the last segment
     bool skips, keys; // EXT-X-SKIP, EXT-X-KEY
 };
-// False when it is no media playlist.
+// False when it is no media playlist, or one with numbers beyond 2^53.
 bool gtv_sequence_read(struct gtv_str text, struct gtv_sequence_list *out) GTV_WARN_UNUSED;
 
 static inline bool gtv_sequence_named(const struct gtv_sequence_list *list)
