@@ -11,7 +11,8 @@
 #define GTV_EVENTS_MAXLEN 20000
 #define GTV_KEY_CAMERAS   "gtv:cameras" // hash: camera id -> camera JSON (struct gtv_camera), the desired state
 #define GTV_KEY_CAMERAS_NEWS                                                                                 \
-    "gtv:cameras:news" // stream: fields id and by (who wrote it); an entry for each change of the hash (bounded 1000)
+    "gtv:cameras:news" // stream: fields id and by (who wrote it); an entry for each change of the hash
+                       // (bounded 1000)
 #define GTV_KEY_GAPS                                                                                         \
     "gtv:gaps" // hash: camera id -> its outages (services/streaming/ledger.h), kept over restarts
 #define GTV_KEY_NODES_DRAINED "gtv:nodes:drained" // set: ids of the media nodes that shall take no cameras
@@ -86,8 +87,8 @@ struct gtv_provision_event {
 };
 struct gtv_bytes *gtv_event_provision(const struct gtv_provision_event *e) GTV_WARN_UNUSED;
 
-// The same while the state stays: data has "change" too ("bitrate" or "parameters"), and "before" and "now":
-// kbit/s, or the tracks in one line where they are not NULL.
+// The same while the state stays: data has "change" too ("bitrate", "parameters" or "recording"), and
+// "before" and "now": kbit/s, or the tracks or the recording's state in one line where they are not NULL.
 struct gtv_event_change {
     const char *what;
     int64_t before_kbps, now_kbps;
@@ -103,6 +104,8 @@ struct gtv_bytes *gtv_event_status_change(const char *stream, int64_t camera_id,
 void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const char *field,
                      const char *message);
 void gtv_reply_error_from(struct gtv_http_request *req, const struct gtv_error *err);
+// The same with Retry-After (in seconds), and not to be kept: what is asked for will be there soon.
+void gtv_reply_error_later(struct gtv_http_request *req, const struct gtv_error *err, unsigned after_s);
 // FastAPI's 422 shape for a body field:
 // {"detail":[{"loc":["body",field],"msg":...,"type":"value_error"}],"code":"invalid","field":field}
 void gtv_reply_invalid(struct gtv_http_request *req, const struct gtv_error *err);

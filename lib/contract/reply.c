@@ -4,7 +4,8 @@
 // Long enough for any message of struct gtv_error; longer ones are cut by gtv_redact.
 enum { MESSAGE_CAP = 512 };
 
-static void reply_or_fail(struct gtv_http_request *req, int status, yyjson_mut_doc *doc)
+// after_s: for Retry-After, 0 without it.
+static void reply_with(struct gtv_http_request *req, int status, yyjson_mut_doc *doc, unsigned after_s)
 {
     struct gtv_bytes *body = doc ? gtv_json_write(doc) : NULL;
     static const struct gtv_str fallback = {
@@ -13,9 +14,20 @@ static void reply_or_fail(struct gtv_http_request *req, int status, yyjson_mut_d
         gtv_http_reply_str(req, 500, "application/json", fallback);
         return;
     }
-    const struct gtv_http_header headers[] = {{GTV_STR("Content-Type"), GTV_STR("application/json")}};
-    gtv_http_reply(req, status, headers, 1, body);
+    char after[16];
+    int n = snprintf(after, sizeof after, "%u", after_s);
+    const struct gtv_http_header headers[] = {
+        {GTV_STR("Content-Type"), GTV_STR("application/json")},
+        {GTV_STR("Retry-After"), {after, (size_t)n}},
+        {GTV_STR("Cache-Control"), GTV_STR("no-store")},
+    };
+    gtv_http_reply(req, status, headers, after_s ? 3 : 1, body);
     gtv_bytes_unref(body);
+}
+
+static void reply_or_fail(struct gtv_http_request *req, int status, yyjson_mut_doc *doc)
+{
+    reply_with(req, status, doc, 0);
 }
 
 static void add_code_and_field(yyjson_mut_doc *doc, yyjson_mut_val *o, enum gtv_code code, const char *field)
@@ -27,7 +39,7 @@ static void add_code_and_field(yyjson_mut_doc *doc, yyjson_mut_val *o, enum gtv_
         yyjson_mut_obj_add_null(doc, o, "field");
 }
 
-void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const char *field, const char *message)
+static yyjson_mut_doc *error_doc(enum gtv_code code, const char *field, const char *message)
 {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (doc) {
@@ -39,7 +51,17 @@ void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const cha
         yyjson_mut_obj_add_strncpy(doc, o, "detail", clean, n);
         add_code_and_field(doc, o, code, field);
     }
-    reply_or_fail(req, gtv_code_http_status(code), doc);
+    return doc;
+}
+
+void gtv_reply_error(struct gtv_http_request *req, enum gtv_code code, const char *field, const char *message)
+{
+    reply_or_fail(req, gtv_code_http_status(code), error_doc(code, field, message));
+}
+
+void gtv_reply_error_later(struct gtv_http_request *req, const struct gtv_error *err, unsigned after_s)
+{
+    reply_with(req, gtv_code_http_status(err->code), error_doc(err->code, err->field, err->message), after_s);
 }
 
 void gtv_reply_error_from(struct gtv_http_request *req, const struct gtv_error *err)

@@ -5,6 +5,7 @@
 #include "lib/base/mem.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -20,7 +21,7 @@ struct item {
 struct gtv_cameras {
     pthread_mutex_t lock; // guards the map and the items
     struct gtv_map *map;  // id as text -> item
-    bool loaded;
+    atomic_bool loaded;
     char self[17];
 };
 
@@ -149,7 +150,7 @@ int gtv_cameras_accepted_by(struct gtv_cameras *c, int64_t id)
 
 bool gtv_cameras_loaded(const struct gtv_cameras *c)
 {
-    return c->loaded;
+    return atomic_load_explicit(&c->loaded, memory_order_acquire);
 }
 
 // With the lock held.
@@ -254,7 +255,7 @@ bool gtv_cameras_remove(struct gtv_cameras *c, struct gtv_redis *redis, int64_t 
     struct gtv_camera known;
     bool found = gtv_cameras_get(c, id, &known);
     // Before Redis was read it may hold a camera that we do not know yet: it must not come back.
-    if (found || !c->loaded)
+    if (found || !gtv_cameras_loaded(c))
         (void)change(c, redis, id, NULL, NULL, NULL);
     return found;
 }
@@ -354,7 +355,7 @@ static void all_cb(void *arg, redisReply *reply)
         drop_or_restore(r->cameras, seen);
         gtv_log_info(&log_cameras, "desired cameras read from redis", "count=%zu", gtv_map_count(seen));
         gtv_map_destroy(seen, NULL);
-        r->cameras->loaded = true;
+        atomic_store_explicit(&r->cameras->loaded, true, memory_order_release);
         flush_dirty(r->cameras, r->redis);
     }
     free(r);

@@ -43,6 +43,7 @@ void gtv_cameras_sync(struct gtv_cameras *c, struct gtv_redis *redis);
 const char *gtv_cameras_self(const struct gtv_cameras *c);
 // News from that stream: reads that camera again.
 void gtv_cameras_refresh(struct gtv_cameras *c, struct gtv_redis *redis, int64_t id);
-bool gtv_cameras_loaded(const struct gtv_cameras *c); // Redis was read at least once
+// Redis was read at least once. Any thread.
+bool gtv_cameras_loaded(const struct gtv_cameras *c);
 
 #endif

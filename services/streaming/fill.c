@@ -7,6 +7,7 @@
 #include "services/streaming/answer.h"
 #include "services/streaming/key.h"
 #include "services/streaming/l2.h"
+#include "services/streaming/question.h"
 #include "services/streaming/refusal.h"
 #include "services/streaming/sequence_store.h"
 #include "services/streaming/upstream.h"
@@ -21,18 +22,21 @@ enum {
     FIRST_SLAB = 64 * 1024,
     LAST_SLAB = 4 * 1024 * 1024,
     WORDS_MAX = 1024 * 1024, // of an answer that is no file, or of an index that only begins a session
-    HEADERS_MAX = GTV_VARY_FIELDS_MAX + 5,
-    CONDITION_CAP = GTV_ENTRY_TAG_CAP + 24,
+    HEADERS_MAX = GTV_VARY_FIELDS_MAX + 5, // two conditions, bearer, cookie, NULL
     // A node holds the first playlist of an on-demand camera until it has a segment (MediaMTX: up to 10 s).
     PLAYLIST_LIMIT_MS = 20000,
     SEGMENT_LIMIT_MS = 30000,
     STALL_LIMIT_MS = 10000,
+    // A playlist of a camera that is being put back into its node is waited for, and asked for again.
+    HOLD_LIMIT_MS = 2500,
+    HOLD_STEP_MS = 250,
 };
 
 // What a fill asks the node for, one after the other:
 //
 //   SESSION   the stream's index, to begin a session of ours; then FILE
-//   FILE      the file itself; a refusal for want of a session leads to SESSION, once
+//   FILE      the file itself; a refusal for want of a session leads to SESSION, once, and so does a playlist
+//             that is not there of a camera that shall be: its index may start it
 //
 // An index that answers with the redirect of MediaMTX 1.18 and later (cookieCheck) is asked again with the
 // cookie.
@@ -52,8 +56,11 @@ struct gtv_fill {
     struct gtv_buf words; // body of what is no file, or of an index asked for its session
     enum fill_step step;
     bool is_index, cookie, renewed; // cookie: the index is asked with it; renewed: after a refusal
+    bool woken;                     // the index was asked for to start the camera
     bool plain;                     // a blocking reload was refused: what is there now is asked for
     uint64_t seams;                 // of the stream, when it was
+    struct gtv_timer *hold;         // until the camera is back in its node
+    int64_t began_ms;
     struct gtv_sequence_wait *wait; // for the numbers of a new generation; with the answer meanwhile:
     struct gtv_entry_head kept_head;
     struct gtv_bytes *kept_body;
@@ -71,6 +78,7 @@ static void fill_free(struct gtv_fill *f)
     if (f->next)
         f->next->prev = f->prev;
     gtv_sequence_wait_cancel(f->wait);
+    gtv_timer_destroy(f->hold);
     free(f->kept_head.fields);
     gtv_bytes_unref(f->kept_body);
     gtv_l2_get_cancel(f->shared);
@@ -85,7 +93,7 @@ static void fill_fail(struct gtv_fill *f, const struct gtv_error *err, bool down
 {
     struct gtv_proxy *p = f->proxy;
     gtv_counter_add(p->m.fetch_errors, 1);
-    if (err->code != GTV_E_NOT_FOUND)
+    if (err->code != GTV_E_NOT_FOUND && err->code != GTV_E_UNAVAILABLE)
         gtv_log_warn(&p->worker->app->log, "cannot fetch from the media node", "file=%s code=%s cause=\"%s\"",
                      f->entry->key, gtv_code_name(err->code), err->message);
     gtv_cache_fail(p->worker->app->cache, f->entry, err, down, gtv_mono_ms());
@@ -242,26 +250,6 @@ static bool has_secret(const struct gtv_proxy *p)
     return secret && *secret;
 }
 
-// The questions about the answer that e replaces; returns how many.
-static size_t conditions(const struct gtv_entry *e, char text[2][CONDITION_CAP], const char **headers)
-{
-    size_t n = 0;
-    const struct gtv_entry *stale = e->stale;
-    if (!stale || !stale->validators)
-        return 0;
-    if (stale->etag[0] && strncmp(stale->etag, "\"gtv-", 5) != 0) {
-        snprintf(text[n], CONDITION_CAP, "If-None-Match: %s", stale->etag);
-        headers[n] = text[n];
-        n++;
-    }
-    if (stale->last_modified[0]) {
-        snprintf(text[n], CONDITION_CAP, "If-Modified-Since: %s", stale->last_modified);
-        headers[n] = text[n];
-        n++;
-    }
-    return n;
-}
-
 // The file's name for the node, whose numbers are not those of the key. Allocated.
 static char *file_url(const struct gtv_fill *f, const char *base)
 {
@@ -275,28 +263,6 @@ static char *file_url(const struct gtv_fill *f, const char *base)
     return gtv_asprintf("%s/" GTV_STR_FMT "%s%s", base, GTV_STR_ARG(file), own[0] ? "?" : "", own);
 }
 
-// What of the client's request goes on: lines that live in *text. Returns how many.
-static size_t forward(const struct gtv_entry *e, char **text, const char **headers)
-{
-    size_t n = 0;
-    if (e->asked.n == 0)
-        return 0;
-    char *at = *text = gtv_alloc(e->asked.bytes + e->asked.n * sizeof ": ");
-    for (size_t i = 0; i < e->asked.n && n < GTV_VARY_FIELDS_MAX; i++) {
-        const struct gtv_http_header *h = &e->asked.fields[i];
-        if (h->value.n == 0)
-            continue; // to libcurl that means to leave the field out
-        headers[n++] = at;
-        memcpy(at, h->name.p, h->name.n);
-        at += h->name.n;
-        memcpy(at, ": ", 2);
-        memcpy(at + 2, h->value.p, h->value.n);
-        at += 2 + h->value.n;
-        *at++ = '\0';
-    }
-    return n;
-}
-
 static void ask(struct gtv_fill *f, enum fill_step step)
 {
     struct gtv_proxy *p = f->proxy;
@@ -304,7 +270,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     struct gtv_app *app = p->worker->app;
     struct gtv_str stream = gtv_entry_stream(e);
     const char *base = gtv_nodes_hls_base(app->nodes, stream);
-    char condition[2][CONDITION_CAP], cookie[GTV_UPSTREAM_SESSION_CAP + 32];
+    char condition[2][GTV_QUESTION_CAP], cookie[GTV_UPSTREAM_SESSION_CAP + 32];
     const char *headers[HEADERS_MAX];
     char *forwarded = NULL;
     char *bearer = NULL;
@@ -313,7 +279,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     f->got = 0;
     gtv_buf_reset(&f->words);
     bool index = f->is_index || step == FILL_SESSION;
-    size_t n = step == FILL_FILE ? conditions(e, condition, headers) : 0;
+    size_t n = step == FILL_FILE ? gtv_question_conditions(e, condition, headers) : 0;
     if (has_secret(p)) {
         bearer = gtv_asprintf("Authorization: Bearer %s", app->options.hls_cdn_secret);
         headers[n++] = bearer;
@@ -325,7 +291,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
         headers[n++] = cookie;
     }
     if (step == FILL_FILE)
-        n += forward(e, &forwarded, headers + n);
+        n += gtv_question_forward(e, &forwarded, headers + n);
     headers[n] = NULL;
     // A key has no character that would need encoding; the slot behind its '#' is not sent.
     char *url = index ? gtv_asprintf("%s/" GTV_STR_FMT "/index.m3u8%s", base, GTV_STR_ARG(stream),
@@ -373,6 +339,14 @@ static void session_began(struct gtv_fill *f, const char *id_in_uris)
     f->session = gtv_upstream_session(app->upstream, gtv_entry_stream(f->entry), gtv_mono_ms());
 }
 
+static bool is_desired(const struct gtv_fill *f)
+{
+    struct gtv_camera camera;
+    int64_t id;
+    return gtv_camera_path_parse(gtv_entry_stream(f->entry), &id) &&
+           gtv_cameras_get(f->proxy->worker->app->cameras, id, &camera);
+}
+
 // Goes on with another question where the answer calls for one.
 static bool goes_on(struct gtv_fill *f, const struct gtv_http_response *r)
 {
@@ -395,6 +369,11 @@ static bool goes_on(struct gtv_fill *f, const struct gtv_http_response *r)
     }
     if (!index && f->status == 401 && !f->renewed) {
         ask_with_session(f);
+        return true;
+    }
+    if (!index && f->status == 404 && f->entry->is_playlist && !f->woken && is_desired(f)) {
+        f->woken = true;
+        ask(f, FILL_SESSION);
         return true;
     }
     if (!index && f->status == 400 && !f->plain && f->entry->is_playlist && strchr(f->entry->key, '?')) {
@@ -553,11 +532,33 @@ static void forget_index(struct gtv_fill *f)
 // A node that has started anew does not know our cameras' paths until they are provisioned again.
 static bool lost_path(const struct gtv_fill *f)
 {
-    struct gtv_camera camera;
-    int64_t id;
-    return f->status == 404 && f->entry->is_playlist &&
-           gtv_camera_path_parse(gtv_entry_stream(f->entry), &id) &&
-           gtv_cameras_get(f->proxy->worker->app->cameras, id, &camera);
+    return f->status == 404 && f->entry->is_playlist && is_desired(f);
+}
+
+static void ask_node(struct gtv_fill *f)
+{
+    bool known = f->is_index || f->session.serial;
+    bool wanted = has_secret(f->proxy) || gtv_upstream_wants_sessions(f->proxy->worker->app->upstream);
+    ask(f, known || !wanted ? FILL_FILE : FILL_SESSION);
+}
+
+static void on_hold_over(void *arg)
+{
+    ask_node(arg);
+}
+
+// The file is not there, and *err says that it may come. True: it is asked for again in a moment.
+static bool hold(struct gtv_fill *f, enum gtv_refusal why)
+{
+    int64_t now_ms = gtv_mono_ms();
+    if (why != GTV_REFUSAL_SOON || !f->entry->is_playlist || now_ms - f->began_ms >= HOLD_LIMIT_MS ||
+        gtv_cache_has_stale(f->entry, now_ms))
+        return false;
+    if (!f->hold)
+        f->hold = gtv_timer_create(f->proxy->worker->loop, on_hold_over, f);
+    f->woken = false; // once it is back
+    gtv_timer_start(f->hold, HOLD_STEP_MS, 0);
+    return true;
 }
 
 // Any other answer: passed on as it is, or told as an error of ours, for which *err is set.
@@ -603,7 +604,16 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
         else
             gtv_error_set(&err, GTV_E_LIMIT, NULL, "no memory for this segment");
     } else {
-        not_a_file(f, r, &err);
+        enum gtv_refusal why = GTV_REFUSAL_FINAL;
+        if (f->status == 404)
+            why =
+                gtv_refusal_of_missing(f->proxy->worker->app, gtv_entry_stream(f->entry), f->is_index, &err);
+        if (hold(f, why))
+            return;
+        if (why == GTV_REFUSAL_FINAL)
+            not_a_file(f, r, &err);
+        else if (f->entry->is_playlist && !f->is_index)
+            forget_index(f);
     }
     if (err.code)
         fill_fail(f, &err, f->status >= 500 || lost_path(f));
@@ -612,13 +622,6 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
 }
 
 static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};
-
-static void ask_node(struct gtv_fill *f)
-{
-    bool known = f->is_index || f->session.serial;
-    bool wanted = has_secret(f->proxy) || gtv_upstream_wants_sessions(f->proxy->worker->app->upstream);
-    ask(f, known || !wanted ? FILL_FILE : FILL_SESSION);
-}
 
 // Another replica has it: e becomes what it became there.
 static void take_shared(struct gtv_fill *f, const struct gtv_l2_answer *a, struct gtv_bytes *body)
@@ -658,6 +661,7 @@ void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e)
     struct gtv_fill *f = GTV_NEW(struct gtv_fill);
     f->proxy = p;
     f->entry = e;
+    f->began_ms = gtv_mono_ms();
     gtv_entry_ref(e);
     gtv_buf_init(&f->words, WORDS_MAX);
     f->next = p->fills;

@@ -4,6 +4,7 @@
 #include "services/streaming/freshness.h"
 #include "services/streaming/key.h"
 #include "services/streaming/l2.h"
+#include "services/streaming/refusal.h"
 #include "services/streaming/upstream.h"
 #include "services/streaming/vary.h"
 
@@ -180,7 +181,10 @@ static void deliver_end(struct gtv_proxy *p, struct gtv_http_request *req, struc
         gtv_deliver_whole(p, req, e->stale, GTV_STR("STALE"), gtv_mono_ms());
     } else {
         gtv_counter_add(p->m.errors, 1);
-        gtv_reply_error_from(req, &e->error);
+        if (e->error.code == GTV_E_UNAVAILABLE)
+            gtv_reply_error_later(req, &e->error, GTV_REFUSAL_RETRY_S);
+        else
+            gtv_reply_error_from(req, &e->error);
     }
 }
 

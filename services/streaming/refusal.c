@@ -1,5 +1,6 @@
 #include "services/streaming/refusal.h"
 
+#include "lib/base/clock.h"
 #include "services/streaming/app.h"
 
 #include <stdio.h>
@@ -65,4 +66,36 @@ void gtv_refusal_error(struct gtv_app *app, struct gtv_str stream, bool is_playl
     else
         gtv_error_set(err, GTV_E_UPSTREAM, NULL, "the media node answered %d for '" GTV_STR_FMT "'%s", status,
                       GTV_STR_ARG(stream), words);
+}
+
+enum gtv_refusal gtv_refusal_of_missing(struct gtv_app *app, struct gtv_str stream, bool index,
+                                        struct gtv_error *err)
+{
+    struct gtv_camera camera;
+    struct gtv_path_state state;
+    int64_t id;
+    if (!gtv_camera_path_parse(stream, &id))
+        return GTV_REFUSAL_FINAL;
+    if (!gtv_cameras_get(app->cameras, id, &camera)) {
+        if (gtv_cameras_loaded(app->cameras) || gtv_mono_ms() - app->started_ms >= GTV_REFUSAL_START_MS)
+            return GTV_REFUSAL_FINAL;
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL,
+                      "the list of cameras is not read yet: '" GTV_STR_FMT "' may be one of them",
+                      GTV_STR_ARG(stream));
+        return GTV_REFUSAL_SOON;
+    }
+    if (!gtv_states_get(app->states, stream, &state) || !state.present) {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "'" GTV_STR_FMT "' is being put back into its media node",
+                      GTV_STR_ARG(stream));
+        return GTV_REFUSAL_SOON;
+    }
+    if (!state.ready) {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "no picture from '" GTV_STR_FMT "': %s",
+                      GTV_STR_ARG(stream), state.cause[0] ? state.cause : "it has not started yet");
+        return GTV_REFUSAL_LATER;
+    }
+    if (!index && gtv_wall_ms() - state.since_ms >= GTV_REFUSAL_FRESH_MS)
+        return GTV_REFUSAL_FINAL;
+    gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "'" GTV_STR_FMT "' has just started", GTV_STR_ARG(stream));
+    return GTV_REFUSAL_SOON;
 }

@@ -104,7 +104,34 @@ def test_a_child_before_any_index(spawn, mediamtx_double):  # noqa: F811
     node = mediamtx_double(generation="1.20", **{**FAST, "auth_delay": 0.3})
     proxy = Proxy(spawn, node.api_url, node.hls_url)
     assert proxy.get("/hls/cam_1/main_stream.m3u8").status_code == 200
-    assert proxy.get("/hls/cam_2/main_stream.m3u8").status_code == 404
+    assert proxy.get("/hls/cam_2/main_stream.m3u8").status_code == 503  # without Redis nobody knows yet whether it shall be there
+    wait_until(lambda: proxy.get("/hls/cam_2/main_stream.m3u8").status_code == 404, 12, what="404 without Redis")
+
+
+def test_a_camera_that_is_not_back_yet(spawn, mediamtx_double, redis_server):  # noqa: F811
+    """A fresh service and a fresh node: what is desired is 503 until it is there, what is not stays 404."""
+    node = mediamtx_double(generation="1.15", **FAST)
+    proxy = Proxy(spawn, node.api_url, node.hls_url, REDIS_URL=redis_server.url(7), GTV_CAMERA_ALLOW="127.0.0.0/8")
+    assert requests.post(f"{proxy.url}/cameras/provision", timeout=20, json={
+        "camera_id": 5, "rtsp_url": "rtsp://127.0.0.1/x", "name": "C", "on_demand": False}).status_code == 200
+    proxy.process.stop()
+    node.restart()  # what the control API added is gone
+    again = Proxy(spawn, node.api_url, node.hls_url, REDIS_URL=redis_server.url(7), GTV_CAMERA_ALLOW="127.0.0.0/8")
+    seen = set()
+
+    def back():
+        answer = again.get("/hls/cam_5/index.m3u8")
+        seen.add(answer.status_code)
+        if answer.status_code == 503:
+            assert answer.headers["Retry-After"] == "1" and answer.json()["code"] == "unavailable" and "cam_5" in answer.json()["detail"]
+        return answer.status_code == 200
+    wait_until(back, 20, what="the camera is back")
+    assert seen <= {200, 503}, seen
+    for name, status in (("cam_6/index.m3u8", 404), ("nobody/index.m3u8", 404), ("cam_5/aaaaaaaaaaaa_main_seg9.ts", (404, 503))):
+        assert again.get(f"/hls/{name}").status_code in (status if isinstance(status, tuple) else (status,)), name
+    # A camera that gives no picture: at once, with the cause.
+    node.set_state("cam_5", "offline")
+    wait_until(lambda: (a := again.get("/hls/cam_5/aaaaaaaaaaaa_main_seg10.ts")).status_code == 503 and "no picture" in a.json()["detail"], 10)
 
 
 @pytest.mark.parametrize("generation, secret", EACH)
@@ -124,8 +151,8 @@ def test_a_restart_needs_no_reload(spawn, mediamtx_double, generation, secret): 
         answer = wait_until(moved, 8, what="the new muxer's playlist at the same address")
         segment = player.get(uris(answer.text)[-1])
         assert segment.status_code == 200 and len(segment.content) > 1000
-        gone = player.get(unfetched)
-        assert gone.status_code == 404 and gone.json()["code"] == "not_found"
+        gone, = wait_until(lambda: (a := player.get(unfetched)).status_code == 404 and [a], 12, what="404 without Redis")
+        assert gone.json()["code"] == "not_found"
         old = prefix_of(answer.text)
 
 
@@ -332,7 +359,7 @@ def test_stale_answers(cache, origin):
     time.sleep(2.1)
     assert cache.get("/hls/cam_1/e.ts").status_code == 503
     origin.status = 404  # no fault: the node says that it is gone
-    assert cache.get("/hls/cam_1/r.ts").status_code == 404
+    wait_until(lambda: cache.get("/hls/cam_1/r.ts").status_code == 404, 12, what="404 without Redis")
 
 
 def test_ranges_and_conditions(cache, origin):
