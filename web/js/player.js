@@ -2,9 +2,25 @@
 
 const RETRY_FIRST_MS = 1000;
 const RETRY_MAX_MS = 10000;
+const JUMP_MS = 3000; // no new frame for so long though the network gives all that is asked for: over a hole to the live edge
 const STALL_MS = 6000; // no new frame for so long: say so
 const REVIVE_MS = 12000; // and so long: start again
 const LATE_S = 12; // a tab that slept jumps to the live edge when it is behind by more
+
+// A service that is being restarted refuses connections (0) or says so (5xx), and one that has lost a file may get it back:
+// hls.js itself takes both 0 and every 4xx for final. What nobody may watch stays refused.
+const PASSING = new Set([0, 404, 408]);
+const MISSING_TRIES = 8; // of a file that is not there
+
+function patiently(tries) {
+  return {
+    maxNumRetry: tries,
+    retryDelayMs: 500,
+    maxRetryDelayMs: 3000, // 0.5, 1, 2, 3, 3 ... s
+    shouldRetry: (config, count, isTimeout, response, retry) =>
+      retry || (count < (response?.code === 404 ? Math.min(MISSING_TRIES, config.maxNumRetry) : config.maxNumRetry) && PASSING.has(response?.code)),
+  };
+}
 
 const HLS_CONFIG = {
   workerPath: "/vendor/hls.worker.js", // a file of ours instead of a blob: the page's CSP stays strict
@@ -20,7 +36,24 @@ const HLS_CONFIG = {
       maxTimeToFirstByteMs: 15000,
       maxLoadTimeMs: 20000,
       timeoutRetry: null,
-      errorRetry: null,
+      errorRetry: null, // the page says why there is no picture, and begins again by itself
+    },
+  },
+  // A playback that has begun goes on through 30 s of a service that is away.
+  playlistLoadPolicy: {
+    default: {
+      maxTimeToFirstByteMs: 15000,
+      maxLoadTimeMs: 20000,
+      timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
+      errorRetry: patiently(12),
+    },
+  },
+  fragLoadPolicy: {
+    default: {
+      maxTimeToFirstByteMs: 10000,
+      maxLoadTimeMs: 60000,
+      timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
+      errorRetry: patiently(12),
     },
   },
 };
@@ -36,6 +69,8 @@ export class Player {
   #watchTimer = 0;
   #frameAt = 0;
   #startedAt = 0;
+  #jumpedAt = 0;
+  #troubledAt = 0; // hls.js is asking again since the last error then; 0: what it asked for came
   #frameHandle = 0;
   #onState;
   #onFrame;
@@ -112,7 +147,7 @@ export class Player {
   #begin() {
     this.#release();
     this.#startedAt = performance.now();
-    this.#frameAt = 0;
+    this.#frameAt = this.#troubledAt = 0;
     if (this.state !== "failed") this.#set("connecting");
     if (window.Hls?.isSupported()) this.#beginHls();
     else if (this.#video.canPlayType("application/vnd.apple.mpegurl")) {
@@ -133,10 +168,19 @@ export class Player {
     hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => {
       this.#frag = frag;
     });
+    for (const event of [Hls.Events.LEVEL_LOADED, Hls.Events.FRAG_LOADED]) {
+      hls.on(event, () => {
+        if (this.#troubledAt) this.#startedAt = performance.now(); // frames have so long from here
+        this.#troubledAt = 0;
+      });
+    }
     hls.on(Hls.Events.MANIFEST_PARSED, () => this.play());
     let mediaRecoveries = 0;
     hls.on(Hls.Events.ERROR, (_, data) => {
-      if (!data.fatal) return;
+      if (!data.fatal) {
+        if (data.type === Hls.ErrorTypes.NETWORK_ERROR) this.#troubledAt = performance.now();
+        return;
+      }
       // One broken segment is worth one recovery; a stream that breaks again is started afresh.
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && data.details !== Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR &&
           mediaRecoveries++ === 0) {
@@ -184,8 +228,17 @@ export class Player {
     }
     const silent = performance.now() - Math.max(this.#frameAt, this.#startedAt);
     if (this.state === "playing" && silent > STALL_MS) this.#set("stalled");
-    if (this.state === "stalled" && silent > REVIVE_MS) this.#fail({ kind: "stalled" });
+    if (silent > JUMP_MS && performance.now() - this.#jumpedAt > JUMP_MS && this.state !== "connecting" && !this.#retries()) {
+      this.#jumpedAt = performance.now();
+      this.#toLiveEdge();
+    }
+    // While hls.js asks again a new beginning would only ask for the same; it gives up by itself.
+    if (this.state === "stalled" && silent > REVIVE_MS && !this.#retries()) this.#fail({ kind: "stalled" });
     if (this.state === "connecting" && silent > 3 * REVIVE_MS) this.#fail({ kind: "network" });
+  }
+
+  #retries() {
+    return this.#troubledAt > 0 && performance.now() - this.#troubledAt < REVIVE_MS;
   }
 
   #toLiveEdge() {
