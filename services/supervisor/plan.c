@@ -211,6 +211,10 @@ static void media_env(const struct plan *p, struct env *e)
     env_set(e, "MEDIA_PLAYBACK_PORT", "%d", p->ports.media_playback);
     env_set(e, "MEDIA_RTSP_PORT", "%d", p->ports.media_rtsp);
     env_set(e, "MEDIA_RTMP_PORT", "%d", p->ports.media_rtmp);
+    bool weak = e->weak;
+    e->weak = true; // any pair of UDP ports, but for one that the user opened a firewall for
+    env_set(e, "MEDIA_RTP_PORT", "0");
+    e->weak = weak;
     env_set(e, "MEDIA_DATA", "%s/media", p->data);
     env_set(e, "GTV_TRUSTED_PROXIES", "127.0.0.1,::1");
     env_set(e, "GTV_CAMERA_POLICY", "true");

@@ -188,6 +188,7 @@ void gtv_pay_sample(struct gtv_pay *p, const struct gtv_sample *sample, const st
 void gtv_pay_report(const struct gtv_pay *p, int64_t ticks, uint8_t out[GTV_PAY_REPORT_BYTES])
 {
     uint64_t seconds = (uint64_t)ticks / 90000 + NTP_EPOCH;
+    static const uint8_t cname[] = {1, 9, 'g', 't', 'v', '-', 'm', 'e', 'd', 'i', 'a', 0};
     uint64_t fraction = ((uint64_t)ticks % 90000 << 32) / 90000;
     memcpy(out, (const uint8_t[]){0x80, RTCP_SR, 0, 6}, 4);
     put32(out + 4, p->ssrc);
@@ -199,5 +200,5 @@ void gtv_pay_report(const struct gtv_pay *p, int64_t ticks, uint8_t out[GTV_PAY_
     // One chunk with a CNAME, padded with zeros to 32 bits.
     memcpy(out + 28, (const uint8_t[]){0x81, RTCP_SDES, 0, 4}, 4);
     put32(out + 32, p->ssrc);
-    memcpy(out + 36, "\x01\x09gtv-media\0", 12);
+    memcpy(out + 36, cname, sizeof cname);
 }
