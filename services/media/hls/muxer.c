@@ -205,20 +205,28 @@ static void link_held(struct gtv_muxer *m, struct held *h)
     m->held = h;
 }
 
+// Takes the first one off a list; NULL at its end.
+static struct held *pop_held(struct held **list)
+{
+    struct held *h = *list;
+    if (h != NULL) {
+        *list = h->next;
+        if (h->next != NULL) {
+            h->next->prev = list;
+        }
+        h->muxer = NULL;
+    }
+    return h;
+}
+
 // Answers those who can be answered now.
 static void serve_held(struct gtv_muxer *m)
 {
     // An answer may let the next request of its connection in, which may be held here too: each is looked at
     // once.
-    struct held *list = m->held;
+    struct held *list = m->held, *h;
     m->held = NULL;
-    if (list != NULL) {
-        list->prev = &list;
-    }
-    while (list != NULL) {
-        struct held *h = list;
-        unhold(h);
-        h->muxer = NULL;
+    while ((h = pop_held(&list)) != NULL) {
         if (!try_held(m, h)) {
             link_held(m, h);
         }
@@ -263,12 +271,9 @@ static void on_lost(void *arg)
     struct gtv_muxer *m = arg;
     m->lost_ms = gtv_mono_ms();
     on_events(m, gtv_hls_ring_interrupt(&m->ring));
-    struct held *list = m->held;
+    struct held *list = m->held, *h;
     m->held = NULL;
-    while (list != NULL) {
-        struct held *h = list;
-        list = h->next;
-        h->muxer = NULL;
+    while ((h = pop_held(&list)) != NULL) {
         if (h->kind == KIND_PART) {
             gtv_media_reply_not_found(release(h)); // its pictures do not come any more
         } else {
@@ -279,12 +284,13 @@ static void on_lost(void *arg)
 
 static void refuse_all(struct gtv_muxer *m)
 {
-    while (m->held != NULL) {
+    struct held *h;
+    while ((h = pop_held(&m->held)) != NULL) {
         struct gtv_error why = {0};
-        if (m->held->kind == KIND_PART || !gtv_path_refusal(m->path, false, &why)) {
-            gtv_media_reply_not_found(release(m->held));
+        if (h->kind == KIND_PART || !gtv_path_refusal(m->path, false, &why)) {
+            gtv_media_reply_not_found(release(h));
         } else {
-            refuse(m->held, &why);
+            refuse(h, &why);
         }
     }
 }

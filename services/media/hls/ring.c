@@ -34,6 +34,7 @@ void gtv_hls_ring_init(struct gtv_hls_ring *r, const struct gtv_hls_options *opt
     if (r->options.segments > GTV_HLS_RING_MAX - GRACE) {
         r->options.segments = GTV_HLS_RING_MAX - GRACE;
     }
+    r->list = gtv_alloc((r->options.segments + GRACE) * sizeof *r->list);
     // Players that knew an earlier muxer see the seam.
     r->interrupted = options->first_number > 0;
     r->target_duration = 1;
@@ -67,6 +68,7 @@ void gtv_hls_ring_finish(struct gtv_hls_ring *r)
         drop_segment(r, &r->list[i]);
     }
     drop_segment(r, &r->open);
+    free(r->list);
     gtv_format_unref(r->format);
     gtv_format_unref(r->coming);
     *r = (struct gtv_hls_ring){0};

@@ -57,8 +57,8 @@ struct gtv_hls_segment {
 struct gtv_hls_ring {
     struct gtv_hls_options options;
     struct gtv_log log;
-    char prefix[13];                               // "026961b54d72": drawn at random for each muxer
-    struct gtv_hls_segment list[GTV_HLS_RING_MAX]; // complete ones, oldest first
+    char prefix[13];              // "026961b54d72": drawn at random for each muxer
+    struct gtv_hls_segment *list; // complete ones, oldest first; room for those that the options allow
     size_t count;
     struct gtv_hls_segment open;
     bool is_open, interrupted;

@@ -119,6 +119,20 @@ static void unlink_shot(struct shot *shot)
     shot->prev = NULL;
 }
 
+// Takes the first one off a list; NULL at its end.
+static struct shot *pop_shot(struct shot **list)
+{
+    struct shot *shot = *list;
+    if (shot != NULL) {
+        *list = shot->next;
+        if (shot->next != NULL) {
+            shot->next->prev = list;
+        }
+        shot->prev = NULL;
+    }
+    return shot;
+}
+
 static void free_shot(struct shot *shot)
 {
     gtv_path_wait_cancel(&shot->wait);
@@ -242,14 +256,12 @@ static void take_pictures(struct view *v, int64_t now)
 // Answers those whose width was tried.
 static void answer(struct view *v)
 {
-    struct shot *list = v->shots;
+    struct shot *list = v->shots, *shot;
     v->shots = NULL;
     if (list != NULL) {
         list->prev = &list;
     }
-    while (list != NULL) {
-        struct shot *shot = list;
-        unlink_shot(shot);
+    while ((shot = pop_shot(&list)) != NULL) {
         if (!wanted_already(v, shot->width)) {
             shot->next = v->shots;
             shot->prev = &v->shots;
@@ -409,8 +421,8 @@ void gtv_snapshots_stop(struct gtv_snapshots *s)
     gtv_timer_stop(s->clock);
     for (size_t it = 0; gtv_map_next(s->views, &it, &name, &value);) {
         struct view *v = value;
-        while (v->shots != NULL) {
-            gtv_media_reply_error(release(v->shots), 503, "the node is stopping", NULL, NULL);
+        for (struct shot *shot; (shot = pop_shot(&v->shots)) != NULL;) {
+            gtv_media_reply_error(release(shot), 503, "the node is stopping", NULL, NULL);
         }
     }
 }
