@@ -19,17 +19,17 @@ enum { GTV_UUID_CAP = 37 };
 // keeps the counters up to date.
 struct gtv_session {
     enum gtv_session_kind kind;
-    char id[GTV_UUID_CAP]; // given by gtv_sessions_add
-    int64_t created_ms;    // wall; given by gtv_sessions_add
-    char remote[64];       // "192.0.2.1:50412", "[2001:db8::1]:50412"
+    char id[GTV_UUID_CAP];       // given by gtv_sessions_add
+    int64_t created_ms;          // wall; given by gtv_sessions_add
+    char remote[64];             // "192.0.2.1:50412", "[2001:db8::1]:50412"
     char path[GTV_NAME_MAX + 1]; // a valid name, or empty
-    char query[256];            // without the question mark
-    char user[64];              // that authenticated; empty: none
-    char user_agent[160];       // HLS
-    const char *state;          // "idle", "read", "publish"; NULL reads "idle". Static
-    const char *transport;      // RTSP sessions: "UDP", "TCP"; NULL: not known yet. Static
-    char session[GTV_UUID_CAP]; // RTSP connections: id of their session; empty: none
-    bool is_cdn;                // HLS
+    char query[256];             // without the question mark
+    char user[64];               // that authenticated; empty: none
+    char user_agent[160];        // HLS
+    const char *state;           // "idle", "read", "publish"; NULL reads "idle". Static
+    const char *transport;       // RTSP sessions: "UDP", "TCP"; NULL: not known yet. Static
+    char session[GTV_UUID_CAP];  // RTSP connections: id of their session; empty: none
+    bool is_cdn;                 // HLS
     uint64_t inbound_bytes, outbound_bytes;
     uint64_t rtp_received, rtp_sent, rtp_lost; // RTSP sessions: packets
     // Ends it; may call gtv_sessions_remove for any session. NULL: cannot be kicked.
