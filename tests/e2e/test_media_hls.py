@@ -224,6 +224,22 @@ def test_sound_in_fmp4(nodes, spawn_module, tmp_path_factory):
     assert len(packets(data)) > 50
 
 
+def test_the_relay_in_fmp4(nodes):
+    node = nodes["mpegts"]
+    node.wait_state("cam_1", "connected")
+    data, end = b"", time.monotonic() + 3
+    with requests.get(node.hls + "/cam_1/relay?format=fmp4", stream=True, timeout=10) as answer:
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == "video/mp4"
+        for chunk in answer.iter_content(None):
+            data += chunk
+            if time.monotonic() > end:
+                break
+    whole = data[:data.rindex(b"moof") - 4]
+    got = packets(whole)
+    assert got[0][1] and len(got) > 30 and decode(whole) == len(got)
+    assert requests.get(node.hls + "/cam_1/relay?format=avi", timeout=5).status_code == 400
+
+
 def jpeg_size(data):
     done = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0", "-"], input=data,
                           capture_output=True, check=True)

@@ -60,9 +60,15 @@ static void get_relay(struct gtv_http_request *req, void *user)
         gtv_media_reply_error(req, 400, "'keyframes' is 0 or 1", NULL, NULL);
         return;
     }
+    struct gtv_str format = gtv_http_query(req, "format");
+    bool fmp4 = gtv_str_eq(format, GTV_STR("fmp4"));
+    if (format.p != NULL && !fmp4 && !gtv_str_eq(format, GTV_STR("mpegts"))) {
+        gtv_media_reply_error(req, 400, "'format' is mpegts or fmp4", NULL, NULL);
+        return;
+    }
     struct gtv_path *p = find_path(req, user);
     if (p != NULL) {
-        gtv_muxer_get_relay(p, req, keyframes);
+        gtv_muxer_get_relay(p, req, keyframes, fmp4);
     }
 }
 
@@ -152,7 +158,7 @@ const struct gtv_http_route gtv_media_hls_routes[] = {
     {"GET", "/{path*}/index.m3u8", get_index, 0, "Multivariant playlist"},
     {"GET", "/{path*}/main_stream.m3u8", get_playlist, 0, "Media playlist of MPEG-TS"},
     {"GET", "/{path*}/video1_stream.m3u8", get_playlist, 0, "Media playlist of fMP4 and Low-Latency HLS"},
-    {"GET", "/{path*}/relay", get_relay, 0, "The path as continuous MPEG-TS"},
+    {"GET", "/{path*}/relay", get_relay, 0, "The path as continuous MPEG-TS or fragmented MP4"},
     {"GET", "/{path*}/snapshot.jpg", get_snapshot, 0, "The last key frame as a JPEG"},
     {"GET", "/{path*}/", get_page, 0, "A page that plays the path"},
     {"GET", "/{path*}/{file}", get_file, 0, "Segments, parts and init segments"},

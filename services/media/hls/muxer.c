@@ -25,6 +25,7 @@ struct held {
     struct gtv_http_request *req;
     enum kind kind;
     int64_t msn, part;           // of a playlist: that it is to have; -1: none
+    bool fmp4;                   // of the relay
     bool skip;                   // of a playlist: as a delta update
     char name[GTV_HLS_NAME_CAP]; // of a part
     struct gtv_muxer *muxer;     // whose list it is in; NULL: it waits for the source
@@ -380,10 +381,10 @@ static void hold(struct gtv_muxer *m, struct held *h)
 static void proceed_relay(struct held *h)
 {
     struct gtv_path *path = h->path;
-    bool keyframes_only = h->kind == KIND_RELAY_KEYS;
+    bool keyframes_only = h->kind == KIND_RELAY_KEYS, fmp4 = h->fmp4;
     struct gtv_error err = {0};
     struct gtv_http_request *req = release(h);
-    if (!gtv_relay_open(path, req, keyframes_only, &err)) {
+    if (!gtv_relay_open(path, req, keyframes_only, fmp4, &err)) {
         gtv_media_reply_error(req, gtv_code_http_status(err.code), err.message, NULL, NULL);
     }
 }
@@ -487,9 +488,11 @@ void gtv_muxer_get_playlist(struct gtv_path *p, struct gtv_http_request *req)
     proceed(h);
 }
 
-void gtv_muxer_get_relay(struct gtv_path *p, struct gtv_http_request *req, bool keyframes_only)
+void gtv_muxer_get_relay(struct gtv_path *p, struct gtv_http_request *req, bool keyframes_only, bool fmp4)
 {
-    proceed(hold_request(p, req, keyframes_only ? KIND_RELAY_KEYS : KIND_RELAY));
+    struct held *h = hold_request(p, req, keyframes_only ? KIND_RELAY_KEYS : KIND_RELAY);
+    h->fmp4 = fmp4;
+    proceed(h);
 }
 
 void gtv_muxer_get_file(struct gtv_path *p, struct gtv_http_request *req, struct gtv_str name)

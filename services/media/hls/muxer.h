@@ -14,7 +14,7 @@ void gtv_muxer_get_index(struct gtv_path *p, struct gtv_http_request *req);
 void gtv_muxer_get_playlist(struct gtv_path *p, struct gtv_http_request *req);
 // A segment, a part or an init segment.
 void gtv_muxer_get_file(struct gtv_path *p, struct gtv_http_request *req, struct gtv_str name);
-void gtv_muxer_get_relay(struct gtv_path *p, struct gtv_http_request *req, bool keyframes_only);
+void gtv_muxer_get_relay(struct gtv_path *p, struct gtv_http_request *req, bool keyframes_only, bool fmp4);
 
 // The path became connected: opens the muxer if it is to be there without a request.
 void gtv_muxer_path_connected(struct gtv_path *p);

@@ -37,7 +37,7 @@ static void handle_relay(struct gtv_http_request *req, void *user)
     if (gtv_str_eq(gtv_http_query(req, "slow"), GTV_STR("1"))) {
         f->watched = req;
     }
-    gtv_muxer_get_relay(f->path, req, keys);
+    gtv_muxer_get_relay(f->path, req, keys, false);
     f->asked++;
 }
 
