@@ -23,6 +23,10 @@ enum {
     // seconds then, and memory must not pay for it.
     PENDING_MAX = 8 * 1024 * 1024,
     STACK_BYTES = 1024 * 1024,
+    // What the source had in store when it was opened comes at once: as many packets, and so quickly.
+    STORED_MAX = 4096,
+    STORED_READ_MS = 5,
+    STORED_SPAN = 30 * 90000, // ticks; what is older belongs to another time line
     PACE_STEP_MS = 20,
     PACE_MAX_MS = 20000, // a packet that is due later than that belongs to another time line
     PACE_LATE_MS = 500,
@@ -56,7 +60,9 @@ struct gtv_pull {
     } video_stamps, audio_stamps;
     struct gtv_audio_info audio;     // as the feed has it; config with a reference
     struct gtv_transcode *transcode; // NULL: the audio goes as it comes
-    bool paced;                      // the source comes in bursts: each packet waits for its time
+    AVPacket **stored;               // read, not fed; NULL once what comes is live
+    size_t stored_count;
+    bool paced; // the source comes in bursts: each packet waits for its time
     bool pace_set;
     int64_t pace_stamp, pace_ms; // 90 kHz ticks, and the monotonic time that they belong to
     bool skipping;               // the loop was late: wait for a key frame
@@ -451,23 +457,77 @@ static void feed_audio(struct gtv_pull *p, struct gtv_str data, int64_t stamp, i
     }
 }
 
-static void feed_packet(struct gtv_pull *p, const AVPacket *packet, const AVStream *st)
+static void feed_packet(struct gtv_pull *p, const AVPacket *packet, int64_t arrival_us)
 {
+    const AVStream *st = p->format->streams[packet->stream_index];
     bool video = packet->stream_index == p->video_index;
     struct unwrap *u = video ? &p->video_stamps : &p->audio_stamps;
     int64_t stamp = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+    if ((packet->flags & AV_PKT_FLAG_CORRUPT) != 0) {
+        post_errors(p, 1);
+    }
     stamp = stamp != AV_NOPTS_VALUE ? unwrapped(u, st, stamp) : GTV_NO_STAMP;
-    if (p->paced && video && stamp != GTV_NO_STAMP && !wait_for_turn(p, stamp)) {
-        return;
+    if (p->paced) {
+        if (video && stamp != GTV_NO_STAMP && !wait_for_turn(p, stamp)) {
+            return;
+        }
+        arrival_us = gtv_wall_us();
     }
     struct gtv_str data = {(const char *)packet->data, (size_t)packet->size};
-    int64_t arrival_us = gtv_wall_us();
     if (video) {
         p->last_video_ms = gtv_mono_ms();
         feed_video(p, data, stamp, arrival_us);
     } else {
         feed_audio(p, data, stamp, arrival_us);
     }
+}
+
+// 90 kHz ticks, not unwrapped.
+static int64_t raw_stamp(const struct gtv_pull *p, const AVPacket *packet)
+{
+    int64_t stamp = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    return stamp != AV_NOPTS_VALUE ? av_rescale_q(stamp, p->format->streams[packet->stream_index]->time_base,
+                                                  (AVRational){1, 90000})
+                                   : GTV_NO_STAMP;
+}
+
+// Feeds what was stored as if each packet had come in its time, the newest one now: so that pictures and
+// sound stand where they belong, and the path's clock need not be set again after the first second.
+static void feed_stored(struct gtv_pull *p)
+{
+    int64_t newest = GTV_NO_STAMP, now_us = gtv_wall_us();
+    for (size_t i = 0; i < p->stored_count; i++) {
+        int64_t stamp = raw_stamp(p, p->stored[i]);
+        newest = stamp > newest ? stamp : newest;
+    }
+    for (size_t i = 0; i < p->stored_count; i++) {
+        int64_t stamp = raw_stamp(p, p->stored[i]);
+        bool near = stamp != GTV_NO_STAMP && newest - stamp < STORED_SPAN;
+        if (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
+            feed_packet(p, p->stored[i], near ? now_us - (newest - stamp) * 100 / 9 : now_us);
+        }
+        av_packet_free(&p->stored[i]);
+    }
+    free(p->stored);
+    p->stored = NULL;
+    p->stored_count = 0;
+}
+
+// Takes the packet over while it may be one of the stored ones; false: it is to be fed.
+static bool store(struct gtv_pull *p, AVPacket *packet, int64_t took_ms)
+{
+    if (p->stored == NULL) {
+        return false;
+    }
+    AVPacket *kept = av_packet_alloc();
+    if (kept != NULL) {
+        av_packet_move_ref(kept, packet);
+        p->stored[p->stored_count++] = kept;
+    }
+    if (kept == NULL || took_ms >= STORED_READ_MS || p->stored_count == STORED_MAX) {
+        feed_stored(p);
+    }
+    return kept != NULL;
 }
 
 static void read_packets(struct gtv_pull *p)
@@ -480,6 +540,7 @@ static void read_packets(struct gtv_pull *p)
     for (;;) {
         // Of the video: audio that goes on beside a frozen picture is a stall too.
         p->deadline_ms = p->last_video_ms + p->options.stall_ms;
+        int64_t before_ms = gtv_mono_ms();
         int failed = av_read_frame(p->format, packet);
         if (failed == AVERROR(EAGAIN) && !interrupted(p)) {
             continue;
@@ -497,17 +558,17 @@ static void read_packets(struct gtv_pull *p)
             }
             break;
         }
-        const AVStream *st = p->format->streams[packet->stream_index];
-        if (packet->stream_index == p->video_index || packet->stream_index == p->audio_index) {
-            if (packet->flags & AV_PKT_FLAG_CORRUPT) {
-                post_errors(p, 1);
-            }
-            feed_packet(p, packet, st);
+        bool wanted = packet->stream_index == p->video_index || packet->stream_index == p->audio_index;
+        if (wanted && !store(p, packet, gtv_mono_ms() - before_ms)) {
+            feed_packet(p, packet, gtv_wall_us());
         }
         av_packet_unref(packet);
         tell_silence(p);
     }
     av_packet_free(&packet);
+    if (p->stored != NULL) {
+        feed_stored(p);
+    }
 }
 
 static void open_feed(struct gtv_pull *p)
@@ -529,6 +590,7 @@ static void open_feed(struct gtv_pull *p)
         gtv_access_reset(&p->access);
     }
     p->paced = strcmp(p->format->iformat->name, "hls") == 0;
+    p->stored = p->paced ? NULL : gtv_alloc(STORED_MAX * sizeof(AVPacket *));
     p->feed = gtv_feed_create(&config, &to_loop, p, &p->log);
     gtv_bytes_unref(config.sets);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""A camera with a microphone: serves an MP4 file with H.264 and AAC once to each reader. Prints its address."""
+"""A camera with a microphone: serves an MP4 file with H.264 and AAC (or what AV_CAMERA_LAUNCH says) once to each reader. Prints its address."""
 
+import os
 import sys
 
 import gi
@@ -18,7 +19,7 @@ server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory()
-factory.set_launch(LAUNCH % sys.argv[1])
+factory.set_launch(os.environ.get("AV_CAMERA_LAUNCH", LAUNCH) % sys.argv[1])
 server.get_mount_points().add_factory("/av", factory)
 server.attach(None)
 print("rtsp://127.0.0.1:%d/av" % server.get_bound_port(), flush=True)

@@ -152,7 +152,7 @@ def test_enhanced_rtmp_with_h265(node, frames_x):
     time_stamp = 0x100000000 - 1500
     index = []
     reader = threading.Thread(target=lambda: index.append(requests.get(f"{node.hls}/{name}/index.m3u8", timeout=20).text))
-    for i, (key, data) in enumerate(pictures[:35]):
+    for i, (key, data) in enumerate(pictures[:26]):
         head = bytes([0x80 | (1 if key else 2) << 4 | (3 if frames_x else 1)]) + b"hvc1" + (b"" if frames_x else b"\0\0\0")
         video = push.chunks(6, 9, head + data, (time_stamp + i * 100) & 0xffffffff, 1)
         other = push.chunks(4, 18, text("onTextData") + text("x" * 3000), 0, 1)
