@@ -18,6 +18,7 @@ enum {
     GTV_RTSP_AUTH_DELAY_MS = 2000,        // until wrong credentials are answered, against guessing
     GTV_RTSP_AUTH_TRIES = 5,              // wrong credentials before the connection is closed
     GTV_RTSP_REPORT_MS = 5000,            // between sender reports
+    GTV_RTSP_UDP_BURST = 96 * 1024,       // bytes that a new reader gets at once over UDP
     GTV_RTSP_QUEUE_MAX = 4 * 1024 * 1024, // bytes that a TCP reader has not taken: beyond it, it is skipped
 };
 

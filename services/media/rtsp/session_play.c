@@ -363,11 +363,18 @@ static void on_closed(void *arg)
     gtv_rtsp_end(arg, "closed", "the path was removed, or its source replaced");
 }
 
-// The moment that playing begins at: that of the first sample that the path hands over. 0: not known yet.
-static int64_t beginning(const struct gtv_path *path)
+// Whether the reader gets what the path keeps since its latest key frame. Over UDP a large burst would not
+// fit the receiver's socket: it begins at the next key frame then.
+static bool takes_burst(const struct gtv_rtsp_session *s, const struct gtv_path *path)
 {
     const struct gtv_gop *gop = gtv_path_gop(path);
-    return gop->count > 0 && !gop->key_only ? gop->samples[0].pts : 0;
+    return gop->count > 0 && !gop->key_only && (!s->udp || gop->bytes <= GTV_RTSP_UDP_BURST);
+}
+
+// The moment that playing begins at: that of the first sample that the path hands over. 0: not known yet.
+static int64_t beginning(const struct gtv_rtsp_session *s, const struct gtv_path *path)
+{
+    return takes_burst(s, path) ? gtv_path_gop(path)->samples[0].pts : 0;
 }
 
 static void write_info(const struct gtv_rtsp_session *s, int64_t begins, struct gtv_buf *out)
@@ -407,7 +414,7 @@ enum gtv_rtsp_outcome gtv_rtsp_play(struct gtv_rtsp_session *s, const struct gtv
         return gtv_rtsp_answer_error(s, m, &err);
     }
     struct gtv_buf out;
-    int64_t begins = beginning(path);
+    int64_t begins = beginning(s, path);
     gtv_rtsp_answer_begin(s, m, 200, &out);
     write_info(s, begins, &out);
     outcome = gtv_rtsp_answer_end(s, &out, NULL, GTV_STR(""));
@@ -423,7 +430,7 @@ enum gtv_rtsp_outcome gtv_rtsp_play(struct gtv_rtsp_session *s, const struct gtv
     snprintf(s->reader.id, sizeof s->reader.id, "%s", s->row.id);
     gtv_log_info(&s->log, "reader came", "path=%s from=%s transport=%s", s->name, s->conn_row.remote,
                  s->row.transport);
-    if (!s->dead && !gtv_path_attach(path, &s->reader, true, &err)) {
+    if (!s->dead && !gtv_path_attach(path, &s->reader, begins != 0, &err)) {
         gtv_rtsp_end(s, "limit", err.message);
     }
     return outcome;

@@ -29,10 +29,10 @@ struct rig {
 static struct gtv_path *rig_find(void *arg, struct gtv_str name, bool publishes)
 {
     struct rig *r = (struct rig *)arg;
-    (void)publishes;
-    return gtv_str_eq(name, GTV_STR("cam_1"))   ? r->publisher
-           : gtv_str_eq(name, GTV_STR("cam_2")) ? r->pulled
-                                                : NULL;
+    // Nobody's reader may have cam_2 dialled.
+    return gtv_str_eq(name, GTV_STR("cam_1"))                ? r->publisher
+           : publishes && gtv_str_eq(name, GTV_STR("cam_2")) ? r->pulled
+                                                             : NULL;
 }
 
 static void rig_write(void *arg, const void *bytes, size_t n)
