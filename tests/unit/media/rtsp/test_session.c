@@ -1,7 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include "lib/log/log.h"
-#include "services/media/rtsp/message.h"
+#include "services/media/rtsp/digest.h"
 #include "tests/unit/media/rtsp/rig.h"
 
 #include <stdio.h>
@@ -333,6 +333,23 @@ static void who_says_nothing_is_not_waited_for(void **state)
     assert_true(r->closed);
 }
 
+// Answers the challenge that it gets.
+static void ask_with_digest(struct rig *r, const char *pass)
+{
+    struct gtv_digest_challenge challenge = {0};
+    struct gtv_buf header = {0};
+    struct gtv_rtsp_message m;
+    struct gtv_error err = {0};
+    size_t used = 0, need = 0;
+    ask(r, "ANNOUNCE", CAM, "Content-Type: application/sdp\r\n", SDP_TEXT);
+    assert_int_equal(gtv_rtsp_read(gtv_buf_str(&r->out), &used, &need, &m, &err), GTV_RTSP_RESPONSE);
+    assert_true(gtv_digest_challenge_read(&m, &challenge));
+    assert_int_equal(challenge.scheme, GTV_DIGEST_MD5);
+    gtv_digest_write(&header, &challenge, "ANNOUNCE", CAM, "ana", pass);
+    ask(r, "ANNOUNCE", CAM, header.data, SDP_TEXT);
+    gtv_buf_finish(&header);
+}
+
 static void wrong_credentials_are_answered_later(void **state)
 {
     struct rig *r = *state;
@@ -360,6 +377,16 @@ static void wrong_credentials_are_answered_later(void **state)
     }
     gtv_rtsp_session_destroy(r->s, "closed", "");
     gtv_buf_reset(&r->kept);
+    rig_connect(r);
+    ask_with_digest(r, "wrong");
+    assert_int_equal(status(r), 0);
+    r->now_ms += GTV_RTSP_AUTH_DELAY_MS;
+    gtv_rtsp_session_tick(r->s, r->now_ms);
+    rig_send(r, GTV_STR(""));
+    assert_int_equal(status(r), 401);
+    ask_with_digest(r, "secret");
+    assert_int_equal(status(r), 200);
+    gtv_rtsp_session_destroy(r->s, "closed", "");
     rig_connect(r);
     ask(r, "ANNOUNCE", CAM, "Authorization: Basic YW5hOnNlY3JldA==\r\n", SDP_TEXT); // ana:secret
     assert_int_equal(status(r), 200);
