@@ -3,6 +3,10 @@
 //
 // curl refuses to be called from inside its own callbacks. Whatever the user's callbacks ask for there (a new
 // fetch, a cancel) is noted and done when curl has returned.
+//
+// A connection's socket is watched from its opening to its closing, and what is waited for is only changed
+// when it must be: between two fetches of one connection that is never, where curl by itself would have it
+// taken out of epoll and put back. Easy handles are used again, reset.
 
 #include "lib/http/client.h"
 
@@ -13,12 +17,15 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     DEFAULT_CONNECT_MS = 5000,
     DEFAULT_TIMEOUT_MS = 10000,
     DEFAULT_MAX_BODY = 1024 * 1024,
     MAX_HEADER_BYTES = 64 * 1024,
+    SPARE_MAX = 16, // easy handles kept for later fetches, some KiB each
 };
 
 enum fetch_state {
@@ -51,6 +58,8 @@ struct gtv_http_client {
     struct gtv_timer *soon; // for what was queued while curl was on the stack
     struct gtv_http_fetch *fetches;
     struct socket_watch *watches;
+    CURL *spare[SPARE_MAX];
+    size_t spares;
     unsigned depth; // > 0: curl is on the stack
     bool *destroyed;
 };
@@ -59,6 +68,8 @@ struct socket_watch {
     uv_poll_t poll;
     struct gtv_http_client *client; // NULL once it is being closed
     curl_socket_t fd;
+    bool ours;         // opened by open_cb: it stays until close_cb
+    int wanted, armed; // events: what curl waits for, what the loop looks for
     struct socket_watch *prev, *next;
 };
 
@@ -98,6 +109,11 @@ static void poll_cb(uv_poll_t *handle, int status, int events)
     struct socket_watch *w = handle->data;
     if (!w->client)
         return;
+    if (!w->wanted) { // of a connection at rest: curl sees for itself when it is to be used again
+        uv_poll_stop(handle);
+        w->armed = 0;
+        return;
+    }
     int mask = 0;
     if (status < 0)
         mask = CURL_CSELECT_ERR;
@@ -108,34 +124,80 @@ static void poll_cb(uv_poll_t *handle, int status, int events)
     drive(w->client, w->fd, mask);
 }
 
+static struct socket_watch *watch_create(struct gtv_http_client *c, curl_socket_t fd)
+{
+    struct socket_watch *w = GTV_NEW(struct socket_watch);
+    if (uv_poll_init_socket(gtv_loop_uv(c->loop), &w->poll, fd) != 0) {
+        free(w);
+        return NULL;
+    }
+    w->poll.data = w;
+    w->client = c;
+    w->fd = fd;
+    w->next = c->watches;
+    if (w->next)
+        w->next->prev = w;
+    c->watches = w;
+    return w;
+}
+
+static struct socket_watch *watch_find(struct gtv_http_client *c, curl_socket_t fd)
+{
+    struct socket_watch *w = c->watches;
+    while (w && w->fd != fd)
+        w = w->next;
+    return w;
+}
+
+static curl_socket_t open_cb(void *userp, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct gtv_http_client *c = userp;
+    int fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    struct socket_watch *w = watch_create(c, fd);
+    if (!w) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    w->ours = true;
+    return fd;
+}
+
+static int close_cb(void *userp, curl_socket_t fd)
+{
+    struct socket_watch *w = watch_find(userp, fd);
+    if (w)
+        watch_close(w); // before the number can be another file's
+    return close(fd);
+}
+
 static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *userp, void *socketp)
 {
     struct gtv_http_client *c = userp;
     struct socket_watch *w = socketp;
     if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            curl_multi_assign(c->multi, fd, NULL);
+        if (!w)
+            return 0;
+        curl_multi_assign(c->multi, fd, NULL);
+        w->wanted = 0;
+        if (!w->ours) // of the resolver, which closes it without a word
             watch_close(w);
-        }
         return 0;
     }
     if (!w) {
-        w = GTV_NEW(struct socket_watch);
-        if (uv_poll_init_socket(gtv_loop_uv(c->loop), &w->poll, fd) != 0) {
-            free(w);
+        w = watch_find(c, fd);
+        if (!w)
+            w = watch_create(c, fd);
+        if (!w)
             return -1;
-        }
-        w->poll.data = w;
-        w->client = c;
-        w->fd = fd;
-        w->next = c->watches;
-        if (w->next)
-            w->next->prev = w;
-        c->watches = w;
         curl_multi_assign(c->multi, fd, w);
     }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&w->poll, events, poll_cb) == 0 ? 0 : -1;
+    w->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    if (w->armed == w->wanted)
+        return 0;
+    w->armed = w->wanted;
+    return uv_poll_start(&w->poll, w->wanted, poll_cb) == 0 ? 0 : -1;
 }
 
 static void timer_cb(void *arg)
@@ -167,7 +229,13 @@ static void fetch_unlink(struct gtv_http_fetch *f)
 
 static void fetch_free(struct gtv_http_fetch *f)
 {
-    curl_easy_cleanup(f->easy);
+    struct gtv_http_client *c = f->client;
+    if (c && c->spares < SPARE_MAX) {
+        curl_easy_reset(f->easy); // nothing of the fetch stays in it, the connections are the multi handle's
+        c->spare[c->spares++] = f->easy;
+    } else {
+        curl_easy_cleanup(f->easy);
+    }
     curl_slist_free_all(f->headers);
     curl_slist_free_all(f->address);
     gtv_buf_finish(&f->body);
@@ -316,6 +384,7 @@ static void settle(struct gtv_http_client *c)
         if (f->state != CANCELLED)
             fetch_done(f, rc);
         if (destroyed) {
+            f->client = NULL;
             fetch_free(f);
             return;
         }
@@ -396,7 +465,7 @@ struct gtv_http_fetch *gtv_http_fetch(struct gtv_http_client *c, const struct gt
     f->max_body = o->max_body ? o->max_body : DEFAULT_MAX_BODY;
     gtv_buf_init(&f->body, f->max_body);
     f->response.content_length = -1;
-    f->easy = curl_easy_init();
+    f->easy = c->spares ? c->spare[--c->spares] : curl_easy_init();
     if (!f->easy)
         abort(); // a small allocation
     CURL *e = f->easy;
@@ -407,6 +476,10 @@ struct gtv_http_fetch *gtv_http_fetch(struct gtv_http_client *c, const struct gt
     curl_easy_setopt(e, CURLOPT_HEADERDATA, f);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, write_cb);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_cb);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_cb);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -478,7 +551,9 @@ void gtv_http_client_destroy(struct gtv_http_client *c)
         curl_multi_remove_handle(c->multi, f->easy);
         fetch_free(f);
     }
-    curl_multi_cleanup(c->multi);
+    while (c->spares)
+        curl_easy_cleanup(c->spare[--c->spares]);
+    curl_multi_cleanup(c->multi); // closes its connections, and with them their watches
     while (c->watches)
         watch_close(c->watches);
     gtv_timer_destroy(c->timer);

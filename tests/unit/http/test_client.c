@@ -268,6 +268,65 @@ static void destroyed_with_work_left(void **state)
     assert_int_equal(never.dones, 0);
 }
 
+// Handles and connections are used again, and nothing of an earlier fetch shows in a later one.
+static void one_after_the_other(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const headers[] = {"X-Test: yes", NULL};
+    for (int i = 0; i < 40; i++) { // more than handles are kept
+        struct seen post = {.f = f}, other = {.f = f}, late = {.f = f}, get = {.f = f};
+        char away[128];
+        snprintf(away, sizeof away, "http://elsewhere.invalid:%d/echo", gtv_http_server_port(f->server));
+        (void)begin(&post, "/echo",
+                    (struct gtv_http_fetch_options){.method = "PUT",
+                                                    .user = "u",
+                                                    .password = "p",
+                                                    .headers = headers,
+                                                    .body = "{}",
+                                                    .body_len = 2});
+        (void)begin(&other, away, (struct gtv_http_fetch_options){.address = "127.0.0.1"});
+        if (i % 10 == 0)
+            (void)begin(&late, "/never", (struct gtv_http_fetch_options){.timeout_ms = 50});
+        gtv_loop_run(f->loop);
+        assert_string_equal(post.text, "text/x-echo|\"7\"|PUT|Basic dTpw|yes|{}");
+        assert_string_equal(other.text, "text/x-echo|\"7\"|GET|||");
+        assert_int_equal(late.code, i % 10 == 0 ? GTV_E_UPSTREAM_TIMEOUT : GTV_OK);
+        (void)begin(&get, "/echo", (struct gtv_http_fetch_options){.timeout_ms = 5000});
+        gtv_loop_run(f->loop);
+        assert_string_equal(get.text, "text/x-echo|\"7\"|GET|||");
+    }
+}
+
+static void stop_loop(void *arg)
+{
+    gtv_loop_stop(((struct fixture *)arg)->loop);
+}
+
+// The connections at rest are closed by the other side, and their numbers become other sockets.
+static void a_server_that_restarts(void **state)
+{
+    struct fixture *f = *state;
+    struct gtv_error err = {0};
+    int port = gtv_http_server_port(f->server);
+    const struct gtv_http_server_config config = {
+        .name = "test", .routes = routes, .route_count = sizeof routes / sizeof *routes};
+    struct gtv_timer *rest = gtv_timer_create(f->loop, stop_loop, f);
+    for (int i = 0; i < 3; i++) {
+        struct seen a = {.f = f}, b = {.f = f};
+        (void)begin(&a, "/echo", (struct gtv_http_fetch_options){.stream = false});
+        (void)begin(&b, "/echo", (struct gtv_http_fetch_options){.stream = false});
+        gtv_loop_run(f->loop);
+        assert_int_equal(a.status + b.status, 400);
+        gtv_http_server_destroy(f->server);
+        gtv_timer_start(rest, 20, 0);
+        gtv_loop_run(f->loop);
+        f->server = gtv_http_server_create(f->loop, &config, &err);
+        assert_non_null(f->server);
+        assert_true(gtv_http_server_listen(f->server, "127.0.0.1", port, false, &err));
+    }
+    gtv_timer_destroy(rest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
         cmocka_unit_test_setup_teardown(streaming, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_restarts, setup, teardown),
         cmocka_unit_test_setup_teardown(destroyed_with_work_left, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
