@@ -62,7 +62,7 @@ yyjson_mut_val *gtv_pathconf_write_given(const struct gtv_pathconf *c, yyjson_mu
 bool gtv_pathconf_is_pattern(struct gtv_str name);
 
 bool gtv_pathconf_equal(const struct gtv_pathconf *a, const struct gtv_pathconf *b); // what was given apart
-bool gtv_pathconf_is_rtsp(const struct gtv_pathconf *c);   // rtsp://, rtsps://
+bool gtv_pathconf_is_rtsp(const struct gtv_pathconf *c);                             // rtsp://, rtsps://
 bool gtv_pathconf_is_pulled(const struct gtv_pathconf *c); // the source is dialled, not awaited
 // True when a source running by a is not what b asks for.
 bool gtv_pathconf_source_differs(const struct gtv_pathconf *a, const struct gtv_pathconf *b);
