@@ -86,7 +86,7 @@ static void publish(struct gtv_sequences *s, struct gtv_str text, struct chance 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    if (n < 1 || n > 2 * GTV_SEQUENCE_TEXT_MAX)
+    if (n < 1 || n > (size_t)2 * GTV_SEQUENCE_TEXT_MAX)
         return 0;
     struct chance chance = {data[0], 0};
     // Copies of exactly this size, so that the sanitizer sees a read beyond them.
