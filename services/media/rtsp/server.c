@@ -239,7 +239,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct gtv_rtsp_conn *c = stream->data;
     (void)buf;
     if (n < 0) {
-        end_conn(c, "closed", "the publisher closed the connection");
+        end_conn(c, "closed", NULL);
         return;
     }
     if (n == 0 || c->closing) {

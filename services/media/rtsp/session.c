@@ -182,6 +182,10 @@ void gtv_rtsp_session_destroy(struct gtv_rtsp_session *s, const char *code, cons
         return;
     }
     s->dead = true;
+    if (text == NULL) {
+        text = s->phase == GTV_RTSP_RECORDING ? "the publisher closed the connection"
+                                              : "the client closed the connection";
+    }
     gtv_rtsp_leave(s, code, text);
     gtv_sessions_remove(&s->conn_row);
     free(s);
@@ -393,7 +397,8 @@ static enum gtv_rtsp_outcome teardown(struct gtv_rtsp_session *s, const struct g
     if (!has_session(s, m)) {
         return gtv_rtsp_answer(s, m, 454, NULL);
     }
-    gtv_rtsp_leave(s, "closed", "the client ended it");
+    gtv_rtsp_leave(s, "closed",
+                   s->phase == GTV_RTSP_RECORDING ? "the publisher ended it" : "the client ended it");
     return gtv_rtsp_answer(s, m, 200, NULL);
 }
 

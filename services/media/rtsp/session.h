@@ -62,7 +62,8 @@ struct gtv_rtsp_wire {
 struct gtv_rtsp_session *gtv_rtsp_session_create(struct gtv_rtsp_env *env, const struct gtv_rtsp_wire *wire,
                                                  void *arg, const struct sockaddr *peer,
                                                  const struct sockaddr *local, int64_t now_ms);
-// Ends what it does (code and text: the cause that its path gets, if it published) and frees it.
+// Ends what it does (code and text: the cause that its path gets, if it published; text NULL: the client
+// closed the connection) and frees it.
 void gtv_rtsp_session_destroy(struct gtv_rtsp_session *s, const char *code, const char *text);
 
 // Takes what it can use of data and returns how much that was; the rest comes again with what follows it, or

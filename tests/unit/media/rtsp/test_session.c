@@ -195,7 +195,7 @@ static void a_publisher_brings_its_path(void **state)
     assert_int_equal(status_of(r).format->video.width, 64);
     assert_int_equal(asked(r, "TEARDOWN", CAM, session), 200);
     assert_int_equal(status_of(r).state, GTV_PATH_IDLE);
-    assert_string_equal(status_of(r).cause, "the client ended it");
+    assert_string_equal(status_of(r).cause, "the publisher ended it");
     assert_false(r->closed);
     publish(r); // the connection can be used again
 }
@@ -224,7 +224,7 @@ static void the_next_publisher_ends_the_first(void **state)
     publish(&other);
     assert_true(r->closed);
     assert_false(other.closed);
-    gtv_rtsp_session_destroy(other.s, "closed", "the publisher closed the connection");
+    gtv_rtsp_session_destroy(other.s, "closed", NULL);
     assert_string_equal(status_of(r).cause, "the publisher closed the connection");
     gtv_buf_finish(&other.out);
     gtv_buf_finish(&other.kept);
