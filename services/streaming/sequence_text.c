@@ -211,7 +211,7 @@ struct gtv_sequence_tail *gtv_sequence_tail_create(struct gtv_str text, struct g
         return NULL;
     struct gtv_sequence_tail *t = GTV_NEW(struct gtv_sequence_tail);
     struct cutter c = {.tail = t, .stream = stream, .cached = cached, .arg = arg, .disc = list.discontinuity};
-    gtv_buf_init(&t->text, 2 * GTV_SEQUENCE_TEXT_MAX);
+    gtv_buf_init(&t->text, (size_t)2 * GTV_SEQUENCE_TEXT_MAX);
     t->end = list.first + list.segments;
     t->target_s = list.target_s;
     while (text.n)
