@@ -56,7 +56,8 @@ static const struct gtv_option options[] = {
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, FIELD(trusted_proxies), "127.0.0.1,::1",
      .help = "Peers whose X-Forwarded-For is believed."},
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, FIELD(proxy_protocol), NULL,
-     .help = "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
+     .help =
+         "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
     {"GTV_API_DIR", GTV_OPT_STRING, FIELD(api_dir), "api", .help = "Folder of the OpenAPI documents."},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, FIELD(docs_ui_dir), NULL,
      .help = "Folder of the interactive reference's files."},

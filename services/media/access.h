@@ -14,9 +14,9 @@ enum {
 // Zeroed but for codec it is a valid empty one.
 struct gtv_access {
     enum gtv_codec codec;
-    bool key;      // an IDR (H.265: any random access) picture is in it
-    bool picture;  // any slice is in it
-    bool damaged;  // too large, or told so by gtv_access_damage
+    bool key;     // an IDR (H.265: any random access) picture is in it
+    bool picture; // any slice is in it
+    bool damaged; // too large, or told so by gtv_access_damage
     bool in_nal, in_set, skipping;
     size_t nal_at; // where the running NAL unit's length stands
     struct gtv_buf data, sets;

@@ -198,8 +198,7 @@ int main(int argc, char **argv)
                      "host=%s api_port=%d hls_port=%d playback_port=%d rtmp_port=%d rtsp_port=%d paths=%zu",
                      g.options.host, gtv_http_server_port(g.api), gtv_http_server_port(g.hls),
                      gtv_http_server_port(g.play), g.rtmp != NULL ? gtv_rtmp_server_port(g.rtmp) : 0,
-                     g.rtsp != NULL ? gtv_rtsp_server_port(g.rtsp) : 0,
-                     gtv_node_count(g.node));
+                     g.rtsp != NULL ? gtv_rtsp_server_port(g.rtsp) : 0, gtv_node_count(g.node));
         gtv_loop_run(g.loop);
         status = 0;
     } else {

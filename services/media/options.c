@@ -87,7 +87,8 @@ const struct gtv_option gtv_media_option_table[] = {
     {"MEDIA_RECORD_MAX_BYTES", GTV_OPT_INT, AT(record_max_bytes), "0", 0, 1e15, false,
      "Most bytes of all recordings; beyond them the oldest go. 0: any number."},
     {"MEDIA_RECORD_MIN_FREE_BYTES", GTV_OPT_INT, AT(record_min_free_bytes), "1073741824", 0, 1e15, false,
-     "Free bytes of the disk that recordings leave: below them the oldest go, and without any recording stops."},
+     "Free bytes of the disk that recordings leave: below them the oldest go, and without any recording "
+     "stops."},
     {"MEDIA_RECORD_QUEUE_BYTES", GTV_OPT_INT, AT(record_queue_bytes), "67108864", 1048576, 1e11, false,
      "Most bytes that wait for the disk; beyond them recordings have gaps."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},

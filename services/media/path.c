@@ -458,7 +458,7 @@ void gtv_path_get_status(const struct gtv_path *p, struct gtv_path_status *out)
                                     .cause = p->cause[0] != '\0' ? p->cause : NULL,
                                     .cause_code = p->cause[0] != '\0' ? p->cause_code : NULL,
                                     .format = p->state == GTV_PATH_CONNECTED ? p->format : NULL,
-                                    .source_type = pulled                 ? gtv_dial_type(gtv_str_of(p->conf.source))
+                                    .source_type = pulled ? gtv_dial_type(gtv_str_of(p->conf.source))
                                                    : p->publisher != NULL ? p->publisher->type
                                                                           : NULL,
                                     .source_id = p->publisher != NULL ? p->publisher->id : "",

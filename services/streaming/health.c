@@ -69,7 +69,7 @@ static bool is_failure(const char *recording)
 // Told whatever the picture does: a full disk stops no camera. Beginning and ending as asked for is no news.
 static void take_recording(struct gtv_health *h, struct record *r, const struct gtv_path_state *s)
 {
-    if (strcmp(s->recording, r->recording) == 0)
+    if (gtv_str_eq(gtv_str_of(s->recording), gtv_str_of(r->recording)))
         return;
     if (is_failure(s->recording) || is_failure(r->recording)) {
         const struct gtv_health_change change = {
