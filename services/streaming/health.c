@@ -76,7 +76,7 @@ static void take_recording(struct gtv_health *h, struct record *r, const struct 
             .what = "recording", .before = r->recording, .now = s->recording};
         h->on_change(h->arg, s, &change);
     }
-    memcpy(r->recording, s->recording, sizeof r->recording);
+    snprintf(r->recording, sizeof r->recording, "%s", s->recording);
 }
 
 static bool leaves_band(int64_t told, int64_t now)
