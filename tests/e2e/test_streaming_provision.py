@@ -416,7 +416,7 @@ def test_with_the_real_media_node(spawn, tmp_path):
     assert s.post("/cameras/provision/bulk", cameras(range(1, 251))).json()["success"] is True
     print(f"250 cameras provisioned in {time.monotonic() - began:.2f} s")
     assert len(listed()) == 250
-    refused = s.put(251, rtsp_url="srt://192.0.2.1:8890?streamid=x", name="x")
+    refused = s.put(251, rtsp_url="srt://192.0.2.1:8890?streamid=x&mode=listener", name="x")
     assert refused.status_code == 422 and "media node refuses" in refused.text and refused.json()["field"] == "rtsp_url"
     time.sleep(3)  # its answers have no passwords: that is no drift
     assert "brought in line" not in s.process.log()
