@@ -79,11 +79,12 @@ class Session:
 class FakeCamera:
     """script(session) runs after PLAY; the connection is closed when it returns. It is dialled again and again, as any camera."""
 
-    def __init__(self, script=None, units=None, auth=None, password="", tcp=True, describe=None, redirect=None, timeout=60, tls=None, one_time=False,
+    def __init__(self, script=None, units=None, auth=None, password="", tcp=True, describe=None, redirect=None, timeout=60, tls=None, one_time=False, hangs_up=False,
                  public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"):
         self.script, self.units, self.auth, self.password, self.tcp = script, units, auth, password, tcp
         self.describe, self.redirect, self.timeout, self.tls, self.public = describe, redirect, timeout, tls, public
         self.one_time = one_time  # a nonce is good for one request, and nobody is told that it is stale
+        self.hangs_up, self.connections = hangs_up, 0  # hangs_up: with its challenge
         self.nonce, self.requests, self.sessions = "nonce0", [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -102,6 +103,7 @@ class FakeCamera:
         while True:
             try:
                 conn, _ = self.listener.accept()
+                self.connections += 1
             except OSError:
                 return
             threading.Thread(target=self.guarded, args=(conn,), daemon=True).start()
@@ -180,6 +182,8 @@ class FakeCamera:
             allowed = self.allowed(method, headers)
             if allowed is not True:
                 answer("401 Unauthorized", allowed)
+                if self.hangs_up:
+                    return
             elif method == "OPTIONS" or method == "GET_PARAMETER":
                 answer(more=f"Public: {self.public}\r\n")
             elif method == "DESCRIBE" and self.redirect:

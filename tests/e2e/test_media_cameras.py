@@ -170,6 +170,32 @@ def test_a_wrong_password(media, fake, units, auth):
     assert len(camera.requests) <= 3, "it is not tried in quick succession"
 
 
+@pytest.mark.parametrize("auth, public", [("basic", True), ("md5", False), ("sha256", True)])
+def test_a_camera_that_hangs_up_with_its_challenge(media, fake, units, auth, public):
+    """It is connected to once more, and given the credentials at once; where OPTIONS needs none, DESCRIBE begins the new connection."""
+    camera = FakeCamera(lambda session: session.stream(units, 20), units=units, auth=auth, password="x", hangs_up=True)
+    allowed = camera.allowed
+    if public:
+        camera.allowed = lambda method, headers: method == "OPTIONS" or allowed(method, headers)
+    name = f"hangs_up_{auth}"
+    media.add(name, camera.with_user("x"))
+    media.wait_state(name, "connected")
+    assert camera.connections == 2 and len(camera.sessions) == 1
+    head = [(m, "authorization" in h) for m, h in camera.requests]
+    assert head[:3] == ([("OPTIONS", False), ("DESCRIBE", False), ("DESCRIBE", True)] if public else
+                        [("OPTIONS", False), ("OPTIONS", True), ("DESCRIBE", True)])
+    requests.delete(f"{media.api}/v3/config/paths/delete/{name}", timeout=5)
+    camera.close()
+
+
+@pytest.mark.parametrize("auth", ["basic", "md5"])
+def test_a_wrong_password_where_the_camera_hangs_up(media, fake, units, auth):
+    camera, name = fake(None, units=units, auth=auth, password="right", hangs_up=True, source=lambda camera: camera.with_user("wrong"))
+    cause(media, name, "unauthorised")
+    time.sleep(1)
+    assert camera.connections == 2, "it is not tried in quick succession"
+
+
 def test_the_session_is_kept_alive(media, fake, units):
     """Answers come between the frames, the nonce grows old, and the camera asks something itself."""
     def script(session):

@@ -122,9 +122,19 @@ static size_t on_data(void *arg, struct gtv_str data)
     return at < data.n ? at : data.n;
 }
 
+// Some cameras hang up with their challenge, and expect the answer to it on a new connection.
 static void on_link_end(void *arg, const char *code, const char *text)
 {
-    gtv_client_end(arg, code, text);
+    struct gtv_rtsp_client *c = arg;
+    bool unanswered = c->authorised && c->phase <= GTV_CLIENT_DESCRIBE && strcmp(code, "closed") == 0;
+    if (unanswered && gtv_client_redial(c)) {
+        return;
+    }
+    if (unanswered && c->redialled) {
+        gtv_client_end_with(c, AVERROR_HTTP_UNAUTHORIZED); // it was challenged on the new connection too
+    } else {
+        gtv_client_end(c, code, text);
+    }
 }
 
 bool gtv_client_dial(struct gtv_rtsp_client *c, struct gtv_str text)
@@ -154,6 +164,20 @@ bool gtv_client_dial(struct gtv_rtsp_client *c, struct gtv_str text)
     gtv_link_close(c->link);
     c->link = gtv_link_open(&o, GTV_RTSP_PENDING_MAX, &callbacks, c);
     return c->link != NULL;
+}
+
+bool gtv_client_redial(struct gtv_rtsp_client *c)
+{
+    if (c->redialled || c->phase < GTV_CLIENT_OPTIONS || c->phase > GTV_CLIENT_DESCRIBE) {
+        return false;
+    }
+    c->redialled = true;
+    c->again = c->phase;
+    c->authorised = false; // a nonce may be good for its own connection only
+    char *url = gtv_strdup(c->url);
+    bool ok = gtv_client_dial(c, gtv_str_of(url));
+    free(url);
+    return ok;
 }
 
 // ---- The clock ----

@@ -60,7 +60,9 @@ struct gtv_rtsp_client {
     char *session_url; // of PLAY and what keeps the session alive
     char user[256], pass[256];
     struct gtv_digest_challenge challenge;
-    bool authorised; // the running request has answered the challenge already
+    bool authorised;             // the running request has answered the challenge already
+    bool redialled;              // for a camera that closes the connection with its challenge
+    enum gtv_client_phase again; // of the request that the new connection begins with; CONNECT: none
     int redirects;
     int64_t cseq;
     char *retry; // the running request's own headers, to ask again with credentials
@@ -87,6 +89,9 @@ void gtv_client_note_time(struct gtv_rtsp_client *c); // of what is being read
 void gtv_client_end(struct gtv_rtsp_client *c, const char *code, const char *text);
 void gtv_client_end_with(struct gtv_rtsp_client *c, int averror);
 bool gtv_client_dial(struct gtv_rtsp_client *c, struct gtv_str url); // also after a redirect
+// The connection ended below a request with credentials: connects again and repeats it, once in the client's
+// life. False when that is not to be done.
+bool gtv_client_redial(struct gtv_rtsp_client *c);
 
 // ---- client_talk.c ----
 void gtv_client_begin(struct gtv_rtsp_client *c); // connected: the first request

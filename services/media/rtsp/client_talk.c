@@ -51,6 +51,14 @@ static void ask(struct gtv_rtsp_client *c, const char *method, const char *targe
 
 void gtv_client_begin(struct gtv_rtsp_client *c)
 {
+    if (c->again != GTV_CLIENT_CONNECT) {
+        c->phase = c->again;
+        c->again = GTV_CLIENT_CONNECT;
+        if (!send_request(c)) {
+            gtv_client_end_with(c, AVERROR(EPIPE));
+        }
+        return;
+    }
     c->phase = GTV_CLIENT_OPTIONS;
     ask(c, "OPTIONS", c->url, NULL);
 }
@@ -227,7 +235,7 @@ static bool authorise(struct gtv_rtsp_client *c, const struct gtv_rtsp_message *
     }
     c->challenge = asked;
     c->authorised = true;
-    return send_request(c);
+    return send_request(c) || gtv_client_redial(c);
 }
 
 static void redirect(struct gtv_rtsp_client *c, const struct gtv_rtsp_message *m)
