@@ -228,9 +228,8 @@ static void take_frame(void *arg, struct gtv_str frame, int64_t stamp, int64_t a
     }
 }
 
-static void on_format(void *arg, struct gtv_format *format)
+void gtv_dub_format(struct gtv_dub *d, struct gtv_format *format)
 {
-    struct gtv_dub *d = arg;
     struct gtv_format *with_audio =
         d->track != NULL
             ? gtv_format_create(format->video.codec, format->sets, gtv_transcode_info(d->track->transcode))
@@ -239,11 +238,20 @@ static void on_format(void *arg, struct gtv_format *format)
     gtv_format_unref(with_audio);
 }
 
-static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
+void gtv_dub_sample(struct gtv_dub *d, const struct gtv_sample *sample, size_t received)
 {
-    struct gtv_dub *d = arg;
     d->flowing = true;
     d->callbacks.on_sample(d->arg, sample, received);
+}
+
+static void on_format(void *arg, struct gtv_format *format)
+{
+    gtv_dub_format(arg, format);
+}
+
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
+{
+    gtv_dub_sample(arg, sample, received);
 }
 
 static void on_silent(void *arg, const struct gtv_source_end *why)
@@ -258,8 +266,11 @@ static void on_error_frames(void *arg, unsigned count)
     d->callbacks.on_error_frames(d->arg, count);
 }
 
-static void dub_free(struct gtv_dub *d)
+void gtv_dub_close(struct gtv_dub *d)
 {
+    if (d == NULL) {
+        return;
+    }
     if (d->track != NULL) {
         d->track->dub = NULL;
         track_unref(d->track);
@@ -273,7 +284,7 @@ static void on_end(void *arg, const struct gtv_source_end *end)
     void (*tell)(void *, const struct gtv_source_end *) = d->callbacks.on_end;
     void *whom = d->arg;
     const struct gtv_source_end why = *end;
-    dub_free(d);
+    gtv_dub_close(d);
     tell(whom, &why);
 }
 
@@ -281,7 +292,7 @@ static void dub_stop(struct gtv_source *s)
 {
     struct gtv_dub *d = (struct gtv_dub *)s;
     d->inner->stop(d->inner);
-    dub_free(d);
+    gtv_dub_close(d);
 }
 
 struct gtv_source *gtv_dub_start(struct gtv_dubber *dubber, struct gtv_rtsp_hub *hub,
@@ -301,4 +312,20 @@ struct gtv_source *gtv_dub_start(struct gtv_dubber *dubber, struct gtv_rtsp_hub 
         return NULL;
     }
     return &d->base;
+}
+
+struct gtv_dub *gtv_dub_open(struct gtv_dubber *dubber, enum gtv_codec codec, uint32_t clock, int channels,
+                             const struct gtv_source_callbacks *callbacks, void *arg,
+                             struct gtv_raw_audio *raw)
+{
+    struct gtv_dub *d = GTV_NEW(struct gtv_dub);
+    d->dubber = dubber;
+    d->callbacks = *callbacks;
+    d->arg = arg;
+    if (!accept_track(d, codec, clock, channels)) {
+        gtv_dub_close(d);
+        return NULL;
+    }
+    *raw = (struct gtv_raw_audio){accept_track, take_frame, d};
+    return d;
 }

@@ -22,7 +22,7 @@ struct gtv_path_env {
     struct gtv_loop *loop;
     const struct gtv_media_options *options;
     const struct gtv_net_policy *policy; // of every address that is dialled; NULL: any may be
-    struct gtv_dubber *dubber;           // transcodes the audio of RTSP sources
+    struct gtv_dubber *dubber;           // transcodes the audio of RTSP sources and publishers
     struct gtv_rtsp_hub *rtsp;           // what the readers of RTSP sources share
     struct gtv_snapshots *snapshots;     // pictures of paths
     atomic_int running;                  // threads of pulls

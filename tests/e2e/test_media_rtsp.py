@@ -12,6 +12,7 @@ import requests
 
 from conftest import free_port, wait_until
 from test_media import PASSWORD, Media
+from test_media_rtmp import streams as streams_at
 
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"]
 H265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=10:pools=1"]
@@ -253,6 +254,31 @@ def test_who_may_publish_and_read(spawn, tmp_path):
     node.wait_state("yard", "idle")
     assert node.path("yard")["cause"] == "the publisher closed the connection"
     assert PASSWORD not in node.process.log()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_publisher_with_g711(node, transport):
+    """By option as AAC, beside its pictures' time; else left out."""
+    name, mute = f"g711_{transport}", f"mute_{transport}"
+    node.add(name, "publisher", audioTranscode=True)
+    node.add(mute, "publisher")
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=8000", "-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"]
+    senders = [ffmpeg("-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15", *sound[:4], *H264, *sound[4:], "-f", "rtsp",
+                      "-rtsp_transport", transport, node.url(n)) for n in (name, mute)]
+    try:
+        assert node.wait_state(name, "connected", 30)["tracks"] == ["H264", "MPEG-4 Audio"]
+        found = streams_at(f"{node.hls}/{name}/index.m3u8")
+        assert found["audio"]["codec_name"] == "aac" and found["audio"]["sample_rate"] == "16000" and found["video"]["codec_name"] == "h264"
+        assert abs(float(found["video"]["start_time"]) - float(found["audio"]["start_time"])) < 0.7
+        assert node.wait_state(mute, "connected", 30)["tracks"] == ["H264"]
+        log = node.process.log()
+        assert "a publisher's track is left out" in log and "codec=PCMA" in log
+        for path in (name, mute):  # while frames are on their way
+            assert requests.delete(f"{node.api}/v3/config/paths/delete/{path}", timeout=5).status_code == 200
+    finally:
+        for sender in senders:
+            sender.kill()
+            sender.communicate()
 
 
 def test_a_second_publisher_takes_over_or_not(spawn, tmp_path):

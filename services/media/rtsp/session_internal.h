@@ -3,6 +3,7 @@
 #ifndef GTV_MEDIA_RTSP_SESSION_INTERNAL_H
 #define GTV_MEDIA_RTSP_SESSION_INTERNAL_H
 
+#include "services/media/dub.h"
 #include "services/media/feed.h"
 #include "services/media/rtsp/depay.h"
 #include "services/media/rtsp/digest.h"
@@ -29,6 +30,7 @@ struct gtv_rtsp_session_track {
     struct sockaddr_storage rtp_peer, rtcp_peer; // UDP
     struct gtv_pay pay;                          // PLAY
     bool used, video;                            // RECORD: a codec that this node carries
+    bool raw;                                    // RECORD: audio that is transcoded
     struct gtv_rtp_stream stream;                // RECORD
     struct gtv_depay depay;                      // RECORD
 };
@@ -78,6 +80,8 @@ struct gtv_rtsp_session {
     struct gtv_publisher publisher;
     struct gtv_sdp *sdp;
     struct gtv_feed *feed;
+    struct gtv_dub *dub; // NULL: nothing is transcoded; its frames go to raw
+    struct gtv_raw_audio raw;
     uint32_t ssrc; // of our reports
     int64_t arrival_us, media_ms, opened_ms;
     uint64_t damaged_told;

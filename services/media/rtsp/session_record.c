@@ -9,25 +9,49 @@
 
 // ---- ANNOUNCE ----
 
-// The first video track and the first audio track that this node carries; the others are taken and dropped,
-// because a publisher that is refused one track gives up on all.
-static bool choose_tracks(struct gtv_rtsp_session *s, const struct gtv_sdp *sdp)
+static bool is_video(const struct gtv_sdp_track *t)
 {
-    bool video = false, audio = false;
+    return t->codec == GTV_CODEC_H264 || t->codec == GTV_CODEC_H265;
+}
+
+// Audio that needs no transcoding.
+static bool is_ready_made(const struct gtv_sdp_track *t)
+{
+    return (t->codec == GTV_CODEC_AAC || t->codec == GTV_CODEC_OPUS) && (t->config != NULL || !t->latm);
+}
+
+static bool is_raw(const struct gtv_sdp_track *t)
+{
+    return t->codec == GTV_CODEC_PCMA || t->codec == GTV_CODEC_PCMU;
+}
+
+static void leave_out(const struct gtv_rtsp_session *s, const struct gtv_sdp_track *t)
+{
+    gtv_log_info(&s->log, "a publisher's track is left out", "codec=%s", t->encoding);
+}
+
+// The first video track and the first audio track that this node carries (with transcode: or the first that
+// it transcodes, where there is none); the others are taken and dropped, because a publisher that is refused
+// one track gives up on all.
+static bool choose_tracks(struct gtv_rtsp_session *s, const struct gtv_sdp *sdp, bool transcode)
+{
+    const struct gtv_sdp_track *video = NULL, *ready = NULL, *raw = NULL;
     for (size_t i = 0; i < sdp->count; i++) {
         const struct gtv_sdp_track *t = &sdp->tracks[i];
-        bool is_video = t->codec == GTV_CODEC_H264 || t->codec == GTV_CODEC_H265;
-        bool is_audio = t->codec == GTV_CODEC_AAC || t->codec == GTV_CODEC_OPUS;
-        struct gtv_rtsp_session_track *out = &s->tracks[i];
-        *out = (struct gtv_rtsp_session_track){.session = s, .video = is_video};
-        out->used = (is_video && !video) || (is_audio && !audio && (t->config != NULL || !t->latm));
-        video |= is_video;
-        audio |= is_audio && out->used;
-        if (!out->used) {
-            gtv_log_info(&s->log, "a publisher's track is left out", "codec=%s", t->encoding);
+        video = video == NULL && is_video(t) ? t : video;
+        ready = ready == NULL && is_ready_made(t) ? t : ready;
+        raw = raw == NULL && transcode && is_raw(t) ? t : raw;
+    }
+    const struct gtv_sdp_track *audio = ready != NULL ? ready : raw;
+    for (size_t i = 0; i < sdp->count; i++) {
+        const struct gtv_sdp_track *t = &sdp->tracks[i];
+        s->tracks[i] = (struct gtv_rtsp_session_track){
+            .session = s, .video = is_video(t), .used = t == video || t == audio, .raw = t == raw};
+        if (!s->tracks[i].used) {
+            leave_out(s, t);
         }
     }
-    return video;
+    return video != NULL;
 }
 
 static enum gtv_rtsp_outcome refuse(struct gtv_rtsp_session *s, const struct gtv_rtsp_message *m,
@@ -64,7 +88,7 @@ enum gtv_rtsp_outcome gtv_rtsp_announce(struct gtv_rtsp_session *s, const struct
     if (!gtv_sdp_parse(m->body, sdp, &err)) {
         return refuse(s, m, sdp, 400, err.message);
     }
-    if (!choose_tracks(s, sdp)) {
+    if (!choose_tracks(s, sdp, gtv_path_conf(path)->audio_transcode)) {
         return refuse(s, m, sdp, 415, "there is no video track in H.264 or H.265");
     }
     gtv_rtsp_open(s, name);
@@ -143,6 +167,10 @@ static void on_audio(void *arg, struct gtv_str frame, int64_t stamp, size_t rece
 {
     const struct gtv_rtsp_session_track *t = arg;
     struct gtv_rtsp_session *s = t->session;
+    if (t->raw) {
+        s->raw.frame(s->raw.arg, frame, stamp, s->arrival_us);
+        return;
+    }
     struct gtv_bytes *bytes = s->publisher.path != NULL ? gtv_bytes_copy(frame.p, frame.n) : NULL;
     if (bytes != NULL) {
         gtv_feed_audio(s->feed, bytes, stamp, s->arrival_us, received);
@@ -161,7 +189,7 @@ static void on_delivery(void *arg, const struct gtv_rtp_delivery *d)
     }
 }
 
-static void on_feed_format(void *arg, struct gtv_format *format)
+static void on_format(void *arg, struct gtv_format *format)
 {
     struct gtv_rtsp_session *s = arg;
     if (s->publisher.path != NULL) {
@@ -169,12 +197,32 @@ static void on_feed_format(void *arg, struct gtv_format *format)
     }
 }
 
-static void on_feed_sample(void *arg, const struct gtv_sample *sample, size_t received)
+static void on_sample(void *arg, const struct gtv_sample *sample, size_t received)
 {
     struct gtv_rtsp_session *s = arg;
     s->keyed |= sample->key;
     if (s->publisher.path != NULL) {
         gtv_path_source_callbacks()->on_sample(s->publisher.path, sample, received);
+    }
+}
+
+static void on_feed_format(void *arg, struct gtv_format *format)
+{
+    struct gtv_rtsp_session *s = arg;
+    if (s->dub != NULL) {
+        gtv_dub_format(s->dub, format);
+    } else {
+        on_format(s, format);
+    }
+}
+
+static void on_feed_sample(void *arg, const struct gtv_sample *sample, size_t received)
+{
+    struct gtv_rtsp_session *s = arg;
+    if (s->dub != NULL) {
+        gtv_dub_sample(s->dub, sample, received);
+    } else {
+        on_sample(s, sample, received);
     }
 }
 
@@ -187,6 +235,8 @@ static void finish_media(struct gtv_rtsp_session *s)
     }
     gtv_feed_destroy(s->feed);
     s->feed = NULL;
+    gtv_dub_close(s->dub);
+    s->dub = NULL;
 }
 
 static bool all_said_goodbye(const struct gtv_rtsp_session *s)
@@ -236,6 +286,18 @@ static void on_kicked(void *arg, const char *why)
     gtv_rtsp_end(arg, "closed", why);
 }
 
+// False: this audio cannot be transcoded.
+static bool start_dub(struct gtv_rtsp_session *s, const struct gtv_sdp_track *t)
+{
+    static const struct gtv_source_callbacks from_dub = {.on_format = on_format, .on_sample = on_sample};
+    struct gtv_dubber *dubber = gtv_path_get_env(s->publisher.path)->dubber;
+    s->dub = gtv_dub_open(dubber, t->codec, t->clock, t->channels, &from_dub, s, &s->raw);
+    if (s->dub == NULL) {
+        leave_out(s, t);
+    }
+    return s->dub != NULL;
+}
+
 // Prepares the tracks that are set up; false when the video is not among them.
 static bool start_media(struct gtv_rtsp_session *s)
 {
@@ -249,6 +311,8 @@ static bool start_media(struct gtv_rtsp_session *s)
         if (t->used && t->video) {
             config.video = sdp->codec;
             config.sets = sdp->sets;
+        } else if (t->used && t->raw) {
+            t->used = start_dub(s, sdp);
         } else if (t->used) {
             config.audio = audio_info(sdp);
         }
