@@ -13,6 +13,7 @@ import requests
 from fixtures_mediamtx import mediamtx_double  # noqa: F401 - a fixture
 
 from conftest import ROOT, free_port, wait_until
+from test_media_rtsp import H264, Rtsp, ffmpeg
 
 BOTH = ["1.15", "1.20"]
 SECRET = "s3nha-secreta-99"
@@ -425,6 +426,50 @@ def test_with_the_real_media_node(spawn, tmp_path):
     began = time.monotonic()
     wait_until(lambda: len(listed()) == 250, 5, what="all cameras are back")
     print(f"250 cameras back in {time.monotonic() - began:.2f} s")
+
+
+def test_cameras_of_every_kind(spawn, tmp_path):
+    """rtmp, an endless MPEG-TS and an HLS playlist over http, and one that pushes: each comes out of our own HLS."""
+    node, other = Rtsp(spawn, tmp_path / "node", GTV_CAMERA_ALLOW="127.0.0.0/8"), Rtsp(spawn, tmp_path / "other")
+    s = Streaming(spawn, [node.api], hls=[node.hls])
+    senders, rtmp = [], free_port()
+
+    def send(*output):
+        senders.append(ffmpeg("-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15", *H264, *output))
+    try:
+        other.add("one", "publisher")
+        send("-f", "rtsp", "-rtsp_transport", "tcp", other.url("one"))
+        send("-f", "flv", "-listen", "1", f"rtmp://127.0.0.1:{rtmp}/live/x")
+        other.wait_state("one", "connected", 20)
+        sources = {1: (f"rtmp://127.0.0.1:{rtmp}/live/x", "rtmpSource"), 2: (f"{other.hls}/one/relay", "mpegtsSource"),
+                   3: (f"{other.hls}/one/index.m3u8", "hlsSource"), 4: ("publisher", "rtspSession")}
+        for number, (url, _) in sources.items():
+            answer = s.put(number, rtsp_url=url, name=f"Câmera {number}")
+            assert answer.status_code == 200 and answer.json()["result"] == "created", answer.text
+            shown = requests.get(f"{node.api}/v3/config/paths/get/cam_{number}", timeout=5).json()
+            assert shown["source"] == url and shown["sourceOnDemand"] is (url != "publisher")
+        send("-f", "rtsp", "-rtsp_transport", "tcp", node.url("cam_4"))
+        node.wait_state("cam_4", "connected", 20)
+
+        def watch(number):
+            index = f"/hls/cam_{number}/index.m3u8"
+            text = wait_until(lambda: (a := s.get(index)).status_code == 200 and a.text, 20, what=f"the playlist of camera {number}")
+            media = next(line for line in text.splitlines() if line and not line.startswith("#"))
+            media = s.get(f"/hls/cam_{number}/{media}")
+            assert media.status_code == 200, media.text
+            piece = next(line for line in media.text.splitlines() if line and not line.startswith("#"))
+            data = s.get(f"/hls/cam_{number}/{piece}")
+            assert data.status_code == 200 and data.content[0] == 0x47, (number, data.headers)
+            return node.path(f"cam_{number}")["source"]["type"]
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(watch, sources)) == [kind for _, kind in sources.values()]
+        for number in sources:
+            wait_until(lambda: (c := s.get(f"/cameras/{number}/status").json())["ready"] and c["state"] == "connected", 10, what=f"camera {number} is seen")
+        assert s.put(1, rtsp_url=sources[1][0], name="Câmera 1").json()["result"] == "unchanged"
+    finally:
+        for sender in senders:
+            sender.kill()
+            sender.communicate()
 
 
 def test_as_fast_as_the_node(spawn, mediamtx_double):  # noqa: F811
