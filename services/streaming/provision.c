@@ -24,7 +24,7 @@ static bool host_valid(const struct gtv_url *u)
 
 static bool check_source(struct gtv_str url, struct gtv_error *err)
 {
-    static const struct gtv_str schemes[] = {{"rtsp", 4}, {"rtsps", 5}, {"rtmp", 4},
+    static const struct gtv_str schemes[] = {{"rtsp", 4}, {"rtsps", 5}, {"rtmp", 4}, {"rtmps", 5},
                                              {"srt", 3},  {"http", 4},  {"https", 5}};
     struct gtv_url u;
     ptrdiff_t colon = gtv_str_find(url, ':');
@@ -35,9 +35,10 @@ static bool check_source(struct gtv_str url, struct gtv_error *err)
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         known = known || gtv_str_ieq(scheme, schemes[i]);
     if (!known)
-        return invalid(err, "rtsp_url",
-                       "the address must begin with rtsp://, rtsps://, rtmp://, srt://, http:// or https://, "
-                       "or be publisher");
+        return invalid(
+            err, "rtsp_url",
+            "the address must begin with rtsp://, rtsps://, rtmp://, rtmps://, srt://, http:// or https://, "
+            "or be publisher");
     if (url.n > GTV_CAMERA_URL_MAX)
         return invalid(err, "rtsp_url", "the address is longer than 1024 bytes");
     // A backslash is read as a slash by some parsers: the host that we check must be the one that is

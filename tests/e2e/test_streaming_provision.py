@@ -465,6 +465,7 @@ def test_cameras_of_every_kind(spawn, tmp_path):
             assert list(pool.map(watch, sources)) == [kind for _, kind in sources.values()]
         for number in sources:
             wait_until(lambda: (c := s.get(f"/cameras/{number}/status").json())["ready"] and c["state"] == "connected", 10, what=f"camera {number} is seen")
+        assert s.put(5, rtsp_url="rtmps://u:x@127.0.0.1/live/x", name="over TLS").json()["result"] == "created"
         assert s.put(1, rtsp_url=sources[1][0], name="Câmera 1").json()["result"] == "unchanged"
     finally:
         for sender in senders:

@@ -24,9 +24,9 @@ static void a_body(void **state)
 static void addresses(void **state)
 {
     static const char *const good[] = {
-        "rtsp://h/x",          "rtsps://h:322/x",  "rtmp://h/app/key",       "srt://h:8890?streamid=a",
-        "http://h/x",          "https://h/x.m3u8", "rtsp://[2001:db8::1]/x", "rtsp://cam_2.local/x",
-        "rtsp://u:p@ss%40@h/x"};
+        "rtsp://h/x",           "rtsps://h:322/x",  "rtmp://h/app/key",       "srt://h:8890?streamid=a",
+        "http://h/x",           "https://h/x.m3u8", "rtsp://[2001:db8::1]/x", "rtsp://cam_2.local/x",
+        "rtsp://u:p@ss%40@h/x", "rtmps://h/app/key"};
     static const char *const bad[] = {"",
                                       "x",
                                       "publishers",
