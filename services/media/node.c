@@ -1,4 +1,5 @@
 #include "services/media/node.h"
+#include "services/media/hls/clients.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
@@ -246,6 +247,7 @@ static void on_tick(void *arg)
 {
     struct gtv_node *n = arg;
     int64_t now = gtv_mono_ms();
+    gtv_hls_clients_tick(n->env.hls_clients, now);
     size_t it = 0;
     struct gtv_str key;
     void *path = NULL;
@@ -288,6 +290,7 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     }
     n->paths = gtv_map_create();
     n->sessions = gtv_sessions_create();
+    n->env.hls_clients = gtv_hls_clients_create(n->sessions);
     n->auth = gtv_auth_create();
     n->gate = gtv_gate_create(loop, n->auth, metrics);
     n->idle = gtv_map_create();
@@ -354,6 +357,7 @@ void gtv_node_destroy(struct gtv_node *n)
     gtv_snapshots_destroy(n->env.snapshots);
     gtv_gate_destroy(n->gate);
     gtv_auth_destroy(n->auth);
+    gtv_hls_clients_destroy(n->env.hls_clients);
     gtv_sessions_destroy(n->sessions);
     gtv_store_close(n->store);
     free(n);

@@ -15,6 +15,7 @@ struct gtv_gop;
 struct gtv_dubber;
 struct gtv_rtsp_hub;
 struct gtv_snapshots;
+struct gtv_hls_clients;
 struct gtv_muxer;
 
 // What all paths share; outlives them.
@@ -25,6 +26,7 @@ struct gtv_path_env {
     struct gtv_dubber *dubber;           // transcodes the audio of RTSP sources and publishers
     struct gtv_rtsp_hub *rtsp;           // what the readers of RTSP sources share
     struct gtv_snapshots *snapshots;     // pictures of paths
+    struct gtv_hls_clients *hls_clients; // who watches HLS
     atomic_int running;                  // threads of pulls
     size_t gop_bytes;                    // what all paths keep for newcomers; loop thread only
     int dialling;                        // paths between dial and first picture; loop thread only

@@ -279,3 +279,32 @@ def test_snapshots(nodes, rtsp_camera_module):
     with pytest.raises(requests.Timeout):
         requests.get(f"{node.hls}/cam_1/snapshot.jpg?width=200", timeout=0.001)
     assert get().status_code == 200
+
+
+def test_who_watches_is_listed_and_can_be_thrown_out(nodes):
+    node = nodes["mpegts"]
+    api = node.api
+
+    def sessions():
+        return requests.get(f"{api}/v3/hlssessions/list", timeout=10).json()["items"]
+
+    def ask(name, agent="wall/1.0"):
+        return requests.get(f"{node.hls}/cam_1/{name}", headers={"User-Agent": agent}, timeout=20)
+    assert ask("index.m3u8").status_code == 200
+    names = uris(ask("main_stream.m3u8").text)
+    body = ask(names[-1])
+    assert ask("index.m3u8", "other/2.0").status_code == 200
+    mine = next(s for s in sessions() if s["userAgent"] == "wall/1.0")
+    assert mine["path"] == "cam_1" and mine["remoteAddr"] == "127.0.0.1" and mine["isCDN"] is False
+    assert mine["outboundBytes"] == len(body.content)
+    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=10).json()["id"] == mine["id"]
+    assert requests.post(f"{api}/v3/hlssessions/kick/{mine['id']}", timeout=10).json() == {"status": "ok"}
+    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=10).status_code == 404
+    for name in (names[-1], "main_stream.m3u8"):
+        refused = ask(name)
+        assert refused.status_code == 401 and refused.json()["error"] == "authentication error"
+    assert ask("main_stream.m3u8", "other/2.0").status_code == 200  # nobody else was meant
+    assert ask("index.m3u8").status_code == 200  # a new session
+    assert ask("main_stream.m3u8").status_code == 200
+    again = [s for s in sessions() if s["userAgent"] == "wall/1.0"]
+    assert len(again) == 1 and again[0]["id"] != mine["id"]

@@ -1,5 +1,6 @@
 #include "services/media/hls/http.h"
 
+#include "services/media/hls/clients.h"
 #include "services/media/hls/muxer.h"
 #include "services/media/hls/playlist.h"
 #include "services/media/reply.h"
@@ -8,10 +9,13 @@
 
 #include <stdio.h>
 
+// What a request is for: HLS has clients that are listed, the other ways of reading a path have not.
+enum use { USE_OTHER, USE_INDEX, USE_MEDIA };
+
 // The path of the request, or NULL: answered.
-static struct gtv_path *find_path(struct gtv_http_request *req, struct gtv_node *n)
+static struct gtv_path *find_path(struct gtv_http_request *req, struct gtv_node *n, enum use use)
 {
-    struct gtv_str name = gtv_http_param(req, "path");
+    struct gtv_str name = gtv_http_param(req, "path"), user = {NULL, 0};
     struct gtv_error why = {0};
     char text[GTV_NAME_MAX + 128];
     if (!gtv_name_check(name, &why)) {
@@ -20,20 +24,25 @@ static struct gtv_path *find_path(struct gtv_http_request *req, struct gtv_node 
         gtv_media_reply_error(req, 500, text, NULL, NULL);
         return NULL;
     }
-    if (!gtv_gate_pass(gtv_node_gate(n), req, GTV_ACT_READ, name, NULL)) {
+    if (!gtv_gate_pass(gtv_node_gate(n), req, GTV_ACT_READ, name, &user)) {
         return NULL;
     }
     struct gtv_path *p = gtv_node_find_or_match(n, name, false);
     if (p == NULL) {
         snprintf(text, sizeof text, "no stream is available on path '%.*s'", (int)name.n, name.p);
         gtv_media_reply_error(req, 404, text, NULL, NULL);
+        return NULL;
+    }
+    if (use != USE_OTHER &&
+        !gtv_hls_clients_admit(gtv_path_get_env(p)->hls_clients, req, name, user, use == USE_INDEX)) {
+        return NULL;
     }
     return p;
 }
 
 static void get_index(struct gtv_http_request *req, void *user)
 {
-    struct gtv_path *p = find_path(req, user);
+    struct gtv_path *p = find_path(req, user, USE_INDEX);
     if (p != NULL) {
         gtv_muxer_get_index(p, req);
     }
@@ -41,7 +50,7 @@ static void get_index(struct gtv_http_request *req, void *user)
 
 static void get_playlist(struct gtv_http_request *req, void *user)
 {
-    struct gtv_path *p = find_path(req, user);
+    struct gtv_path *p = find_path(req, user, USE_MEDIA);
     if (p == NULL) {
         return;
     }
@@ -66,7 +75,7 @@ static void get_relay(struct gtv_http_request *req, void *user)
         gtv_media_reply_error(req, 400, "'format' is mpegts or fmp4", NULL, NULL);
         return;
     }
-    struct gtv_path *p = find_path(req, user);
+    struct gtv_path *p = find_path(req, user, USE_OTHER);
     if (p != NULL) {
         gtv_muxer_get_relay(p, req, keyframes, fmp4);
     }
@@ -80,7 +89,7 @@ static void get_snapshot(struct gtv_http_request *req, void *user)
         gtv_media_reply_error(req, 400, "'width' is a number from 16 to 8192", NULL, NULL);
         return;
     }
-    struct gtv_path *p = find_path(req, user);
+    struct gtv_path *p = find_path(req, user, USE_OTHER);
     if (p != NULL) {
         gtv_snapshots_get(gtv_path_get_env(p)->snapshots, p, req, (int)width);
     }
@@ -125,7 +134,7 @@ static void get_file(struct gtv_http_request *req, void *user)
 {
     struct gtv_str file = gtv_http_param(req, "file");
     if (gtv_str_ends(file, GTV_STR(".ts")) || gtv_str_ends(file, GTV_STR(".mp4"))) {
-        struct gtv_path *p = find_path(req, user);
+        struct gtv_path *p = find_path(req, user, USE_MEDIA);
         if (p != NULL) {
             gtv_muxer_get_file(p, req, file);
         }

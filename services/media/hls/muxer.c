@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/media/hls/clients.h"
 #include "services/media/hls/pieces.h"
 #include "services/media/hls/playlist.h"
 #include "services/media/relay.h"
@@ -113,6 +114,8 @@ static void reply_pieces(struct gtv_muxer *m, struct gtv_http_request *req, stru
     if (ok) {
         m->sent += pieces->bytes;
         gtv_path_count_sent(m->path, pieces->bytes);
+        gtv_hls_clients_sent(gtv_path_get_env(m->path)->hls_clients, req,
+                             gtv_str_of(gtv_path_conf(m->path)->name), pieces->bytes);
         gtv_http_reply_pieces(req, 200, headers, sizeof headers / sizeof headers[0], pieces->list,
                               pieces->count);
     } else {
