@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from common import ROOT, Row, call, cpu_seconds, free_port, rss_kib
@@ -19,6 +20,7 @@ MEDIAMTX_RSS = {50: 306.0, 200: 1110.0}
 RING_SHARE, CAMERA_MIB = 1.2, 0.4  # memory: of the rings' bytes, and for each camera
 FILLED = 22  # seconds until the rings have all their segments: 9 of 2 s, and a little
 LATENCY_BAR = 1.2
+GOP, FIRST_SLACK = 2.0, 0.3  # seconds: of the clip, and what the first playlist may take beyond it
 MIB = 1024 * 1024
 PAGE = """<!DOCTYPE html><html><body><script src="/hls.js"></script><script>
 window.behind = [];
@@ -125,3 +127,22 @@ def bench_lowlatency(options, folder):
     worst = samples[int(len(samples) * 0.95)]
     yield Row("Low-Latency HLS behind the camera, 95 %", "s", worst, limit=LATENCY_BAR,
               more=f"median {statistics.median(samples):.2f}, parts of 200 ms; load of the machine {os.getloadavg()[0]:.1f}")
+
+
+def bench_ondemand(options, folder):
+    """The first playlist of a camera that is dialled on demand: from its first key frame, and from the request."""
+    hls, rounds = free_port(), max(3, options.rounds)
+    with cameras(folder, 1) as address, node(folder, MEDIA_HLS_PORT=str(hls)) as (api, _):
+        waits, after_key = [], []
+        for n in range(rounds):
+            call("POST", f"{api}/v3/config/paths/add/cam_{n}", {"source": address, "sourceOnDemand": True})
+            began = time.time()
+            with urllib.request.urlopen(f"http://127.0.0.1:{hls}/cam_{n}/index.m3u8", timeout=30) as answer:
+                answer.read()
+            there = time.time()
+            ready = datetime.fromisoformat(call("GET", f"{api}/v3/paths/get/cam_{n}")[1]["readyTime"].replace("Z", "+00:00")).timestamp()
+            waits.append(there - began)
+            after_key.append(there - ready)
+    yield Row("first playlist of a camera on demand, after its first key frame", "s", max(after_key), limit=GOP + FIRST_SLACK,
+              more=f"the worst of {rounds}, key frames every {GOP:g} s; from the request on: median {statistics.median(waits):.2f}, worst {max(waits):.2f}; "
+                   "MediaMTX 2-3.4 s from the request")

@@ -1,8 +1,8 @@
 #include "services/media/access.h"
 
 enum {
-    LENGTH = 4,              // bytes before each NAL unit
-    SCRATCH_KEPT = 16 * 1024 // memory that a source keeps between units: a key frame's would be kept for ever
+    LENGTH = 4,             // bytes before each NAL unit
+    SCRATCH_KEPT = 8 * 1024 // memory that a source keeps between units: a key frame's would be kept for ever
 };
 
 void gtv_access_init(struct gtv_access *a, enum gtv_codec codec)
