@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import re
 import shutil
 import signal
@@ -175,6 +176,28 @@ def test_a_folder_that_cannot_be_made_is_a_cause(spawn, tmp_path, rtsp_camera):
     node.wait_recorded(1)
     wait_until(lambda: node.path("cam_1")["recording"]["state"] == "recording")
     assert node.path("cam_1")["recording"]["files"] >= 1
+
+
+def test_a_folder_without_permission_is_a_cause(spawn, tmp_path, rtsp_camera):
+    """Modes mean nothing to root: a file system that may only be read stands for the folder."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m,ro", "tmpfs", str(locked)], capture_output=True).returncode != 0:
+        if os.getuid() == 0:
+            pytest.skip("a file system cannot be mounted here")
+        locked.chmod(0o555)
+    try:
+        node = Recorder(spawn, tmp_path)
+        node.add("cam_1", rtsp_camera().url, **{**SHORT, "recordPath": f"{locked}/%path/%Y-%m-%d_%H-%M-%S-%f"})
+        failed = wait_until(lambda: (r := node.path("cam_1")["recording"])["state"] == "failed" and r, 30, what="the cause is told")
+        assert failed["causeCode"] == "permission" and failed["cause"]
+        assert node.playlist("cam_1").segments, "the live picture goes on"
+        if subprocess.run(["mount", "-o", "remount,rw", str(locked)], capture_output=True).returncode != 0:
+            locked.chmod(0o755)
+        wait_until(lambda: node.path("cam_1")["recording"]["state"] == "recording", 30, what="recording goes on")
+        node.process.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(locked)], check=False, capture_output=True)
 
 
 @pytest.mark.parametrize("settings, complaint", [
