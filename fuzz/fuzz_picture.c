@@ -1,7 +1,7 @@
 // What clients of the ai service post: base64, multipart bodies, pictures. The first byte chooses the parser.
-#include "services/ai/base64.h"
-#include "services/ai/image.h"
-#include "services/ai/multipart.h"
+#include "services/ai/picture/base64.h"
+#include "services/ai/picture/image.h"
+#include "services/ai/picture/multipart.h"
 
 #include <stdlib.h>
 

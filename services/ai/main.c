@@ -29,7 +29,7 @@ static void warn_about_settings(const struct gtv_ai *ai)
     if (getenv("GPU_MEMORY_FRACTION"))
         gtv_log_warn(&ai->log, "GPU_MEMORY_FRACTION has no effect: OpenVINO takes what a network needs",
                      NULL);
-    if (s->enable_gpu && !gtv_detector_gpu_available(ai->detector))
+    if (s->enable_gpu && !(ai->runtime && gtv_infer_has_gpu(ai->runtime)))
         gtv_log_warn(&ai->log, "ENABLE_GPU is true, but OpenVINO finds no GPU here: the CPU is used", NULL);
 }
 
@@ -53,18 +53,25 @@ static double camera_confidence(const struct gtv_ai *ai)
 static void load_network(struct gtv_ai *ai, size_t workers)
 {
     const struct gtv_ai_settings *s = ai->settings;
+    struct gtv_error err = {0};
+    char *cache = gtv_asprintf("%s/cache", s->models_dir);
+    ai->runtime = gtv_infer_create(cache, &err);
+    free(cache);
     ai->detector = gtv_detector_create(&(struct gtv_detector_config){
+        .runtime = ai->runtime,
+        .runtime_error = err.message,
         .models_dir = s->models_dir,
         .yolo_model = s->yolo_model,
         .precision = s->precision,
         .want_gpu = s->enable_gpu,
         .slots = workers,
+        .batch = 1,
     });
     const struct gtv_model *model = gtv_detector_model(ai->detector);
     if (model)
         gtv_log_info(&ai->log, "network loaded", "model=%s device=%s precision=%s workers=%zu runtime=\"%s\"",
-                     model->name, gtv_detector_device(ai->detector), s->precision, workers,
-                     gtv_detector_runtime(ai->detector));
+                     model->name, gtv_detector_device(ai->detector), gtv_detector_precision(ai->detector), workers,
+                     gtv_infer_version(ai->runtime));
     else
         gtv_log_error(&ai->log, "nothing can be detected", "cause=\"%s\"",
                       gtv_detector_message(ai->detector));
@@ -182,7 +189,8 @@ static void finish(struct program *p)
     gtv_http_server_destroy(p->api);
     gtv_timer_destroy(p->ai.deadlines);
     gtv_pool_destroy(p->ai.pool);
-    gtv_detector_destroy(p->ai.detector);
+    gtv_detector_unref(p->ai.detector);
+    gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);
     gtv_loop_destroy(p->ai.loop);

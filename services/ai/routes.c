@@ -83,9 +83,9 @@ static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_a
         yyjson_mut_obj_add_str(doc, m, "name", model->name);
         yyjson_mut_obj_add_int(doc, m, "width", model->input.width);
         yyjson_mut_obj_add_int(doc, m, "height", model->input.height);
-        yyjson_mut_obj_add_str(doc, m, "precision", ai->settings->precision);
+        yyjson_mut_obj_add_str(doc, m, "precision", gtv_detector_precision(ai->detector));
         yyjson_mut_obj_add_str(doc, m, "device", gtv_detector_device(ai->detector));
-        yyjson_mut_obj_add_str(doc, m, "runtime", gtv_detector_runtime(ai->detector));
+        yyjson_mut_obj_add_str(doc, m, "runtime", gtv_infer_version(ai->runtime));
     }
     add_text_or_null(doc, o, "message", gtv_detector_message(ai->detector));
 }
@@ -101,7 +101,7 @@ static void handle_health(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(doc, o, "processed_total", ai->processed);
     yyjson_mut_obj_add_real(doc, o, "avg_processing_time_ms",
                             ai->processed ? rounded(ai->processed_ms / (double)ai->processed) : 0);
-    yyjson_mut_obj_add_bool(doc, o, "gpu_available", gtv_detector_gpu_available(ai->detector));
+    yyjson_mut_obj_add_bool(doc, o, "gpu_available", ai->runtime && gtv_infer_has_gpu(ai->runtime));
     yyjson_mut_obj_add_uint(doc, o, "workers", gtv_pool_workers(ai->pool));
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
     yyjson_mut_obj_add_str(doc, o, "version", GTV_VERSION);

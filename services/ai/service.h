@@ -4,10 +4,10 @@
 
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
-#include "services/ai/detector.h"
-#include "services/ai/pool.h"
+#include "services/ai/network/detector.h"
+#include "services/ai/engine/pool.h"
 #include "services/ai/settings.h"
-#include "services/ai/watcher.h"
+#include "services/ai/watch/watcher.h"
 
 enum {
     GTV_AI_MAX_BODY = 10 * 1024 * 1024, // of a request with a picture
@@ -23,6 +23,7 @@ struct gtv_ai {
     const struct gtv_ai_settings *settings;
     struct gtv_log log;
     struct gtv_loop *loop;
+    struct gtv_infer *runtime; // NULL: it could not start
     struct gtv_detector *detector;
     struct gtv_pool *pool;
     struct gtv_watcher *watcher;

@@ -1,4 +1,4 @@
-#include "services/ai/base64.h"
+#include "services/ai/picture/base64.h"
 
 #include "tests/unit/unit.h"
 

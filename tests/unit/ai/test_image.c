@@ -1,7 +1,7 @@
-#include "services/ai/image.h"
+#include "services/ai/picture/image.h"
 
 #include "lib/base/clock.h"
-#include "services/ai/image_jpeg.h"
+#include "services/ai/picture/image_jpeg.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>

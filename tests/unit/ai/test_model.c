@@ -1,4 +1,4 @@
-#include "services/ai/model.h"
+#include "services/ai/network/model.h"
 
 #include "tests/unit/unit.h"
 

@@ -1,4 +1,4 @@
-#include "services/ai/head.h"
+#include "services/ai/network/head.h"
 
 #include <math.h>
 #include <stdlib.h>

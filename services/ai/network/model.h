@@ -3,7 +3,7 @@
 #ifndef GTV_AI_MODEL_H
 #define GTV_AI_MODEL_H
 
-#include "services/ai/infer.h"
+#include "services/ai/infer/infer.h"
 
 enum gtv_vehicle { GTV_CAR, GTV_MOTORCYCLE, GTV_BUS, GTV_TRUCK, GTV_VEHICLE_COUNT };
 extern const char *const gtv_vehicle_names[GTV_VEHICLE_COUNT]; // "car", "motorcycle", "bus", "truck"

@@ -1,4 +1,4 @@
-#include "services/ai/image_jpeg.h"
+#include "services/ai/picture/image_jpeg.h"
 
 #include "lib/base/clock.h"
 

@@ -1,6 +1,6 @@
-#include "services/ai/image.h"
+#include "services/ai/picture/image.h"
 
-#include "services/ai/image_jpeg.h"
+#include "services/ai/picture/image_jpeg.h"
 
 #include <png.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "services/ai/multipart.h"
+#include "services/ai/picture/multipart.h"
 
 #include <stdio.h>
 

@@ -4,8 +4,8 @@
 #ifndef GTV_AI_SOURCE_H
 #define GTV_AI_SOURCE_H
 
-#include "services/ai/detector.h"
-#include "services/ai/pool.h"
+#include "services/ai/engine/pool.h"
+#include "services/ai/network/detector.h"
 
 struct gtv_source;
 
@@ -15,7 +15,7 @@ struct gtv_look {
     int64_t wall_ms; // the frame's moment, by the media node's clock
     int width, height;
     const struct gtv_detections *found;
-    double prepare_ms;
+    double prepare_ms, infer_ms;
 };
 
 struct gtv_source_config {

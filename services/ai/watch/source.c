@@ -1,11 +1,11 @@
 // Phases of a source's thread: connecting -> watching -> (failure) waiting -> connecting ... -> ended. A look
 // belongs to the pool from gtv_pool_look until look() clears `looking`; the thread does not end before.
-#include "services/ai/source.h"
+#include "services/ai/watch/source.h"
 
 #include "lib/av/av.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/ai/frame.h"
+#include "services/ai/watch/frame.h"
 
 #include <libavcodec/avcodec.h>
 #include <pthread.h>
@@ -123,14 +123,15 @@ static void set_cause(struct gtv_source *s, const struct gtv_error *err)
 
 static bool detect(struct gtv_source *s, size_t worker, struct gtv_look *look, struct gtv_detections *found)
 {
-    struct gtv_geometry g;
+    struct gtv_detector_input in = {.min_confidence = s->config.min_confidence};
     struct gtv_error err = {0};
     int64_t start = gtv_mono_ns();
-    gtv_geometry_init(&g, gtv_detector_model(s->config.detector), s->looked_at->width, s->looked_at->height);
-    bool ok =
-        gtv_frame_fill(&s->scaler, s->looked_at, &g, gtv_detector_pixels(s->config.detector, worker), &err);
+    gtv_geometry_init(&in.at, gtv_detector_model(s->config.detector), s->looked_at->width,
+                      s->looked_at->height);
+    bool ok = gtv_frame_fill(&s->scaler, s->looked_at, &in.at,
+                             gtv_detector_pixels(s->config.detector, worker, 0), &err);
     look->prepare_ms = (double)(gtv_mono_ns() - start) / 1e6;
-    ok = ok && gtv_detector_run(s->config.detector, worker, &g, s->config.min_confidence, found, &err);
+    ok = ok && gtv_detector_run(s->config.detector, worker, &in, 1, found, &look->infer_ms, &err);
     if (!ok) {
         gtv_log_warn(&s->log, "a look failed", "cause=\"%s\"", err.message);
         set_cause(s, &err);

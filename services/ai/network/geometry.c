@@ -1,4 +1,4 @@
-#include "services/ai/geometry.h"
+#include "services/ai/network/geometry.h"
 
 #include "lib/base/mem.h"
 

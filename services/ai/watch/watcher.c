@@ -1,4 +1,4 @@
-#include "services/ai/watcher.h"
+#include "services/ai/watch/watcher.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
@@ -98,7 +98,7 @@ static void on_look(void *arg, const struct gtv_look *look)
     *r = (struct report){.watcher = w,
                          .camera_id = look->camera_id,
                          .wall_ms = look->wall_ms,
-                         .ms = look->prepare_ms + look->found->infer_ms};
+                         .ms = look->prepare_ms + look->infer_ms};
     if (look->found->count || c->had_objects) {
         struct gtv_detection_event event = {
             .camera_id = look->camera_id,

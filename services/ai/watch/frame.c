@@ -1,4 +1,4 @@
-#include "services/ai/frame.h"
+#include "services/ai/watch/frame.h"
 
 #include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>

@@ -1,20 +1,23 @@
-#include "services/ai/detector.h"
+#include "services/ai/network/detector.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/ai/head.h"
+#include "services/ai/network/head.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct gtv_detector {
+    atomic_size_t refs;
     struct gtv_infer *runtime;
     struct gtv_infer_model *network;
     struct gtv_model model;
     struct gtv_box **boxes; // scratch of each slot, one for every cell
     size_t slots;
     bool on_gpu;
+    char precision[8];
     char message[512]; // empty when all is well
 };
 
@@ -57,18 +60,18 @@ struct gtv_detector *gtv_detector_create(const struct gtv_detector_config *confi
 {
     struct gtv_detector *d = GTV_NEW(struct gtv_detector);
     struct gtv_error err = {0};
-    char *cache = gtv_asprintf("%s/cache", config->models_dir);
-    d->runtime = gtv_infer_create(cache, &err);
-    free(cache);
-    if (d->runtime) {
-        d->on_gpu = config->want_gpu && gtv_infer_has_gpu(d->runtime);
-        if (load(d, config, &err)) {
-            d->slots = config->slots;
-            d->boxes = gtv_alloc(d->slots * sizeof(struct gtv_box *));
-            for (size_t i = 0; i < d->slots; i++)
-                d->boxes[i] = gtv_alloc(gtv_head_cells(&d->model) * sizeof(struct gtv_box));
-            return d;
-        }
+    atomic_init(&d->refs, 1);
+    d->runtime = config->runtime;
+    snprintf(d->precision, sizeof(d->precision), "%s", config->precision);
+    d->on_gpu = config->want_gpu && d->runtime && gtv_infer_has_gpu(d->runtime);
+    if (!d->runtime)
+        gtv_error_set(&err, GTV_E_UNAVAILABLE, NULL, "%s", config->runtime_error);
+    if (d->runtime && load(d, config, &err)) {
+        d->slots = config->slots;
+        d->boxes = gtv_alloc(d->slots * sizeof(struct gtv_box *));
+        for (size_t i = 0; i < d->slots; i++)
+            d->boxes[i] = gtv_alloc(gtv_head_cells(&d->model) * sizeof(struct gtv_box));
+        return d;
     }
     gtv_infer_unload(d->network);
     d->network = NULL;
@@ -76,15 +79,20 @@ struct gtv_detector *gtv_detector_create(const struct gtv_detector_config *confi
     return d;
 }
 
-void gtv_detector_destroy(struct gtv_detector *d)
+struct gtv_detector *gtv_detector_ref(struct gtv_detector *d)
 {
-    if (!d)
+    atomic_fetch_add(&d->refs, 1);
+    return d;
+}
+
+void gtv_detector_unref(struct gtv_detector *d)
+{
+    if (!d || atomic_fetch_sub(&d->refs, 1) != 1)
         return;
     for (size_t i = 0; i < d->slots; i++)
         free(d->boxes[i]);
     free(d->boxes);
     gtv_infer_unload(d->network);
-    gtv_infer_destroy(d->runtime);
     free(d);
 }
 
@@ -98,23 +106,25 @@ const char *gtv_detector_message(const struct gtv_detector *d)
     return d->message[0] ? d->message : NULL;
 }
 
-bool gtv_detector_gpu_available(const struct gtv_detector *d)
-{
-    return d->runtime && gtv_infer_has_gpu(d->runtime);
-}
-
 const char *gtv_detector_device(const struct gtv_detector *d)
 {
     return d->on_gpu ? "GPU" : "CPU";
 }
 
-const char *gtv_detector_runtime(const struct gtv_detector *d)
+const char *gtv_detector_precision(const struct gtv_detector *d)
 {
-    return d->runtime ? gtv_infer_version(d->runtime) : "";
+    return d->precision;
 }
 
-uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot)
+size_t gtv_detector_batch(const struct gtv_detector *d)
 {
+    (void)d;
+    return 1;
+}
+
+uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture)
+{
+    (void)picture;
     return gtv_infer_pixels(d->network, slot);
 }
 
@@ -130,24 +140,33 @@ static void to_object(const struct gtv_geometry *g, struct gtv_box *box, struct 
     out->h = (int)ceilf(box->at[3]) - out->y;
 }
 
-bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_geometry *g,
-                      double min_confidence, struct gtv_detections *out, struct gtv_error *err)
+static void read_picture(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *in,
+                         struct gtv_detections *out)
 {
-    int64_t start = gtv_mono_ns();
-    out->count = 0;
-    if (!gtv_infer_run(d->network, slot, err))
-        return false;
-    out->infer_ms = (double)(gtv_mono_ns() - start) / 1e6;
     const struct gtv_tensor *outputs[GTV_INFER_MAX_OUTPUTS];
     outputs_of(d, slot, outputs);
     struct gtv_box *boxes = d->boxes[slot];
-    size_t n = gtv_head_decode(&d->model, outputs, (float)min_confidence, boxes);
+    out->count = 0;
+    size_t n = gtv_head_decode(&d->model, outputs, (float)in->min_confidence, boxes);
     n = gtv_suppress(boxes, n, d->model.nms_threshold);
     for (size_t i = 0; i < n && out->count < GTV_MAX_OBJECTS; i++) {
-        to_object(g, &boxes[i], &out->objects[out->count]);
+        if (in->vehicles && !(in->vehicles & 1U << boxes[i].vehicle))
+            continue;
+        to_object(&in->at, &boxes[i], &out->objects[out->count]);
         // A box that lies in the padding alone has nothing of the picture in it.
         if (out->objects[out->count].w > 0 && out->objects[out->count].h > 0)
             out->count++;
     }
+}
+
+bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
+                      size_t count, struct gtv_detections *out, double *infer_ms, struct gtv_error *err)
+{
+    int64_t start = gtv_mono_ns();
+    if (!gtv_infer_run(d->network, slot, err))
+        return false;
+    *infer_ms = (double)(gtv_mono_ns() - start) / 1e6;
+    for (size_t i = 0; i < count; i++)
+        read_picture(d, slot, &inputs[i], &out[i]);
     return true;
 }

@@ -4,7 +4,7 @@
 #define GTV_AI_WATCHER_H
 
 #include "lib/loop/loop.h"
-#include "services/ai/source.h"
+#include "services/ai/watch/source.h"
 
 struct gtv_watcher;
 

@@ -1,6 +1,6 @@
 // infer.h over OpenVINO's C API. Its headers are included here only: they define names such as OK, RGB and
 // CONSTANT.
-#include "services/ai/infer.h"
+#include "services/ai/infer/infer.h"
 
 #include "lib/base/mem.h"
 

@@ -2,7 +2,7 @@
 #ifndef GTV_AI_GEOMETRY_H
 #define GTV_AI_GEOMETRY_H
 
-#include "services/ai/model.h"
+#include "services/ai/network/model.h"
 
 // The picture of full_width x full_height pixels fills the rectangle x,y,width,height of the input; the rest
 // is padding.

@@ -3,9 +3,9 @@
 // one, and a worker that finds it so does nothing.
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/ai/base64.h"
-#include "services/ai/image.h"
-#include "services/ai/multipart.h"
+#include "services/ai/picture/base64.h"
+#include "services/ai/picture/image.h"
+#include "services/ai/picture/multipart.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ struct gtv_detect_job {
     struct gtv_error err;
     struct gtv_detections found;
     int width, height;
-    double wait_ms, decode_ms, prepare_ms, work_ms;
+    double wait_ms, decode_ms, prepare_ms, infer_ms, work_ms;
 };
 
 static double ms_since(int64_t ns)
@@ -226,15 +226,15 @@ static void detect(struct gtv_detect_job *job, size_t worker)
     job->width = image.full_width;
     job->height = image.full_height;
     int64_t prepare = gtv_mono_ns();
-    struct gtv_geometry g;
-    gtv_geometry_init(&g, model, image.full_width, image.full_height);
-    bool filled = gtv_geometry_fill(&g, image.rgb, image.width, image.height, image.stride,
-                                    gtv_detector_pixels(detector, worker));
+    struct gtv_detector_input in = {.min_confidence = job->ai->settings->confidence};
+    gtv_geometry_init(&in.at, model, image.full_width, image.full_height);
+    bool filled = gtv_geometry_fill(&in.at, image.rgb, image.width, image.height, image.stride,
+                                    gtv_detector_pixels(detector, worker, 0));
     gtv_image_finish(&image);
     job->prepare_ms = ms_since(prepare);
     if (!filled)
         gtv_error_set(&job->err, GTV_E_UNAVAILABLE, NULL, "there is no memory for this picture");
-    else if (!gtv_detector_run(detector, worker, &g, job->ai->settings->confidence, &job->found, &job->err))
+    else if (!gtv_detector_run(detector, worker, &in, 1, &job->found, &job->infer_ms, &job->err))
         job->err.code = GTV_E_INTERNAL;
     job->work_ms = ms_since(start);
 }
@@ -251,7 +251,7 @@ static void finish(void *arg)
         gtv_histogram_observe(ai->wait_seconds, job->wait_ms / 1000);
         gtv_histogram_observe(ai->decode_seconds, job->decode_ms / 1000);
         gtv_histogram_observe(ai->prepare_seconds, job->prepare_ms / 1000);
-        gtv_histogram_observe(ai->infer_seconds, job->found.infer_ms / 1000);
+        gtv_histogram_observe(ai->infer_seconds, job->infer_ms / 1000);
     }
     struct gtv_http_request *req = detach(job);
     if (req && job->err.code)

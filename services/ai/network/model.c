@@ -1,4 +1,4 @@
-#include "services/ai/model.h"
+#include "services/ai/network/model.h"
 
 #include "lib/base/buf.h"
 #include "lib/json/json.h"

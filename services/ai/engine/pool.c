@@ -1,4 +1,4 @@
-#include "services/ai/pool.h"
+#include "services/ai/engine/pool.h"
 
 #include "lib/base/mem.h"
 

@@ -2,7 +2,7 @@
 #ifndef GTV_AI_IMAGE_JPEG_H
 #define GTV_AI_IMAGE_JPEG_H
 
-#include "services/ai/image.h"
+#include "services/ai/picture/image.h"
 
 bool gtv_image_decode_jpeg(struct gtv_str data, int want_width, int want_height, struct gtv_image *out,
                            struct gtv_error *err) GTV_WARN_UNUSED;

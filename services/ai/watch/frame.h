@@ -2,7 +2,7 @@
 #ifndef GTV_AI_FRAME_H
 #define GTV_AI_FRAME_H
 
-#include "services/ai/geometry.h"
+#include "services/ai/network/geometry.h"
 
 #include <libavutil/frame.h>
 

@@ -3,7 +3,7 @@
 #ifndef GTV_AI_HEAD_H
 #define GTV_AI_HEAD_H
 
-#include "services/ai/model.h"
+#include "services/ai/network/model.h"
 
 enum {
     GTV_HEAD_MAX_BOXES = 1000

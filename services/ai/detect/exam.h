@@ -1,0 +1,56 @@
+// One picture examined: bytes in, vehicles (and plates) out. What /detect, /detect/upload, /detect/batch and
+// the jobs of the queue have in common.
+#ifndef GTV_AI_EXAM_H
+#define GTV_AI_EXAM_H
+
+#include "lib/base/bytes.h"
+#include "lib/json/json.h"
+#include "services/ai/engine/engine.h"
+
+#include <stdatomic.h>
+
+// What a client may ask for with a picture; each is optional.
+struct gtv_exam_options {
+    double confidence; // "confidence", 0..1; by default CONFIDENCE_THRESHOLD
+    uint32_t vehicles; // "classes": bits as in struct gtv_work; 0: all
+    bool annotate;     // "annotate": the picture comes back as JPEG with its boxes drawn
+};
+// From the keys of a JSON body, or from the query (where classes is comma-separated, and values may be 1/0,
+// true/false). False with GTV_E_INVALID and the field's name. Both begin with *out as it is: the caller's
+// defaults.
+bool gtv_exam_options_json(yyjson_val *root, struct gtv_exam_options *out,
+                           struct gtv_error *err) GTV_WARN_UNUSED;
+struct gtv_http_request;
+bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_options *out,
+                            struct gtv_error *err) GTV_WARN_UNUSED;
+
+struct gtv_exam {
+    // ---- Set by the caller ----
+    struct gtv_work work; // kind and client; the rest is gtv_exam_post's
+    int64_t camera_id;
+    int64_t received_wall_ms, received_ns;
+    struct gtv_str picture; // the file, or its base64; lives until done is called
+    bool base64;
+    const char *field; // of the request, named in errors about the picture
+    struct gtv_exam_options options;
+    atomic_bool *cancelled;              // NULL, or: true means that nobody wants it any more
+    void (*done)(struct gtv_exam *exam); // on a worker's thread; the exam is the caller's again
+
+    // ---- What came out, from done on ----
+    struct gtv_error err; // code 0: all is well
+    struct gtv_detections found;
+    int width, height; // of the picture, upright
+    char model[64];
+    double decode_ms, prepare_ms, plate_ms, annotate_ms;
+    struct gtv_bytes *annotated; // JPEG, or NULL
+};
+
+// Any thread. False when the engine is full: done is not called.
+bool gtv_exam_post(struct gtv_exam *exam, struct gtv_engine *engine) GTV_WARN_UNUSED;
+// Adds "detections", "processing_time_ms", "image", "model" (and "annotated_image", a data: URL, when
+// inline_image).
+void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                    bool inline_image);
+void gtv_exam_finish(struct gtv_exam *exam); // frees what came out; not the exam itself
+
+#endif

@@ -1,0 +1,87 @@
+// The engine: worker threads that run the detector, and what waits for them. Three kinds of work wait apart:
+// pictures that a client waits for, queued jobs, and looks at cameras. They take turns, and within a kind the
+// clients do, so that nobody who posts a thousand keeps another waiting. When several wait, a worker takes up
+// to `batch` of them in one run of the network; it never waits for a batch to fill.
+#ifndef GTV_AI_ENGINE_H
+#define GTV_AI_ENGINE_H
+
+#include "lib/metrics/metrics.h"
+#include "services/ai/network/detector.h"
+
+struct gtv_engine;
+struct gtv_work;
+
+enum gtv_work_kind {
+    GTV_WORK_REQUEST, // a client holds its connection open
+    GTV_WORK_JOB,     // from the queue in Redis
+    GTV_WORK_LOOK,    // at a camera: at most one waits for each
+    GTV_WORK_KINDS,
+};
+
+// Both are called on a worker's thread, once each and in this order; `worker` counts from 0.
+struct gtv_work_ops {
+    // Puts the picture into pixels (u8 RGB of the model's input size) and says in *g where it lies. False:
+    // there is nothing to run; finish is called all the same, with found NULL.
+    bool (*prepare)(struct gtv_work *w, size_t worker, const struct gtv_model *model, uint8_t *pixels,
+                    struct gtv_geometry *g);
+    // found is NULL when prepare said no, or when the inference failed (then err says why; else err is NULL).
+    // The work is the caller's again from the moment finish is called.
+    void (*finish)(struct gtv_work *w, size_t worker, const struct gtv_model *model,
+                   const struct gtv_detections *found, const struct gtv_error *err);
+};
+
+// Embedded in whatever is to be looked at. From gtv_engine_post to finish it belongs to the engine.
+struct gtv_work {
+    const struct gtv_work_ops *ops;
+    enum gtv_work_kind kind;
+    uint64_t client;       // whose it is: any number that is the same for the same client
+    double min_confidence; // 0..1
+    uint32_t vehicles;     // bit 1 << enum gtv_vehicle for each kind that is wanted; 0: all
+
+    // The engine's; the times may be read in finish.
+    struct gtv_work *next;
+    int64_t posted_ns;
+    double wait_ms, prepare_ms, infer_ms; // infer_ms: of the whole run, shared with the others of its batch
+    size_t batch;                         // pictures in that run
+};
+
+struct gtv_engine_config {
+    size_t workers;
+    size_t batch;                  // most pictures of one run; at most what the detector was made for
+    size_t limit[GTV_WORK_KINDS];  // how many of each kind may wait; 0: no limit (looks)
+    struct gtv_detector *detector; // a reference is taken; may be one without a network
+    struct gtv_metrics *metrics;   // NULL: none
+};
+
+// Starts the threads.
+struct gtv_engine *gtv_engine_create(const struct gtv_engine_config *config);
+// Finishes what waits, then ends the threads. NULL is accepted.
+void gtv_engine_destroy(struct gtv_engine *e);
+
+// Any thread. False when that kind's queue is full: the work stays the caller's.
+bool gtv_engine_post(struct gtv_engine *e, struct gtv_work *w) GTV_WARN_UNUSED;
+
+// How long a new piece of work of this kind and client should wait, by what waits before it in its turn and
+// by what pictures have taken lately; 0 while nothing is known. Any thread.
+double gtv_engine_expected_wait_ms(struct gtv_engine *e, enum gtv_work_kind kind, uint64_t client);
+
+// The detector in use; the caller holds a reference afterwards. Any thread.
+struct gtv_detector *gtv_engine_detector(struct gtv_engine *e);
+// Puts another in its place: runs in progress end with the old one, the next begin with the new. Any thread.
+void gtv_engine_swap(struct gtv_engine *e, struct gtv_detector *detector);
+
+struct gtv_engine_worker_stats {
+    uint64_t pictures, runs;
+    double busy_ms; // since the start
+    bool busy;
+};
+struct gtv_engine_stats {
+    size_t workers, waiting[GTV_WORK_KINDS];
+    uint64_t done[GTV_WORK_KINDS];
+    double picture_ms; // of a worker's time for one picture, lately (moving average); 0: none yet
+    int64_t uptime_ms;
+};
+void gtv_engine_get_stats(struct gtv_engine *e, struct gtv_engine_stats *out); // any thread
+void gtv_engine_get_worker(struct gtv_engine *e, size_t worker, struct gtv_engine_worker_stats *out);
+
+#endif
