@@ -76,8 +76,8 @@ static bool boundary_of(struct gtv_str content_type, char delimiter[GTV_MULTIPAR
     return true;
 }
 
-// Walks the header lines of one part. name becomes the part's name; false when they are not well-formed.
-static bool read_headers(struct gtv_str headers, char *name, size_t cap, struct gtv_error *err)
+// Walks the header lines of one part for its name and file name; false when they are not well-formed.
+static bool read_headers(struct gtv_str headers, struct gtv_multipart_part *part, struct gtv_error *err)
 {
     bool seen = false;
     while (headers.n > 0) {
@@ -94,8 +94,11 @@ static bool read_headers(struct gtv_str headers, char *name, size_t cap, struct 
             continue;
         struct gtv_str rest = gtv_str_trim(value);
         struct gtv_str kind = gtv_str_trim(gtv_str_cut(&rest, ';'));
-        if (seen || !gtv_str_ieq(kind, GTV_STR("form-data")) || parameter(value, "name", name, cap) != 1)
+        if (seen || !gtv_str_ieq(kind, GTV_STR("form-data")) ||
+            parameter(value, "name", part->name, sizeof(part->name)) != 1)
             return bad(err, "a part has a wrong Content-Disposition");
+        if (parameter(value, "filename", part->filename, sizeof(part->filename)) != 1)
+            part->filename[0] = 0;
         seen = true;
     }
     return seen || bad(err, "a part has no Content-Disposition");
@@ -136,45 +139,63 @@ static int next_part(struct gtv_str *body, struct gtv_str delimiter, struct gtv_
     return 1;
 }
 
-bool gtv_multipart_find(struct gtv_str content_type, struct gtv_str body, const char *name,
-                        struct gtv_str *out, struct gtv_error *err)
+bool gtv_multipart_begin(struct gtv_multipart *m, struct gtv_str content_type, struct gtv_str body,
+                         struct gtv_error *err)
 {
-    char text[GTV_MULTIPART_MAX_BOUNDARY + 8];
-    if (!boundary_of(content_type, text, err))
+    memset(m, 0, sizeof(*m));
+    if (!boundary_of(content_type, m->delimiter, err))
         return false;
-    struct gtv_str delimiter = gtv_str_of(text);
+    struct gtv_str delimiter = gtv_str_of(m->delimiter);
     // The first delimiter may stand at the very beginning, without its CRLF.
     struct gtv_str first = from(delimiter, 2);
     if (gtv_str_starts(body, first)) {
-        body = from(body, first.n);
-    } else {
-        ptrdiff_t at = find(body, delimiter);
-        if (at < 0)
-            return bad(err, "the body does not contain the boundary");
-        body = from(body, (size_t)at + delimiter.n);
+        m->rest = from(body, first.n);
+        return true;
     }
+    ptrdiff_t at = find(body, delimiter);
+    if (at < 0)
+        return bad(err, "the body does not contain the boundary");
+    m->rest = from(body, (size_t)at + delimiter.n);
+    return true;
+}
+
+int gtv_multipart_next(struct gtv_multipart *m, struct gtv_multipart_part *part, struct gtv_error *err)
+{
+    memset(part, 0, sizeof(*part));
+    struct gtv_str headers;
+    int more = next_part(&m->rest, gtv_str_of(m->delimiter), &headers, &part->content, err);
+    if (more <= 0)
+        return more;
+    if (m->parts++ == GTV_MULTIPART_MAX_PARTS) {
+        char text[32];
+        snprintf(text, sizeof(text), "more than %d parts", GTV_MULTIPART_MAX_PARTS);
+        bad(err, text);
+        return -1;
+    }
+    return read_headers(headers, part, err) ? 1 : -1;
+}
+
+bool gtv_multipart_find(struct gtv_str content_type, struct gtv_str body, const char *name,
+                        struct gtv_str *out, struct gtv_error *err)
+{
+    struct gtv_multipart m;
+    if (!gtv_multipart_begin(&m, content_type, body, err))
+        return false;
     bool found = false;
-    for (int part = 0;; part++) {
-        struct gtv_str headers, content;
-        char part_name[128];
-        int more = next_part(&body, delimiter, &headers, &content, err);
-        if (more < 0)
-            return false;
-        if (more == 0)
-            break;
-        if (part == GTV_MULTIPART_MAX_PARTS)
-            return bad(err, "more than 16 parts");
-        if (!read_headers(headers, part_name, sizeof(part_name), err))
-            return false;
-        if (strcmp(part_name, name) != 0)
+    struct gtv_multipart_part part;
+    int more;
+    while ((more = gtv_multipart_next(&m, &part, err)) > 0) {
+        if (strcmp(part.name, name) != 0)
             continue;
         if (found) {
             gtv_error_set(err, GTV_E_INVALID, name, "the part %s is there twice", name);
             return false;
         }
-        *out = content;
+        *out = part.content;
         found = true;
     }
+    if (more < 0)
+        return false;
     if (!found)
         gtv_error_set(err, GTV_E_INVALID, name, "the part %s is missing", name);
     return found;

@@ -88,6 +88,41 @@ static void tells_missing_from_malformed(void **state)
            GTV_E_INVALID, "twice");
 }
 
+static void walks_over_all_parts(void **state)
+{
+    struct gtv_multipart m;
+    struct gtv_multipart_part part;
+    struct gtv_error err = {0};
+    static const char body[] =
+        "--XX\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a b.jpg\"\r\n\r\none\r\n--XX\r\n"
+        "Content-Disposition: form-data; name=files\r\n\r\n\r\n--XX\r\n"
+        "Content-Disposition: form-data; name=\"x\"\r\n\r\nthree\r\n--XX--";
+    assert_true(gtv_multipart_begin(&m, GTV_STR(TYPE), GTV_STR(body), &err));
+    assert_int_equal(gtv_multipart_next(&m, &part, &err), 1);
+    assert_string_equal(part.name, "files");
+    assert_string_equal(part.filename, "a b.jpg");
+    assert_str(part.content, "one");
+    assert_int_equal(gtv_multipart_next(&m, &part, &err), 1);
+    assert_string_equal(part.name, "files");
+    assert_string_equal(part.filename, "");
+    assert_str(part.content, "");
+    assert_int_equal(gtv_multipart_next(&m, &part, &err), 1);
+    assert_str(part.content, "three");
+    assert_int_equal(gtv_multipart_next(&m, &part, &err), 0);
+
+    // Cut anywhere: the parts before it, then an error, never the end.
+    for (size_t n = 0; n < sizeof(body) - 3; n++) {
+        struct gtv_str cut = {body, n};
+        if (!gtv_multipart_begin(&m, GTV_STR(TYPE), cut, &err))
+            continue;
+        int more;
+        while ((more = gtv_multipart_next(&m, &part, &err)) > 0)
+            assert_true(part.content.p >= body && part.content.p + part.content.n <= body + n);
+        assert_int_equal(more, -1);
+        assert_int_equal(err.code, GTV_E_BAD_REQUEST);
+    }
+}
+
 static void limits(void **state)
 {
     struct gtv_str out = {0};
@@ -107,7 +142,7 @@ static void limits(void **state)
     }
     memcpy(body + n, "--XX--", 7);
     assert_false(gtv_multipart_find(GTV_STR(TYPE), gtv_str_of(body), "file", &out, &err));
-    assert_non_null(strstr(err.message, "more than 16 parts"));
+    assert_non_null(strstr(err.message, "more than 64 parts"));
 }
 
 int main(void)
@@ -116,6 +151,7 @@ int main(void)
         cmocka_unit_test(finds_the_part),
         cmocka_unit_test(refuses_what_is_malformed),
         cmocka_unit_test(tells_missing_from_malformed),
+        cmocka_unit_test(walks_over_all_parts),
         cmocka_unit_test(limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
