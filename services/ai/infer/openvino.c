@@ -3,23 +3,33 @@
 #include "services/ai/infer/infer.h"
 
 #include "lib/base/mem.h"
+#include "services/ai/infer/blob.h"
 
+#include <malloc.h>
 #include <openvino/c/openvino.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 struct gtv_infer {
     ov_core_t *core;
     char version[64];
-    bool gpu;
+    char *cache_dir; // NULL: none
+    bool gpu, bf16;
+    pthread_mutex_t lock; // of the core's own properties, which an import reads
 };
 
 struct slot {
     ov_infer_request_t *request;
-    ov_tensor_t *input;
-    uint8_t *pixels;
+    uint8_t *pixels; // of all its pictures, one after another
+    ov_tensor_t *bound;
+    size_t bound_first; // the picture that `bound` begins with
+    int width;          // of the pictures from the next run on
     struct gtv_tensor outputs[GTV_INFER_MAX_OUTPUTS];
 };
 
@@ -27,8 +37,11 @@ struct gtv_infer_model {
     ov_compiled_model_t *compiled;
     char names[GTV_INFER_MAX_OUTPUTS][GTV_INFER_NAME_CAP]; // empty: by index
     size_t output_count;
+    struct gtv_infer_input input;
+    size_t batch, step;
     size_t slot_count;
     struct slot *slots;
+    char precision[8];
 };
 
 // The library's message is global to the process and often many lines long: its last meaningful line goes
@@ -68,6 +81,22 @@ static bool gpu_listed(ov_core_t *core)
     return found;
 }
 
+// OpenVINO lists bf16 also where AVX-512 only imitates it.
+static bool bf16_native(ov_core_t *core)
+{
+    char *listed = NULL;
+    bool has = ov_core_get_property(core, "CPU", ov_property_key_device_capabilities, &listed) == OK &&
+               listed && strstr(listed, "BF16");
+    ov_free(listed);
+#if defined(__x86_64__)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    bool avx512 = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 5);
+    bool amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1U << 22);
+    has = has && (avx512 || amx);
+#endif
+    return has;
+}
+
 struct gtv_infer *gtv_infer_create(const char *cache_dir, struct gtv_error *err)
 {
     struct gtv_infer *rt = GTV_NEW(struct gtv_infer);
@@ -82,9 +111,13 @@ struct gtv_infer *gtv_infer_create(const char *cache_dir, struct gtv_error *err)
         snprintf(rt->version, sizeof(rt->version), "OpenVINO %s", version.buildNumber);
         ov_version_free(&version);
     }
-    if (cache_dir && (mkdir(cache_dir, 0777) == 0 || access(cache_dir, W_OK) == 0))
-        (void)ov_core_set_property(rt->core, NULL, ov_property_key_cache_dir, cache_dir);
+    if (cache_dir && (mkdir(cache_dir, 0777) == 0 || access(cache_dir, W_OK) == 0)) {
+        rt->cache_dir = gtv_strdup(cache_dir);
+        gtv_blob_sweep(cache_dir);
+    }
+    (void)pthread_mutex_init(&rt->lock, NULL);
     rt->gpu = gpu_listed(rt->core);
+    rt->bf16 = bf16_native(rt->core);
     return rt;
 }
 
@@ -93,12 +126,19 @@ void gtv_infer_destroy(struct gtv_infer *rt)
     if (!rt)
         return;
     ov_core_free(rt->core);
+    (void)pthread_mutex_destroy(&rt->lock);
+    free(rt->cache_dir);
     free(rt);
 }
 
 bool gtv_infer_has_gpu(struct gtv_infer *rt)
 {
     return rt->gpu;
+}
+
+bool gtv_infer_has_bf16(struct gtv_infer *rt)
+{
+    return rt->bf16;
 }
 
 const char *gtv_infer_version(const struct gtv_infer *rt)
@@ -115,17 +155,62 @@ const char *gtv_infer_version(const struct gtv_infer *rt)
             status = (call);                                                                                 \
     } while (0)
 
-// An open size (batch, or height and width) is fixed to one picture of the spec's size.
-static ov_status_e fix_shape(ov_model_t *model, const struct gtv_infer_input *in)
+static void port_facts(const ov_output_const_port_t *port, struct gtv_infer_tensor_facts *out)
 {
-    if (!ov_model_is_dynamic(model))
-        return OK;
-    const int64_t nchw[4] = {1, 3, in->height, in->width};
-    const int64_t nhwc[4] = {1, in->height, in->width, 3};
+    memset(out, 0, sizeof(*out));
+    char *name = NULL;
+    if (ov_port_get_any_name(port, &name) == OK && name)
+        snprintf(out->name, sizeof(out->name), "%s", name);
+    ov_free(name);
+    ov_element_type_e type = DYNAMIC;
+    if (ov_port_get_element_type(port, &type) == OK)
+        out->u8 = type == U8;
     ov_partial_shape_t shape = {0};
-    ov_status_e status = ov_partial_shape_create_static(4, in->nhwc ? nhwc : nchw, &shape);
+    if (ov_port_get_partial_shape(port, &shape) == OK) {
+        if (shape.rank.min == shape.rank.max && shape.rank.max <= GTV_INFER_MAX_DIMS)
+            out->rank = (size_t)shape.rank.max;
+        for (size_t i = 0; i < out->rank; i++)
+            out->dims[i] = shape.dims[i].min == shape.dims[i].max ? shape.dims[i].max : -1;
+        ov_partial_shape_free(&shape);
+    }
+}
+
+static ov_status_e input_facts(const ov_model_t *model, struct gtv_infer_tensor_facts *out)
+{
+    ov_output_const_port_t *port = NULL;
+    ov_status_e status = ov_model_const_input_by_index(model, 0, &port);
+    if (status == OK) {
+        port_facts(port, out);
+        ov_output_const_port_free(port);
+    }
+    return status;
+}
+
+static ov_status_e set_shape(ov_model_t *model, int64_t pictures, int64_t width, int64_t least_width,
+                             int64_t height, bool nhwc)
+{
+    ov_dimension_t n = {pictures, pictures}, h = {height, height}, w = {least_width, width}, c = {3, 3};
+    const ov_dimension_t nchw_dims[4] = {n, c, h, w}, nhwc_dims[4] = {n, h, w, c};
+    ov_partial_shape_t shape = {0};
+    ov_status_e status = ov_partial_shape_create(4, nhwc ? nhwc_dims : nchw_dims, &shape);
     STEP(ov_model_reshape_single_input(model, shape));
     ov_partial_shape_free(&shape);
+    return status;
+}
+
+// Open sizes (batch, or height and width) are fixed to what the spec says; so is a size that is another than
+// the spec's where the network can be resized.
+static ov_status_e fix_shape(ov_model_t *model, const struct gtv_infer_input *in, size_t pictures)
+{
+    struct gtv_infer_tensor_facts now;
+    ov_status_e status = input_facts(model, &now);
+    int y = in->nhwc ? 1 : 2, x = in->nhwc ? 2 : 3;
+    bool fits = status == OK && now.rank == 4 && now.dims[0] == (int64_t)pictures &&
+                now.dims[y] == in->height && now.dims[x] == in->width && now.dims[in->nhwc ? 3 : 1] == 3;
+    if (fits && !in->open_width)
+        return OK;
+    STEP(
+        set_shape(model, (int64_t)pictures, in->width, in->open_width ? 1 : in->width, in->height, in->nhwc));
     return status;
 }
 
@@ -210,7 +295,8 @@ static ov_status_e describe_outputs(ov_preprocess_prepostprocessor_t *pre, size_
 }
 
 // Returns a model that takes u8 NHWC RGB, or NULL.
-static ov_model_t *build_graph(ov_model_t *raw, const struct gtv_infer_spec *spec, struct gtv_error *err)
+static ov_model_t *build_graph(ov_model_t *raw, const struct gtv_infer_spec *spec, size_t pictures,
+                               struct gtv_error *err)
 {
     size_t inputs = 0, outputs = 0;
     ov_status_e status = ov_model_inputs_size(raw, &inputs);
@@ -223,7 +309,7 @@ static ov_model_t *build_graph(ov_model_t *raw, const struct gtv_infer_spec *spe
     }
     ov_preprocess_prepostprocessor_t *pre = NULL;
     ov_model_t *built = NULL;
-    STEP(fix_shape(raw, &spec->input));
+    STEP(fix_shape(raw, &spec->input, pictures));
     STEP(ov_preprocess_prepostprocessor_create(raw, &pre));
     STEP(describe_input(pre, &spec->input));
     STEP(describe_outputs(pre, outputs));
@@ -237,25 +323,43 @@ static ov_model_t *build_graph(ov_model_t *raw, const struct gtv_infer_spec *spe
 
 // ---- Slots ----
 
-static bool open_slot(struct gtv_infer_model *m, struct slot *s, const struct gtv_infer_input *in,
-                      struct gtv_error *err)
+static size_t picture_bytes(const struct gtv_infer_model *m, int width)
 {
-    ov_status_e status = ov_compiled_model_create_infer_request(m->compiled, &s->request);
-    STEP(ov_infer_request_get_input_tensor(s->request, &s->input));
-    size_t bytes = 0;
-    STEP(ov_tensor_get_byte_size(s->input, &bytes));
-    void *data = NULL;
-    STEP(ov_tensor_data(s->input, &data));
-    if (status != OK)
-        return fail(err, status, "no inference request could be made");
-    if (bytes != (size_t)in->width * (size_t)in->height * 3) {
-        gtv_error_set(err, GTV_E_INVALID, NULL,
-                      "the network's input holds %zu bytes, but its description says %dx%d", bytes, in->width,
-                      in->height);
+    return (size_t)width * (size_t)m->input.height * 3;
+}
+
+// Lets the request read pictures first..first+step-1 where they lie: nothing is copied.
+static ov_status_e bind_pictures(struct gtv_infer_model *m, struct slot *s, size_t first)
+{
+    if (s->bound && s->bound_first == first)
+        return OK;
+    if (s->bound)
+        ov_tensor_free(s->bound);
+    s->bound = NULL;
+    const int64_t dims[4] = {(int64_t)m->step, m->input.height, s->width, 3};
+    ov_shape_t shape = {0};
+    ov_status_e status = ov_shape_create(4, dims, &shape);
+    STEP(
+        ov_tensor_create_from_host_ptr(U8, shape, s->pixels + first * picture_bytes(m, s->width), &s->bound));
+    STEP(ov_infer_request_set_input_tensor(s->request, s->bound));
+    s->bound_first = first;
+    if (shape.dims)
+        ov_shape_free(&shape);
+    return status;
+}
+
+static bool open_slot(struct gtv_infer_model *m, struct slot *s, struct gtv_error *err)
+{
+    s->width = m->input.width;
+    // Pages that no picture was written to take no memory.
+    if (posix_memalign((void **)&s->pixels, 64, m->batch * picture_bytes(m, s->width)) != 0) {
+        s->pixels = NULL;
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "there is no memory for its pictures");
         return false;
     }
-    s->pixels = data;
-    return true;
+    ov_status_e status = ov_compiled_model_create_infer_request(m->compiled, &s->request);
+    STEP(bind_pictures(m, s, 0));
+    return status == OK || fail(err, status, "no inference request could be made");
 }
 
 static bool read_output(struct gtv_infer_model *m, struct slot *s, size_t i, struct gtv_error *err)
@@ -288,44 +392,185 @@ static bool read_output(struct gtv_infer_model *m, struct slot *s, size_t i, str
     return status == OK;
 }
 
-static bool compile(struct gtv_infer *rt, struct gtv_infer_model *m, const ov_model_t *graph,
-                    const struct gtv_infer_spec *spec, struct gtv_error *err)
+// ---- Loading ----
+
+enum { MAX_PROPERTIES = 5 };
+
+static size_t properties_of(const struct gtv_infer_spec *spec, const char *threads,
+                            ov_property_t out[MAX_PROPERTIES])
 {
-    char count[24];
-    snprintf(count, sizeof(count), "%zu", spec->slots);
-    ov_property_t properties[5];
     size_t n = 0;
-    properties[n++] = (ov_property_t){ov_property_key_num_streams, count};
+    out[n++] = (ov_property_t){ov_property_key_num_streams, threads};
     if (!spec->gpu) {
-        properties[n++] = (ov_property_t){ov_property_key_inference_num_threads, count};
+        out[n++] = (ov_property_t){ov_property_key_inference_num_threads, threads};
         // Pinned threads fight with whatever else the machine runs on the same cores.
-        properties[n++] = (ov_property_t){ov_property_key_hint_enable_cpu_pinning, "NO"};
+        out[n++] = (ov_property_t){ov_property_key_hint_enable_cpu_pinning, "NO"};
     }
     if (strcmp(spec->precision, "auto") != 0)
-        properties[n++] = (ov_property_t){ov_property_key_hint_inference_precision, spec->precision};
-    ov_status_e status =
-        ov_core_compile_model_props(rt->core, graph, spec->gpu ? "GPU" : "CPU", n, properties, &m->compiled);
-    return status == OK || fail(err, status, "the network cannot be compiled");
+        out[n++] = (ov_property_t){ov_property_key_hint_inference_precision, spec->precision};
+    return n;
+}
+
+static bool weights_there(const char *path, struct gtv_error *err)
+{
+    struct gtv_str s = gtv_str_of(path);
+    if (!gtv_str_ends(s, GTV_STR(".xml")))
+        return true;
+    char *bin = gtv_asprintf("%.*s.bin", (int)(s.n - 4), path);
+    bool there = access(bin, R_OK) == 0;
+    if (!there)
+        gtv_error_set(err, GTV_E_INVALID, NULL,
+                      "its weights are not there: an .xml needs the .bin of the same name beside it");
+    free(bin);
+    return there;
+}
+
+static ov_model_t *read_model(struct gtv_infer *rt, const char *path, struct gtv_error *err)
+{
+    if (!weights_there(path, err))
+        return NULL;
+    ov_model_t *model = NULL;
+    ov_status_e status = ov_core_read_model(rt->core, path, NULL, &model);
+    if (status != OK)
+        fail(err, status, "the network's file cannot be read");
+    return model;
+}
+
+// A slot of a CPU is one thread: several pictures in a run take it as long as one after another, and twice
+// the memory. (Many networks, PicoDet's among them, have a batch of one built in besides.)
+static size_t step_wanted(const struct gtv_infer_spec *spec)
+{
+    return spec->gpu && spec->batch > 1 && !spec->input.open_width ? spec->batch : 1;
+}
+
+static bool compile(struct gtv_infer *rt, struct gtv_infer_model *m, const struct gtv_infer_spec *spec,
+                    size_t n, const ov_property_t *properties, struct gtv_error *err)
+{
+    ov_model_t *raw = read_model(rt, spec->path, err), *graph = NULL;
+    if (!raw)
+        return false;
+    graph = build_graph(raw, spec, m->step, err);
+    if (!graph && m->step > 1) {
+        // It cannot take several at once: one after another then, from a fresh copy.
+        ov_model_free(raw);
+        m->step = 1;
+        raw = read_model(rt, spec->path, err);
+        graph = raw ? build_graph(raw, spec, 1, err) : NULL;
+    }
+    ov_status_e status = OK;
+    if (graph) {
+        status = ov_core_compile_model_props(rt->core, graph, spec->gpu ? "GPU" : "CPU", n, properties,
+                                             &m->compiled);
+        if (status != OK)
+            fail(err, status, "the network cannot be compiled");
+        ov_model_free(graph);
+    }
+    if (raw)
+        ov_model_free(raw);
+    return m->compiled != NULL;
+}
+
+static void add_file(char *key, size_t cap, const char *path)
+{
+    struct stat st;
+    size_t n = strlen(key);
+    if (stat(path, &st) == 0 && n < cap)
+        snprintf(key + n, cap - n, "|%s %lld %lld.%09ld", path, (long long)st.st_size,
+                 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+// All that the compiled network depends on; the blob itself knows the processor and the runtime's version.
+static bool key_of(struct gtv_infer *rt, const struct gtv_infer_spec *spec, char *out, size_t cap)
+{
+    const struct gtv_infer_input *in = &spec->input;
+    char *real = realpath(spec->path, NULL);
+    if (!real)
+        return false;
+    int n = snprintf(out, cap, "%s|%s %zu|%dx%d %d%d%d%d|%.9g|%.9g %.9g %.9g|%.9g %.9g %.9g", rt->version,
+                     spec->precision, spec->slots, in->width, in->height, in->open_width, in->bgr, in->nhwc,
+                     in->u8, in->scale, in->mean[0], in->mean[1], in->mean[2], in->deviation[0],
+                     in->deviation[1], in->deviation[2]);
+    add_file(out, cap, real);
+    struct gtv_str s = gtv_str_of(real);
+    if (gtv_str_ends(s, GTV_STR(".xml"))) {
+        memcpy(real + s.n - 4, ".bin", 4);
+        add_file(out, cap, real);
+    }
+    free(real);
+    return n > 0 && strlen(out) + 1 < cap;
+}
+
+static bool import(struct gtv_infer *rt, struct gtv_infer_model *m, const char *path, const char *key,
+                   size_t n, const ov_property_t *properties)
+{
+    struct gtv_blob blob;
+    if (!gtv_blob_open(&blob, path, key))
+        return false;
+    (void)pthread_mutex_lock(&rt->lock);
+    ov_status_e status = ov_core_set_properties(rt->core, "CPU", n, properties);
+    STEP(ov_core_import_model(rt->core, blob.data, blob.size, "CPU", &m->compiled));
+    (void)pthread_mutex_unlock(&rt->lock);
+    gtv_blob_close(&blob);
+    return status == OK;
+}
+
+// From the cache where it is there (neither the file's reader nor its compiler then takes time or memory),
+// else from the file.
+static bool obtain(struct gtv_infer *rt, struct gtv_infer_model *m, const struct gtv_infer_spec *spec,
+                   struct gtv_error *err)
+{
+    char threads[24];
+    snprintf(threads, sizeof(threads), "%zu", spec->slots);
+    ov_property_t properties[MAX_PROPERTIES];
+    size_t n = properties_of(spec, threads, properties);
+    char *key = gtv_alloc(GTV_BLOB_KEY_CAP);
+    char path[4096];
+    const char *slash = strrchr(spec->path, '/');
+    bool cached = rt->cache_dir && !spec->gpu && key_of(rt, spec, key, GTV_BLOB_KEY_CAP) &&
+                  gtv_blob_path(rt->cache_dir, slash ? slash + 1 : spec->path, key, path, sizeof(path));
+    bool ok = cached && weights_there(spec->path, err) && import(rt, m, path, key, n, properties);
+    if (!ok) {
+        ok = compile(rt, m, spec, n, properties, err);
+        if (ok && cached) {
+            char *exported = gtv_asprintf("%s.%ld.%p.raw", path, (long)getpid(), (void *)m);
+            if (ov_compiled_model_export_model(m->compiled, exported) == OK)
+                gtv_blob_seal(exported, path, key);
+            (void)unlink(exported);
+            free(exported);
+        }
+    }
+    free(key);
+    return ok;
+}
+
+static void learn_precision(struct gtv_infer_model *m)
+{
+    char *value = NULL;
+    if (ov_compiled_model_get_property(m->compiled, ov_property_key_hint_inference_precision, &value) == OK &&
+        value)
+        snprintf(m->precision, sizeof(m->precision), "%s",
+                 strcmp(value, "bf16") == 0  ? "bf16"
+                 : strcmp(value, "f16") == 0 ? "f16"
+                                             : "f32");
+    ov_free(value);
 }
 
 struct gtv_infer_model *gtv_infer_load(struct gtv_infer *rt, const struct gtv_infer_spec *spec,
                                        struct gtv_error *err)
 {
-    ov_model_t *raw = NULL, *graph = NULL;
-    ov_status_e status = ov_core_read_model(rt->core, spec->path, NULL, &raw);
-    if (status != OK) {
-        fail(err, status, "the network's file cannot be read");
-        return NULL;
-    }
     struct gtv_infer_model *m = GTV_NEW(struct gtv_infer_model);
-    graph = build_graph(raw, spec, err);
-    if (!graph || !compile(rt, m, graph, spec, err))
-        goto fail_model;
+    m->input = spec->input;
+    m->batch = spec->batch ? spec->batch : 1;
+    m->step = step_wanted(spec);
+    if (!obtain(rt, m, spec, err))
+        goto fail;
+    learn_precision(m);
     size_t outputs = 0;
-    if (ov_compiled_model_outputs_size(m->compiled, &outputs) != OK || spec->output_count > outputs) {
-        gtv_error_set(err, GTV_E_INVALID, NULL, "the network has %zu outputs, its description names %zu",
+    if (ov_compiled_model_outputs_size(m->compiled, &outputs) != OK || outputs > GTV_INFER_MAX_OUTPUTS ||
+        spec->output_count > outputs) {
+        gtv_error_set(err, GTV_E_INVALID, "outputs", "the network has %zu outputs, its description names %zu",
                       outputs, spec->output_count);
-        goto fail_model;
+        goto fail;
     }
     m->output_count = spec->output_count ? spec->output_count : outputs;
     for (size_t i = 0; i < spec->output_count; i++)
@@ -333,24 +578,50 @@ struct gtv_infer_model *gtv_infer_load(struct gtv_infer *rt, const struct gtv_in
     m->slots = gtv_alloc(spec->slots * sizeof(*m->slots));
     for (m->slot_count = 0; m->slot_count < spec->slots;) {
         // Counted before it is opened, so that a half-open one is released too.
-        if (!open_slot(m, &m->slots[m->slot_count++], &spec->input, err))
-            goto fail_model;
+        if (!open_slot(m, &m->slots[m->slot_count++], err))
+            goto fail;
     }
     // One run now: names that do not exist, and whatever else fails late, are told at start and not to the
     // first client.
-    memset(m->slots[0].pixels, 0, (size_t)spec->input.width * (size_t)spec->input.height * 3);
+    memset(m->slots[0].pixels, 0, m->step * picture_bytes(m, m->input.width));
     if (!gtv_infer_run(m, 0, err))
-        goto fail_model;
-    ov_model_free(graph);
-    ov_model_free(raw);
+        goto fail;
+    (void)malloc_trim(0); // what reading and compiling took
     return m;
 
-fail_model:
-    if (graph)
-        ov_model_free(graph);
-    ov_model_free(raw);
+fail:
     gtv_infer_unload(m);
     return NULL;
+}
+
+bool gtv_infer_describe(struct gtv_infer *rt, const char *path, int width, int height,
+                        struct gtv_infer_facts *out, struct gtv_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    ov_model_t *model = read_model(rt, path, err);
+    if (!model)
+        return false;
+    ov_status_e status = ov_model_inputs_size(model, &out->input_count);
+    STEP(ov_model_outputs_size(model, &out->output_count));
+    if (out->input_count > 0)
+        STEP(input_facts(model, &out->input));
+    if (width > 0 && height > 0 && out->input_count == 1 && out->input.rank == 4) {
+        struct gtv_infer_input in = {.width = width, .height = height, .nhwc = out->input.dims[3] == 3};
+        STEP(fix_shape(model, &in, 1));
+        STEP(input_facts(model, &out->input));
+    }
+    for (size_t i = 0; i < out->output_count && i < GTV_INFER_MAX_OUTPUTS && status == OK; i++) {
+        ov_output_const_port_t *port = NULL;
+        status = ov_model_const_output_by_index(model, i, &port);
+        if (status == OK) {
+            port_facts(port, &out->outputs[i]);
+            ov_output_const_port_free(port);
+        }
+    }
+    if (status != OK)
+        fail(err, status, "the network cannot be examined");
+    ov_model_free(model);
+    return status == OK;
 }
 
 void gtv_infer_unload(struct gtv_infer_model *m)
@@ -358,10 +629,11 @@ void gtv_infer_unload(struct gtv_infer_model *m)
     if (!m)
         return;
     for (size_t i = 0; i < m->slot_count; i++) {
-        if (m->slots[i].input)
-            ov_tensor_free(m->slots[i].input);
         if (m->slots[i].request)
             ov_infer_request_free(m->slots[i].request);
+        if (m->slots[i].bound)
+            ov_tensor_free(m->slots[i].bound);
+        free(m->slots[i].pixels);
     }
     free(m->slots);
     if (m->compiled)
@@ -369,15 +641,61 @@ void gtv_infer_unload(struct gtv_infer_model *m)
     free(m);
 }
 
+// ---- Running ----
+
+const char *gtv_infer_precision(const struct gtv_infer_model *m)
+{
+    return m->precision;
+}
+
+size_t gtv_infer_step(const struct gtv_infer_model *m)
+{
+    return m->step;
+}
+
 uint8_t *gtv_infer_pixels(struct gtv_infer_model *m, size_t slot)
 {
     return m->slots[slot].pixels;
 }
 
-bool gtv_infer_run(struct gtv_infer_model *m, size_t slot, struct gtv_error *err)
+uint8_t *gtv_infer_picture(struct gtv_infer_model *m, size_t slot, size_t picture)
 {
     struct slot *s = &m->slots[slot];
-    ov_status_e status = ov_infer_request_infer(s->request);
+    return s->pixels + picture * picture_bytes(m, s->width);
+}
+
+bool gtv_infer_set_width(struct gtv_infer_model *m, size_t slot, int width, struct gtv_error *err)
+{
+    struct slot *s = &m->slots[slot];
+    if (width < 1 || width > m->input.width || (width != m->input.width && !m->input.open_width)) {
+        gtv_error_set(err, GTV_E_INVALID, NULL, "a width of %d is not possible: at most %d", width,
+                      m->input.width);
+        return false;
+    }
+    if (width != s->width && s->bound) {
+        ov_tensor_free(s->bound);
+        s->bound = NULL;
+    }
+    s->width = width;
+    return true;
+}
+
+bool gtv_infer_run(struct gtv_infer_model *m, size_t slot, struct gtv_error *err)
+{
+    return gtv_infer_run_pictures(m, slot, 0, 1, err);
+}
+
+bool gtv_infer_run_pictures(struct gtv_infer_model *m, size_t slot, size_t first, size_t count,
+                            struct gtv_error *err)
+{
+    struct slot *s = &m->slots[slot];
+    if (count == 0 || count > m->step || first + m->step > m->batch) {
+        gtv_error_set(err, GTV_E_INTERNAL, NULL, "%zu pictures from %zu on are not a run of this network",
+                      count, first);
+        return false;
+    }
+    ov_status_e status = bind_pictures(m, s, first);
+    STEP(ov_infer_request_infer(s->request));
     if (status != OK)
         return fail(err, status, "the inference failed");
     for (size_t i = 0; i < m->output_count; i++) {
