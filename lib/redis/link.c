@@ -61,6 +61,7 @@ struct gtv_redis_link {
     unsigned backoff_ms;
     unsigned greetings; // answers still missing
     bool told_down;     // one log line per outage, not one per attempt
+    char reason[160];   // of the latest failure; empty while up
     uint64_t jitter;
 };
 
@@ -168,6 +169,7 @@ static void link_fail(struct gtv_redis_link *l, const char *reason)
     struct conn *c = l->conn;
     l->conn = NULL;
     l->phase = WAIT;
+    snprintf(l->reason, sizeof l->reason, "%s", reason);
     unsigned wait_ms = next_backoff(l);
     if (!l->told_down) {
         l->told_down = true;
@@ -236,6 +238,11 @@ bool gtv_redis_link_up(const struct gtv_redis_link *l)
     return l->phase == UP;
 }
 
+const char *gtv_redis_link_reason(const struct gtv_redis_link *l)
+{
+    return l->phase == UP ? NULL : l->reason[0] ? l->reason : "connecting";
+}
+
 static void tick_cb(void *arg)
 {
     struct gtv_redis_link *l = arg;
@@ -259,6 +266,7 @@ static void greeting_cb(void *arg, redisReply *reply)
     l->phase = UP;
     l->backoff_ms = 0;
     l->told_down = false;
+    l->reason[0] = '\0';
     gtv_timer_stop(l->timer);
     gtv_log_info(&log_redis, "connected", "client=%s target=\"%s\" db=%d", l->name, l->target.host,
                  l->target.db);

@@ -34,6 +34,11 @@ bool gtv_redis_up(const struct gtv_redis *r)
     return gtv_redis_link_up(r->link);
 }
 
+const char *gtv_redis_reason(const struct gtv_redis *r)
+{
+    return gtv_redis_link_reason(r->link);
+}
+
 bool gtv_redis_command(struct gtv_redis *r, gtv_redis_reply_fn fn, void *arg, const char *fmt, ...)
 {
     if (!gtv_redis_link_up(r->link))
