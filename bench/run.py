@@ -18,7 +18,8 @@ from common import HEAD
 # Name -> the file that has bench_NAME. A file that is not there is left out of the list.
 BENCHES = {"playlist": "hls", "segment": "hls", "herd": "hls", "idle": "hls", "slow": "hls", "stats": "cameras", "provision": "cameras",
            "paths": "media_api", "ws": "ws_bench", "detect": "detect", "pull50": "media", "pull200": "media", "hls50": "media_hls",
-           "hls200": "media_hls", "lowlatency": "media_hls", "ondemand": "media_hls", "seek": "media_record", "record50": "media_record"}
+           "hls200": "media_hls", "lowlatency": "media_hls", "ondemand": "media_hls", "seek": "media_record", "record50": "media_record", "ai": "ai", "aiyolo": "ai",
+           "aioverhead": "ai", "aistart": "ai", "aisize": "ai", "aijobs": "ai"}
 TOOLS = ("wrk", "nginx", "haproxy", "redis-server", "ffmpeg")
 
 
