@@ -35,6 +35,7 @@ struct slot {
 
 struct gtv_infer_model {
     ov_compiled_model_t *compiled;
+    struct gtv_blob blob;                                  // that it came from, or empty
     char names[GTV_INFER_MAX_OUTPUTS][GTV_INFER_NAME_CAP]; // empty: by index
     size_t output_count;
     struct gtv_infer_input input;
@@ -503,14 +504,15 @@ static bool key_of(struct gtv_infer *rt, const struct gtv_infer_spec *spec, char
 static bool import(struct gtv_infer *rt, struct gtv_infer_model *m, const char *path, const char *key,
                    size_t n, const ov_property_t *properties)
 {
-    struct gtv_blob blob;
-    if (!gtv_blob_open(&blob, path, key))
+    if (!gtv_blob_open(&m->blob, path, key))
         return false;
     (void)pthread_mutex_lock(&rt->lock);
     ov_status_e status = ov_core_set_properties(rt->core, "CPU", n, properties);
-    STEP(ov_core_import_model(rt->core, blob.data, blob.size, "CPU", &m->compiled));
+    STEP(ov_core_import_model(rt->core, m->blob.data, m->blob.size, "CPU", &m->compiled));
     (void)pthread_mutex_unlock(&rt->lock);
-    gtv_blob_close(&blob);
+    // The imported network reads its weights where they lie.
+    if (status != OK)
+        gtv_blob_close(&m->blob);
     return status == OK;
 }
 
@@ -638,6 +640,7 @@ void gtv_infer_unload(struct gtv_infer_model *m)
     free(m->slots);
     if (m->compiled)
         ov_compiled_model_free(m->compiled);
+    gtv_blob_close(&m->blob);
     free(m);
 }
 
