@@ -294,6 +294,27 @@ struct gtv_str gtv_http_body(const struct gtv_http_request *req)
     return (struct gtv_str){req->body, req->body_len};
 }
 
+char *gtv_http_take_body(struct gtv_http_request *req, size_t *len)
+{
+    size_t n = req->body_len;
+    char *taken = req->body_owned ? req->body : NULL;
+    if (!taken || req->body_cap < n + GTV_HTTP_BODY_PADDING) {
+        taken = realloc(taken, n + GTV_HTTP_BODY_PADDING);
+        if (!taken)
+            return NULL;
+        if (!req->body_owned && n)
+            memcpy(taken, req->body, n);
+    }
+    memset(taken + n, 0, GTV_HTTP_BODY_PADDING);
+    if (req->body_owned && req->server)
+        req->server->body_bytes -= req->body_cap;
+    req->body = NULL;
+    req->body_len = req->body_cap = 0;
+    req->body_owned = false;
+    *len = n;
+    return taken;
+}
+
 // Walks from the nearest hop outwards: the first address that is no proxy of ours is the client. A hop that
 // is no address ends the walk, for what is left of it was written by who knows whom.
 static void forwarded_peer(const struct gtv_http_request *req, uint8_t peer[16])

@@ -97,6 +97,11 @@ struct gtv_str gtv_http_param(const struct gtv_http_request *req,
 // Decoded value of a query parameter in the request's arena; {NULL,0} when absent or malformed.
 struct gtv_str gtv_http_query(struct gtv_http_request *req, const char *name);
 struct gtv_str gtv_http_body(const struct gtv_http_request *req);
+// The body becomes the caller's, who frees it with free(), whatever becomes of the request: for those who
+// hand it to other threads. GTV_HTTP_BODY_PADDING zero bytes follow it. gtv_http_body is empty afterwards.
+// NULL only without memory; the body then stays.
+enum { GTV_HTTP_BODY_PADDING = 16 };
+char *gtv_http_take_body(struct gtv_http_request *req, size_t *len) GTV_WARN_UNUSED;
 struct gtv_str gtv_http_peer(const struct gtv_http_request *
                                  req); // client's address without port, by X-Forwarded-For from trusted peers
 struct gtv_str gtv_http_request_id(

@@ -11,20 +11,31 @@ enum { MAX_DEPTH = 64 };
 
 static const struct gtv_str replacement = {"\xEF\xBF\xBD", 3}; // U+FFFD
 
+// The closing quote of the string that begins after `at`, or the end. By memchr: strings may be pictures.
+static size_t string_end(struct gtv_str text, size_t at)
+{
+    for (size_t from = at; from < text.n;) {
+        const char *quote = memchr(text.p + from, '"', text.n - from);
+        if (!quote)
+            break;
+        size_t end = (size_t)(quote - text.p), escapes = end;
+        while (escapes > at && text.p[escapes - 1] == '\\')
+            escapes--;
+        if ((end - escapes) % 2 == 0)
+            return end;
+        from = end + 1;
+    }
+    return text.n;
+}
+
 // yyjson reads any depth without recursion, but what walks a document may recurse.
 static bool shallow(struct gtv_str text)
 {
-    bool in_string = false;
     int depth = 0;
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
+        if (c == '"') {
+            i = string_end(text, i + 1);
         } else if (c == '[' || c == '{') {
             if (++depth > MAX_DEPTH)
                 return false;
@@ -35,22 +46,33 @@ static bool shallow(struct gtv_str text)
     return true;
 }
 
-yyjson_doc *gtv_json_parse(struct gtv_str text, struct gtv_error *err)
+static yyjson_doc *parse(char *text, size_t n, yyjson_read_flag flags, struct gtv_error *err)
 {
-    if (text.n == 0) {
+    if (n == 0) {
         gtv_error_set(err, GTV_E_INVALID, NULL, "Not JSON: empty");
         return NULL;
     }
-    if (!shallow(text)) {
+    if (!shallow((struct gtv_str){text, n})) {
         gtv_error_set(err, GTV_E_INVALID, NULL, "Not accepted: JSON nested deeper than %d levels", MAX_DEPTH);
         return NULL;
     }
     yyjson_read_err why;
-    // Without the in-situ flag the text is only read, in spite of the parameter's type.
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, NULL, &why);
+    yyjson_doc *doc = yyjson_read_opts(text, n, flags, NULL, &why);
     if (!doc)
         gtv_error_set(err, GTV_E_INVALID, NULL, "Not JSON: %s at byte %zu", why.msg, why.pos);
     return doc;
+}
+
+yyjson_doc *gtv_json_parse(struct gtv_str text, struct gtv_error *err)
+{
+    // Without the in-situ flag the text is only read, in spite of the parameter's type.
+    return parse((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, err);
+}
+
+yyjson_doc *gtv_json_parse_in_place(char *text, size_t n, struct gtv_error *err)
+{
+    memset(text + n, 0, GTV_JSON_PADDING);
+    return parse(text, n, YYJSON_READ_INSITU, err);
 }
 
 // The value of a field. NULL with *ok true: optional and absent. NULL with *ok false: *err is set.

@@ -11,6 +11,11 @@
 // with yyjson_doc_free.
 yyjson_doc *gtv_json_parse(struct gtv_str text, struct gtv_error *err) GTV_WARN_UNUSED;
 
+// The same in place: the document's strings lie in text, which must outlive it and is changed. At least
+// GTV_JSON_PADDING bytes that may be written follow the text.
+enum { GTV_JSON_PADDING = 4 };
+yyjson_doc *gtv_json_parse_in_place(char *text, size_t n, struct gtv_error *err) GTV_WARN_UNUSED;
+
 enum gtv_json_need { GTV_JSON_OPTIONAL, GTV_JSON_REQUIRED };
 
 // Read obj[name] into *out. Optional and absent (or null): true, *out untouched. Wrong type, out of range or

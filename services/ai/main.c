@@ -2,6 +2,7 @@
 #include "lib/av/av.h"
 #include "lib/base/mem.h"
 #include "lib/redis/redis.h"
+#include "services/ai/detect/exam.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -42,22 +43,25 @@ static size_t worker_count(const struct gtv_ai *ai)
     return wanted < cores ? wanted : cores;
 }
 
-static double camera_confidence(const struct gtv_ai *ai)
+static double camera_confidence(struct gtv_ai *ai)
 {
-    const struct gtv_model *model = gtv_detector_model(ai->detector);
-    if (ai->settings->camera_confidence > 0 || !model)
-        return ai->settings->camera_confidence;
-    return fmin(ai->settings->confidence, model->score_threshold);
+    double confidence = ai->settings->camera_confidence;
+    struct gtv_detector *d = gtv_engine_detector(ai->engine);
+    const struct gtv_model *model = gtv_detector_model(d);
+    if (confidence <= 0 && model)
+        confidence = fmin(ai->settings->confidence, model->score_threshold);
+    gtv_detector_unref(d);
+    return confidence;
 }
 
-static void load_network(struct gtv_ai *ai, size_t workers)
+static struct gtv_detector *load_network(struct gtv_ai *ai, size_t workers)
 {
     const struct gtv_ai_settings *s = ai->settings;
     struct gtv_error err = {0};
     char *cache = gtv_asprintf("%s/cache", s->models_dir);
     ai->runtime = gtv_infer_create(cache, &err);
     free(cache);
-    ai->detector = gtv_detector_create(&(struct gtv_detector_config){
+    struct gtv_detector *d = gtv_detector_create(&(struct gtv_detector_config){
         .runtime = ai->runtime,
         .runtime_error = err.message,
         .models_dir = s->models_dir,
@@ -65,17 +69,36 @@ static void load_network(struct gtv_ai *ai, size_t workers)
         .precision = s->precision,
         .want_gpu = s->enable_gpu,
         .slots = workers,
-        .batch = 1,
+        .batch = (size_t)s->batch_size,
     });
-    const struct gtv_model *model = gtv_detector_model(ai->detector);
+    const struct gtv_model *model = gtv_detector_model(d);
     if (model)
         gtv_log_info(&ai->log, "network loaded", "model=%s device=%s precision=%s workers=%zu runtime=\"%s\"",
-                     model->name, gtv_detector_device(ai->detector), gtv_detector_precision(ai->detector), workers,
+                     model->name, gtv_detector_device(d), gtv_detector_precision(d), workers,
                      gtv_infer_version(ai->runtime));
     else
-        gtv_log_error(&ai->log, "nothing can be detected", "cause=\"%s\"",
-                      gtv_detector_message(ai->detector));
+        gtv_log_error(&ai->log, "nothing can be detected", "cause=\"%s\"", gtv_detector_message(d));
     warn_about_settings(ai);
+    return d;
+}
+
+static void start_engine(struct gtv_ai *ai, size_t workers)
+{
+    size_t limit = (size_t)ai->settings->max_queue_size;
+    struct gtv_detector *detector = load_network(ai, workers);
+    ai->engine = gtv_engine_create(&(struct gtv_engine_config){
+        .workers = workers,
+        .batch = (size_t)ai->settings->batch_size,
+        .limit = {[GTV_WORK_REQUEST] = limit, [GTV_WORK_JOB] = limit},
+        .detector = detector,
+        .metrics = ai->pages.metrics,
+    });
+    gtv_detector_unref(detector);
+    ai->examiner = gtv_examiner_create(&(struct gtv_examiner_config){
+        .engine = ai->engine,
+        .workers = workers,
+        .metrics = ai->pages.metrics,
+    });
 }
 
 static bool start_watching(struct program *p, struct gtv_error *err)
@@ -92,14 +115,11 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .loop = p->ai.loop,
             .redis_url = p->redis_url,
             .hls_url = s->hls_url,
-            .detector = p->ai.detector,
-            .pool = p->ai.pool,
+            .engine = p->ai.engine,
             .metrics = p->ai.pages.metrics,
             .max_fps = s->camera_max_fps,
             .min_confidence = camera_confidence(&p->ai),
             .max_cameras = (size_t)s->max_cameras,
-            .on_processed = gtv_ai_count_processed,
-            .arg = &p->ai,
         },
         err);
     return p->ai.watcher != NULL;
@@ -164,8 +184,8 @@ static void drained(void *arg)
 {
     struct program *p = arg;
     gtv_watcher_stop(p->ai.watcher);
-    gtv_pool_destroy(p->ai.pool); // blocks for the inferences in progress
-    p->ai.pool = NULL;
+    gtv_engine_destroy(p->ai.engine); // blocks for the inferences in progress
+    p->ai.engine = NULL;
     if (!gtv_loop_post(p->ai.loop, last, p))
         abort(); // the queue of a loop that nobody posts to any more cannot be full
 }
@@ -188,8 +208,8 @@ static void finish(struct program *p)
     gtv_http_server_destroy(p->metrics_only);
     gtv_http_server_destroy(p->api);
     gtv_timer_destroy(p->ai.deadlines);
-    gtv_pool_destroy(p->ai.pool);
-    gtv_detector_unref(p->ai.detector);
+    gtv_engine_destroy(p->ai.engine);
+    gtv_examiner_destroy(p->ai.examiner);
     gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);
@@ -222,8 +242,7 @@ int main(int argc, char **argv)
     ai->loop = gtv_loop_create("gtv-ai");
     gtv_loop_on_signal(ai->loop, on_signal, p);
     size_t workers = worker_count(ai);
-    load_network(ai, workers);
-    ai->pool = gtv_pool_create(workers, (size_t)p->settings.max_queue_size);
+    start_engine(ai, workers);
     gtv_ai_register_metrics(ai);
     bool ok = start_serving(p, &err) && start_watching(p, &err);
     if (ok)

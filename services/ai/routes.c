@@ -1,4 +1,3 @@
-#include "lib/base/clock.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -6,56 +5,37 @@
 
 // ---- Figures ----
 
-static const double stage_bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5};
-static const double total_bounds[] = {0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1,
-                                      0.15,  0.2,  0.3,  0.5,  1,    2,     5};
-
-static struct gtv_histogram *stage(struct gtv_metrics *m, const char *label)
-{
-    return gtv_metrics_histogram(m, "ai_stage_seconds", label, "Stages of a posted picture's way.",
-                                 stage_bounds, sizeof(stage_bounds) / sizeof(stage_bounds[0]));
-}
-
 void gtv_ai_register_metrics(struct gtv_ai *ai)
 {
     struct gtv_metrics *m = ai->pages.metrics;
-    ai->processed_total =
-        gtv_metrics_counter(m, "detections_processed_total", "", "Pictures and frames that were analysed.");
-    ai->processing_seconds =
-        gtv_metrics_histogram(m, "detection_processing_seconds", "",
-                              "Time that analysing one picture or frame took, without waiting.", total_bounds,
-                              sizeof(total_bounds) / sizeof(total_bounds[0]));
-    ai->queue_size = gtv_metrics_gauge(m, "detection_queue_size", "", "Posted pictures that wait.");
-    ai->wait_seconds = stage(m, "stage=\"wait\"");
-    ai->decode_seconds = stage(m, "stage=\"decode\"");
-    ai->prepare_seconds = stage(m, "stage=\"prepare\"");
-    ai->infer_seconds = stage(m, "stage=\"infer\"");
-    const struct gtv_model *model = gtv_detector_model(ai->detector);
+    struct gtv_detector *d = gtv_engine_detector(ai->engine);
+    const struct gtv_model *model = gtv_detector_model(d);
     char labels[160];
     snprintf(labels, sizeof(labels), "model=\"%s\",device=\"%s\"", model ? model->name : "",
-             gtv_detector_device(ai->detector));
+             gtv_detector_device(d));
     gtv_gauge_set(gtv_metrics_gauge(m, "ai_model_loaded", labels, "1 when a network is loaded."),
                   model != NULL);
-    gtv_gauge_set(gtv_metrics_gauge(m, "ai_workers", "", "Inference threads."),
-                  (int64_t)gtv_pool_workers(ai->pool));
+    gtv_detector_unref(d);
+    struct gtv_engine_stats stats;
+    gtv_engine_get_stats(ai->engine, &stats);
+    gtv_gauge_set(gtv_metrics_gauge(m, "ai_workers", "", "Inference threads."), (int64_t)stats.workers);
 }
 
-void gtv_ai_count_processed(void *arg, double ms)
-{
-    struct gtv_ai *ai = arg;
-    ai->processed++;
-    ai->processed_ms += ms;
-    gtv_counter_add(ai->processed_total, 1);
-    gtv_histogram_observe(ai->processing_seconds, ms / 1000);
-}
-
-void gtv_ai_count_reject(struct gtv_ai *ai, enum gtv_code code)
+void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause)
 {
     char labels[64];
-    snprintf(labels, sizeof(labels), "cause=\"%s\"", gtv_code_name(code));
+    snprintf(labels, sizeof(labels), "cause=\"%s\"", cause);
     gtv_counter_add(gtv_metrics_counter(ai->pages.metrics, "ai_rejects_total", labels,
-                                        "Requests for detection that got no result."),
+                                        "Pictures that were posted for detection and got no result."),
                     1);
+}
+
+size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind)
+{
+    struct gtv_engine_stats stats = {0};
+    if (ai->engine)
+        gtv_engine_get_stats(ai->engine, &stats);
+    return stats.waiting[kind];
 }
 
 // ---- Health ----
@@ -73,36 +53,43 @@ static void add_text_or_null(yyjson_mut_doc *doc, yyjson_mut_val *o, const char 
         yyjson_mut_obj_add_null(doc, o, key);
 }
 
-static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_ai *ai)
+static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai)
 {
-    const struct gtv_model *model = gtv_detector_model(ai->detector);
+    struct gtv_detector *d = gtv_engine_detector(ai->engine);
+    const struct gtv_model *model = gtv_detector_model(d);
     if (!model) {
         yyjson_mut_obj_add_null(doc, o, "model");
     } else {
         yyjson_mut_val *m = yyjson_mut_obj_add_obj(doc, o, "model");
-        yyjson_mut_obj_add_str(doc, m, "name", model->name);
+        yyjson_mut_obj_add_strcpy(doc, m, "name", model->name);
         yyjson_mut_obj_add_int(doc, m, "width", model->input.width);
         yyjson_mut_obj_add_int(doc, m, "height", model->input.height);
-        yyjson_mut_obj_add_str(doc, m, "precision", gtv_detector_precision(ai->detector));
-        yyjson_mut_obj_add_str(doc, m, "device", gtv_detector_device(ai->detector));
+        yyjson_mut_obj_add_strcpy(doc, m, "precision", gtv_detector_precision(d));
+        yyjson_mut_obj_add_strcpy(doc, m, "device", gtv_detector_device(d));
         yyjson_mut_obj_add_str(doc, m, "runtime", gtv_infer_version(ai->runtime));
     }
-    add_text_or_null(doc, o, "message", gtv_detector_message(ai->detector));
+    add_text_or_null(doc, o, "message", gtv_detector_message(d));
+    gtv_detector_unref(d);
 }
 
 // The process answers, so it is healthy; what it cannot do stands in message and in /ready.
 static void handle_health(struct gtv_http_request *req, void *user)
 {
     struct gtv_ai *ai = user;
+    struct gtv_engine_stats stats;
+    gtv_engine_get_stats(ai->engine, &stats);
+    uint64_t processed = 0;
+    for (size_t k = 0; k < GTV_WORK_KINDS; k++)
+        processed += stats.done[k];
     yyjson_mut_val *o;
     yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_str(doc, o, "status", "healthy");
-    yyjson_mut_obj_add_uint(doc, o, "queue_size", gtv_pool_posted(ai->pool));
-    yyjson_mut_obj_add_uint(doc, o, "processed_total", ai->processed);
+    yyjson_mut_obj_add_uint(doc, o, "queue_size", stats.waiting[GTV_WORK_REQUEST]);
+    yyjson_mut_obj_add_uint(doc, o, "processed_total", processed);
     yyjson_mut_obj_add_real(doc, o, "avg_processing_time_ms",
-                            ai->processed ? rounded(ai->processed_ms / (double)ai->processed) : 0);
+                            processed ? rounded(stats.done_ms / (double)processed) : 0);
     yyjson_mut_obj_add_bool(doc, o, "gpu_available", ai->runtime && gtv_infer_has_gpu(ai->runtime));
-    yyjson_mut_obj_add_uint(doc, o, "workers", gtv_pool_workers(ai->pool));
+    yyjson_mut_obj_add_uint(doc, o, "workers", stats.workers);
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
     yyjson_mut_obj_add_str(doc, o, "version", GTV_VERSION);
     add_model(doc, o, ai);
@@ -112,10 +99,13 @@ static void handle_health(struct gtv_http_request *req, void *user)
 static void handle_ready(struct gtv_http_request *req, void *user)
 {
     struct gtv_ai *ai = user;
-    if (!gtv_detector_model(ai->detector)) {
-        gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, gtv_detector_message(ai->detector));
+    struct gtv_detector *d = gtv_engine_detector(ai->engine);
+    bool ready = gtv_detector_model(d) != NULL;
+    if (!ready)
+        gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, gtv_detector_message(d));
+    gtv_detector_unref(d);
+    if (!ready)
         return;
-    }
     yyjson_mut_val *o;
     yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_bool(doc, o, "ready", true);

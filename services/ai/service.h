@@ -4,8 +4,7 @@
 
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
-#include "services/ai/network/detector.h"
-#include "services/ai/engine/pool.h"
+#include "services/ai/engine/engine.h"
 #include "services/ai/settings.h"
 #include "services/ai/watch/watcher.h"
 
@@ -16,7 +15,8 @@ enum {
     GTV_AI_DETECT_TIMEOUT_MS = 5000, // from the last byte of the request to 408
 };
 
-struct gtv_detect_job;
+struct gtv_asked;
+struct gtv_examiner;
 
 struct gtv_ai {
     struct gtv_service_pages pages; // first: the shared handlers find it there
@@ -24,21 +24,14 @@ struct gtv_ai {
     struct gtv_log log;
     struct gtv_loop *loop;
     struct gtv_infer *runtime; // NULL: it could not start
-    struct gtv_detector *detector;
-    struct gtv_pool *pool;
+    struct gtv_engine *engine; // NULL when the program ends
+    struct gtv_examiner *examiner;
     struct gtv_watcher *watcher;
 
     // Requests for detection that are not answered yet, the oldest first, and the timer for their deadlines.
-    struct gtv_detect_job *jobs, *jobs_last;
-    size_t queued_bytes; // of all jobs that a worker has not given back, answered or not
+    struct gtv_asked *asked, *asked_last;
+    size_t queued_bytes; // of all whose pictures the workers have not given back, answered or not
     struct gtv_timer *deadlines;
-
-    uint64_t processed;  // pictures and looks
-    double processed_ms; // that they took, in sum
-    struct gtv_counter *processed_total;
-    struct gtv_histogram *processing_seconds, *wait_seconds, *decode_seconds, *prepare_seconds,
-        *infer_seconds;
-    struct gtv_gauge *queue_size;
 };
 
 // Routes of AI_PORT and of METRICS_PORT.
@@ -48,14 +41,14 @@ extern const struct gtv_http_route gtv_ai_metrics_routes[];
 extern const size_t gtv_ai_metrics_route_count;
 
 void gtv_ai_register_metrics(struct gtv_ai *ai);
-void gtv_ai_count_processed(void *ai, double ms); // one picture or look
-void gtv_ai_count_reject(struct gtv_ai *ai, enum gtv_code code);
+void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause); // an error's code, or a finer cause
+size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind);
 
 // POST /detect and /detect/upload (detect.c).
 void gtv_ai_handle_detect(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_upload(struct gtv_http_request *req, void *user);
 void gtv_ai_detect_init(struct gtv_ai *ai);   // creates the deadline timer
-void gtv_ai_detect_finish(struct gtv_ai *ai); // after the pool has ended and its last posts have run
+void gtv_ai_detect_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
 
 // POST /cameras/{id}/start|stop, GET /cameras/{id}/status, GET /stats/streams (cameras.c).
 void gtv_ai_handle_start(struct gtv_http_request *req, void *user);

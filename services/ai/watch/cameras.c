@@ -117,7 +117,7 @@ void gtv_ai_handle_streams(struct gtv_http_request *req, void *user)
     }
     yyjson_mut_obj_add_uint(doc, o, "total", total);
     yyjson_mut_obj_add_uint(doc, o, "watching", watched);
-    yyjson_mut_obj_add_uint(doc, o, "looks_waiting", gtv_pool_looks(ai->pool));
+    yyjson_mut_obj_add_uint(doc, o, "looks_waiting", gtv_ai_waiting(ai, GTV_WORK_LOOK));
     gtv_reply_json(req, 200, doc);
     free(list);
 }

@@ -1,5 +1,6 @@
 // Phases of a source's thread: connecting -> watching -> (failure) waiting -> connecting ... -> ended. A look
-// belongs to the pool from gtv_pool_look until look() clears `looking`; the thread does not end before.
+// belongs to the engine from gtv_engine_post until release() clears `looking`; the thread does not end
+// before.
 #include "services/ai/watch/source.h"
 
 #include "lib/av/av.h"
@@ -53,15 +54,16 @@ struct gtv_source {
     unsigned failures_in_a_row;
 
     // A worker's, while a look runs.
-    struct gtv_task task;
+    struct gtv_work work;
     AVFrame *looked_at;
+    int64_t looked_at_wall_ms;
     struct gtv_frame_scaler scaler;
 
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t changed;
     AVFrame *newest; // empty when the last look took it
     int64_t newest_wall_ms;
-    bool looking; // the task waits or runs
+    bool looking; // the work waits or runs
     struct rate frames, looks;
     struct gtv_source_status status;
 };
@@ -121,51 +123,67 @@ static void set_cause(struct gtv_source *s, const struct gtv_error *err)
 
 // ---- Looking (a worker's thread) ----
 
-static bool detect(struct gtv_source *s, size_t worker, struct gtv_look *look, struct gtv_detections *found)
+static struct gtv_source *source_of(struct gtv_work *w)
 {
-    struct gtv_detector_input in = {.min_confidence = s->config.min_confidence};
+    return (struct gtv_source *)(void *)((char *)w - offsetof(struct gtv_source, work));
+}
+
+static void look_failed(struct gtv_source *s, const struct gtv_error *err)
+{
+    gtv_log_warn(&s->log, "a look failed", "cause=\"%s\"", err->message);
+    set_cause(s, err);
+}
+
+static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *model, uint8_t *pixels,
+                    struct gtv_geometry *g)
+{
+    struct gtv_source *s = source_of(w);
+    (void)pthread_mutex_lock(&s->lock);
+    av_frame_move_ref(s->looked_at, s->newest);
+    s->looked_at_wall_ms = s->newest_wall_ms;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (atomic_load(&s->stop) || !s->looked_at->buf[0])
+        return false;
     struct gtv_error err = {0};
-    int64_t start = gtv_mono_ns();
-    gtv_geometry_init(&in.at, gtv_detector_model(s->config.detector), s->looked_at->width,
-                      s->looked_at->height);
-    bool ok = gtv_frame_fill(&s->scaler, s->looked_at, &in.at,
-                             gtv_detector_pixels(s->config.detector, worker, 0), &err);
-    look->prepare_ms = (double)(gtv_mono_ns() - start) / 1e6;
-    ok = ok && gtv_detector_run(s->config.detector, worker, &in, 1, found, &look->infer_ms, &err);
-    if (!ok) {
-        gtv_log_warn(&s->log, "a look failed", "cause=\"%s\"", err.message);
-        set_cause(s, &err);
-    }
+    gtv_geometry_init(g, model, s->looked_at->width, s->looked_at->height);
+    bool ok = gtv_frame_fill(&s->scaler, s->looked_at, g, pixels, &err);
+    if (!ok)
+        look_failed(s, &err);
     return ok;
 }
 
-static void look(struct gtv_task *task, size_t worker)
+static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *model,
+                   const struct gtv_detections *found, const struct gtv_error *err)
 {
-    struct gtv_source *s = (struct gtv_source *)(void *)((char *)task - offsetof(struct gtv_source, task));
-    (void)pthread_mutex_lock(&s->lock);
-    av_frame_move_ref(s->looked_at, s->newest);
-    int64_t wall_ms = s->newest_wall_ms;
-    (void)pthread_mutex_unlock(&s->lock);
-
-    struct gtv_detections found = {.count = 0};
-    struct gtv_look result = {.camera_id = s->config.camera_id, .wall_ms = wall_ms, .found = &found};
-    bool ok = false;
-    if (!atomic_load(&s->stop) && s->looked_at->buf[0]) {
-        result.width = s->looked_at->width;
-        result.height = s->looked_at->height;
-        ok = detect(s, worker, &result, &found);
-        if (ok)
-            s->config.on_look(s->config.arg, &result);
+    struct gtv_source *s = source_of(w);
+    if (err)
+        look_failed(s, err);
+    if (found) {
+        struct gtv_look look = {.camera_id = s->config.camera_id,
+                                .wall_ms = s->looked_at_wall_ms,
+                                .width = s->looked_at->width,
+                                .height = s->looked_at->height,
+                                .model = model,
+                                .found = found,
+                                .prepare_ms = w->prepare_ms,
+                                .infer_ms = w->infer_ms};
+        s->config.on_look(s->config.arg, &look);
     }
     av_frame_unref(s->looked_at);
-
     (void)pthread_mutex_lock(&s->lock);
-    if (ok) {
+    if (found) {
         rate_add(&s->looks, gtv_mono_ms());
         s->status.looks++;
-        s->status.last_look_wall_ms = wall_ms;
-        s->status.last_count = found.count;
+        s->status.last_look_wall_ms = s->looked_at_wall_ms;
+        s->status.last_count = found->count;
     }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void release(struct gtv_work *w, size_t worker)
+{
+    struct gtv_source *s = source_of(w);
+    (void)pthread_mutex_lock(&s->lock);
     s->looking = false;
     (void)pthread_cond_signal(&s->changed);
     (void)pthread_mutex_unlock(&s->lock);
@@ -202,8 +220,11 @@ static void offer(struct gtv_source *s, int64_t wall_ms)
     if (!s->looking && gtv_source_due(now, 1000 / s->config.max_fps, &s->due_ms))
         submit = s->looking = true;
     (void)pthread_mutex_unlock(&s->lock);
-    if (submit)
-        gtv_pool_look(s->config.pool, &s->task);
+    if (submit && !gtv_engine_post(s->config.engine, &s->work)) {
+        (void)pthread_mutex_lock(&s->lock);
+        s->looking = false;
+        (void)pthread_mutex_unlock(&s->lock);
+    }
     if (s->failures_in_a_row) {
         gtv_log_info(&s->log, "watching again", "after_failures=%u", s->failures_in_a_row);
         s->failures_in_a_row = 0;
@@ -415,12 +436,16 @@ static AVFrame *new_frame(void)
 
 struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
 {
+    static const struct gtv_work_ops ops = {prepare, finish, release};
     struct gtv_source *s = GTV_NEW(struct gtv_source);
     s->config = *config;
     s->url = gtv_strdup(config->url);
     s->config.url = s->url;
     s->stream = -1;
-    s->task.run = look;
+    s->work = (struct gtv_work){.ops = &ops,
+                                .kind = GTV_WORK_LOOK,
+                                .client = (uint64_t)config->camera_id,
+                                .min_confidence = config->min_confidence};
     gtv_camera_path(config->camera_id, s->name);
     s->log = (struct gtv_log){.component = "ai", .key = "camera", .id = s->name};
     s->newest = new_frame();

@@ -1,11 +1,10 @@
 // One watched camera: a thread that reads the media node's relay (MPEG-TS over HTTP) and decodes it, and
-// looks at its newest frame now and then, done by the pool's workers. Newest frame wins: a busy pool means
-// fewer looks, never late ones.
+// looks at its newest frame now and then, done by the engine's workers. Newest frame wins: a busy engine
+// means fewer looks, never late ones.
 #ifndef GTV_AI_SOURCE_H
 #define GTV_AI_SOURCE_H
 
-#include "services/ai/engine/pool.h"
-#include "services/ai/network/detector.h"
+#include "services/ai/engine/engine.h"
 
 struct gtv_source;
 
@@ -14,6 +13,7 @@ struct gtv_look {
     int64_t camera_id;
     int64_t wall_ms; // the frame's moment, by the media node's clock
     int width, height;
+    const struct gtv_model *model;
     const struct gtv_detections *found;
     double prepare_ms, infer_ms;
 };
@@ -23,8 +23,7 @@ struct gtv_source_config {
     const char *url; // of the relay; copied
     double max_fps;
     double min_confidence;
-    struct gtv_detector *detector; // with a network
-    struct gtv_pool *pool;
+    struct gtv_engine *engine;
     void (*on_look)(void *arg,
                     const struct gtv_look *look); // on a worker's thread; one call at a time for each source
     void *arg;
@@ -58,10 +57,10 @@ struct gtv_source_status {
 
 // Starts the thread.
 struct gtv_source *gtv_source_start(const struct gtv_source_config *config);
-void gtv_source_stop(struct gtv_source *s);  // any thread; asks, does not wait
-bool gtv_source_ended(struct gtv_source *s); // any thread: gtv_source_destroy will not wait
-void gtv_source_destroy(
-    struct gtv_source *s); // stops, waits for the thread and for a look in progress; the pool must still run
+void gtv_source_stop(struct gtv_source *s);    // any thread; asks, does not wait
+bool gtv_source_ended(struct gtv_source *s);   // any thread: gtv_source_destroy will not wait
+void gtv_source_destroy(struct gtv_source *s); // stops, waits for the thread and for a look in progress; the
+                                               // engine must still run
 void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out); // any thread
 
 // ---- For tests ----

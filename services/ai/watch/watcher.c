@@ -23,6 +23,7 @@ struct camera {
     bool seen; // by the reading in progress
     bool gone; // no longer provisioned: freed once its source has ended
     const char *refused;
+    char refusal[256]; // what refused may point to
     struct gtv_source *source;
     bool stopping;
     bool had_objects; // at the last look published; a worker's while a look runs
@@ -48,7 +49,6 @@ struct report {
     struct gtv_watcher *watcher;
     struct gtv_bytes *event; // NULL: nothing to publish
     int64_t camera_id, wall_ms;
-    double ms;
 };
 
 static void key_of(int64_t id, char out[24])
@@ -81,7 +81,6 @@ static void on_report(void *arg)
     struct report *r = arg;
     struct gtv_watcher *w = r->watcher;
     gtv_counter_add(w->looks, 1);
-    w->config.on_processed(w->config.arg, r->ms);
     if (r->event && publish(w, r->camera_id, r->event))
         gtv_histogram_observe(w->latency, (double)(gtv_wall_ms() - r->wall_ms) / 1000);
     gtv_bytes_unref(r->event);
@@ -95,17 +94,14 @@ static void on_look(void *arg, const struct gtv_look *look)
     struct camera *c = arg;
     struct gtv_watcher *w = c->watcher;
     struct report *r = GTV_NEW(struct report);
-    *r = (struct report){.watcher = w,
-                         .camera_id = look->camera_id,
-                         .wall_ms = look->wall_ms,
-                         .ms = look->prepare_ms + look->infer_ms};
+    *r = (struct report){.watcher = w, .camera_id = look->camera_id, .wall_ms = look->wall_ms};
     if (look->found->count || c->had_objects) {
         struct gtv_detection_event event = {
             .camera_id = look->camera_id,
             .wall_ms = look->wall_ms,
             .width = look->width,
             .height = look->height,
-            .model = gtv_detector_model(w->config.detector)->name,
+            .model = look->model->name,
             .latency_ms = (double)(gtv_wall_ms() - look->wall_ms),
             .objects = look->found->objects,
             .count = look->found->count,
@@ -138,14 +134,23 @@ static void start_source(struct gtv_watcher *w, struct camera *c)
         .url = url,
         .max_fps = w->config.max_fps,
         .min_confidence = w->config.min_confidence,
-        .detector = w->config.detector,
-        .pool = w->config.pool,
+        .engine = w->config.engine,
         .on_look = on_look,
         .arg = c,
     });
     free(url);
     w->sources++;
     gtv_log_info(&w->log, "watching", "camera=%s", path);
+}
+
+static bool has_network(struct gtv_watcher *w, struct camera *c)
+{
+    struct gtv_detector *d = gtv_engine_detector(w->config.engine);
+    bool has = gtv_detector_model(d) != NULL;
+    if (!has)
+        snprintf(c->refusal, sizeof(c->refusal), "%s", gtv_detector_message(d));
+    gtv_detector_unref(d);
+    return has;
 }
 
 // Brings what is done in line with what is wanted.
@@ -158,8 +163,8 @@ static void reconcile(struct gtv_watcher *w, struct camera *c)
             c->stopping = true;
         }
     } else if (!c->source) {
-        if (!gtv_detector_model(w->config.detector))
-            c->refused = gtv_detector_message(w->config.detector);
+        if (!has_network(w, c))
+            c->refused = c->refusal;
         else if (w->sources >= w->config.max_cameras)
             c->refused = "as many cameras as AI_MAX_CAMERAS allows are watched already";
         else
@@ -171,14 +176,17 @@ static void reconcile(struct gtv_watcher *w, struct camera *c)
 // A camera that is watched no longer must not keep its last boxes on the viewers' screens.
 static void publish_nothing(struct gtv_watcher *w, struct camera *c, const struct gtv_source_status *last)
 {
+    struct gtv_detector *d = gtv_engine_detector(w->config.engine);
+    const struct gtv_model *model = gtv_detector_model(d);
     struct gtv_bytes *event = gtv_event_detection(&(struct gtv_detection_event){
         .camera_id = c->known.id,
         .wall_ms = last->last_frame_wall_ms,
         .width = last->width,
         .height = last->height,
-        .model = gtv_detector_model(w->config.detector)->name,
+        .model = model ? model->name : "",
         .latency_ms = (double)(gtv_wall_ms() - last->last_frame_wall_ms),
     });
+    gtv_detector_unref(d);
     if (event)
         (void)publish(w, c->known.id, event);
     gtv_bytes_unref(event);

@@ -12,19 +12,16 @@ struct gtv_watcher_config {
     struct gtv_loop *loop;
     const char *redis_url;
     const char *hls_url; // base address of the media node
-    struct gtv_detector *detector;
-    struct gtv_pool *pool;
+    struct gtv_engine *engine;
     struct gtv_metrics *metrics;
     double max_fps, min_confidence;
     size_t max_cameras;
-    void (*on_processed)(void *arg, double ms); // each look, with the time that it took; on the loop
-    void *arg;
 };
 
 // The strings must live on. NULL with *err when the address of Redis is none.
 struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config,
                                        struct gtv_error *err) GTV_WARN_UNUSED;
-// Ends all sources and waits for them; the pool must still run. What they reported last is on its way over
+// Ends all sources and waits for them; the engine must still run. What they reported last is on its way over
 // the loop's queue, so destroy comes by way of gtv_loop_post.
 void gtv_watcher_stop(struct gtv_watcher *w);
 void gtv_watcher_destroy(struct gtv_watcher *w); // after stop; NULL is accepted

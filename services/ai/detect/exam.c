@@ -1,0 +1,282 @@
+// An exam's way on its worker: prepare (base64, decoding, into the network's input) -> [the network] ->
+// finish (what is asked of the picture at full size) -> release (done). The file's bytes stay until finish.
+#include "services/ai/detect/exam.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/contract/contract.h"
+#include "services/ai/picture/base64.h"
+#include "services/ai/picture/image.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STAGE_WAIT, STAGE_DECODE, STAGE_PREPARE, STAGE_INFER, STAGES };
+
+static const char *const stage_labels[STAGES] = {"stage=\"wait\"", "stage=\"decode\"", "stage=\"prepare\"",
+                                                 "stage=\"infer\""};
+
+struct gtv_examiner {
+    struct gtv_engine *engine;
+    struct gtv_histogram *stages[STAGES]; // NULL without metrics
+};
+
+struct gtv_exam_file {
+    uint8_t *decoded; // from base64, or NULL
+    struct gtv_str bytes;
+};
+
+static double ms_since(int64_t ns)
+{
+    return (double)(gtv_mono_ns() - ns) / 1e6;
+}
+
+static struct gtv_exam *exam_of(struct gtv_work *w)
+{
+    return (struct gtv_exam *)(void *)((char *)w - offsetof(struct gtv_exam, work));
+}
+
+static bool is_cancelled(const struct gtv_exam *exam)
+{
+    return exam->cancelled && atomic_load(exam->cancelled);
+}
+
+// ---- On a worker ----
+
+static bool read_picture(struct gtv_exam *exam, const struct gtv_model *model, uint8_t *pixels,
+                         struct gtv_geometry *g)
+{
+    struct gtv_exam_file *file = exam->file = GTV_NEW(struct gtv_exam_file);
+    file->bytes = exam->picture;
+    if (exam->base64) {
+        size_t n = 0;
+        if (!gtv_base64_decode(exam->picture, &file->decoded, &n, &exam->err))
+            return false;
+        file->bytes = (struct gtv_str){(const char *)file->decoded, n};
+    }
+    struct gtv_image image;
+    if (!gtv_image_decode(file->bytes, model->input.width, model->input.height, &image, &exam->err))
+        return false;
+    exam->width = image.full_width;
+    exam->height = image.full_height;
+    gtv_geometry_init(g, model, image.full_width, image.full_height);
+    bool filled = gtv_geometry_fill(g, image.rgb, image.width, image.height, image.stride, pixels);
+    gtv_image_finish(&image);
+    if (!filled)
+        gtv_error_set(&exam->err, GTV_E_UNAVAILABLE, NULL, "there is no memory for this picture");
+    return filled;
+}
+
+static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *model, uint8_t *pixels,
+                    struct gtv_geometry *g)
+{
+    struct gtv_exam *exam = exam_of(w);
+    if (is_cancelled(exam)) {
+        gtv_error_set(&exam->err, GTV_E_CANCELLED, NULL, NULL);
+        return false;
+    }
+    int64_t start = gtv_mono_ns();
+    bool ok = read_picture(exam, model, pixels, g);
+    exam->decode_ms = ms_since(start);
+    if (!ok && exam->field)
+        snprintf(exam->err.field, sizeof(exam->err.field), "%s", exam->field);
+    return ok;
+}
+
+static void observe(const struct gtv_exam *exam)
+{
+    const struct gtv_examiner *x = exam->examiner;
+    if (!x->stages[0])
+        return;
+    const struct gtv_work *w = &exam->work;
+    gtv_histogram_observe(x->stages[STAGE_WAIT], w->wait_ms / 1000);
+    gtv_histogram_observe(x->stages[STAGE_DECODE], exam->decode_ms / 1000);
+    gtv_histogram_observe(x->stages[STAGE_PREPARE], (w->prepare_ms - exam->decode_ms) / 1000);
+    gtv_histogram_observe(x->stages[STAGE_INFER], w->infer_ms / 1000);
+}
+
+static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *model,
+                   const struct gtv_detections *found, const struct gtv_error *err)
+{
+    struct gtv_exam *exam = exam_of(w);
+    if (model)
+        snprintf(exam->model, sizeof(exam->model), "%s", model->name);
+    if (err) {
+        exam->err = *err;
+        if (model) // it is there, and failed
+            exam->err.code = GTV_E_INTERNAL;
+    }
+    if (found) {
+        exam->found.count = found->count;
+        memcpy(exam->found.objects, found->objects, found->count * sizeof(found->objects[0]));
+        observe(exam);
+    }
+    if (exam->file)
+        free(exam->file->decoded);
+    free(exam->file);
+    exam->file = NULL;
+}
+
+static void release(struct gtv_work *w, size_t worker)
+{
+    struct gtv_exam *exam = exam_of(w);
+    exam->processing_ms = ms_since(exam->received_ns);
+    exam->done(exam);
+}
+
+// ---- From outside ----
+
+struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *config)
+{
+    static const double seconds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5};
+    struct gtv_examiner *x = GTV_NEW(struct gtv_examiner);
+    x->engine = config->engine;
+    for (size_t i = 0; i < STAGES && config->metrics; i++)
+        x->stages[i] = gtv_metrics_histogram(config->metrics, "ai_stage_seconds", stage_labels[i],
+                                             "Stages of a posted picture's way.", seconds,
+                                             sizeof(seconds) / sizeof(seconds[0]));
+    return x;
+}
+
+void gtv_examiner_destroy(struct gtv_examiner *x)
+{
+    free(x);
+}
+
+bool gtv_exam_post(struct gtv_exam *exam, struct gtv_examiner *x)
+{
+    static const struct gtv_work_ops ops = {prepare, finish, release};
+    exam->examiner = x;
+    exam->work.ops = &ops;
+    exam->work.min_confidence = exam->options.confidence;
+    exam->work.vehicles = exam->options.vehicles;
+    exam->err = (struct gtv_error){.code = GTV_OK};
+    exam->found.count = 0;
+    return gtv_engine_post(x->engine, &exam->work);
+}
+
+bool gtv_exam_withdraw(struct gtv_exam *exam)
+{
+    return gtv_engine_withdraw(exam->examiner->engine, &exam->work);
+}
+
+void gtv_exam_finish(struct gtv_exam *exam)
+{
+    gtv_bytes_unref(exam->annotated);
+    exam->annotated = NULL;
+}
+
+// ---- Options ----
+
+static bool add_class(struct gtv_str name, uint32_t *bits, struct gtv_error *err)
+{
+    for (int i = 0; i < GTV_VEHICLE_COUNT; i++)
+        if (gtv_str_eq(name, gtv_str_of(gtv_vehicle_names[i]))) {
+            *bits |= 1U << i;
+            return true;
+        }
+    gtv_error_set(err, GTV_E_INVALID, "classes", "classes: \"%.40s\" is none of car, motorcycle, bus, truck",
+                  gtv_utf8_valid(name) && name.n ? name.p : "");
+    return false;
+}
+
+static bool classes_of_text(struct gtv_str text, uint32_t *bits, struct gtv_error *err)
+{
+    while (text.n)
+        if (!add_class(gtv_str_trim(gtv_str_cut(&text, ',')), bits, err))
+            return false;
+    return true;
+}
+
+static bool classes_of_json(yyjson_val *value, uint32_t *bits, struct gtv_error *err)
+{
+    if (!value || yyjson_is_null(value))
+        return true;
+    *bits = 0;
+    if (yyjson_is_str(value))
+        return classes_of_text((struct gtv_str){yyjson_get_str(value), yyjson_get_len(value)}, bits, err);
+    size_t i, n;
+    yyjson_val *item;
+    bool ok = yyjson_is_arr(value);
+    if (!ok)
+        gtv_error_set(err, GTV_E_INVALID, "classes", "classes must be a list of names");
+    yyjson_arr_foreach(value, i, n, item)
+    {
+        if (!ok)
+            break;
+        struct gtv_str name = {yyjson_get_str(item), yyjson_get_len(item)};
+        if (name.p)
+            ok = add_class(name, bits, err);
+        else
+            ok = false, gtv_error_set(err, GTV_E_INVALID, "classes", "classes must be a list of names");
+    }
+    return ok;
+}
+
+bool gtv_exam_options_json(yyjson_val *object, struct gtv_exam_options *out, struct gtv_error *err)
+{
+    return gtv_json_get_double(object, "confidence", GTV_JSON_OPTIONAL, 0, 1, &out->confidence, err) &&
+           gtv_json_get_bool(object, "annotate", GTV_JSON_OPTIONAL, &out->annotate, err) &&
+           classes_of_json(yyjson_obj_get(object, "classes"), &out->vehicles, err);
+}
+
+bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_options *out, struct gtv_error *err)
+{
+    struct gtv_str confidence = gtv_http_query(req, "confidence"), classes = gtv_http_query(req, "classes"),
+                   annotate = gtv_http_query(req, "annotate");
+    if (confidence.p && !gtv_parse_double(confidence, 0, 1, &out->confidence)) {
+        gtv_error_set(err, GTV_E_INVALID, "confidence", "confidence must be a number from 0 to 1");
+        return false;
+    }
+    if (annotate.p && !gtv_parse_bool(annotate, &out->annotate)) {
+        gtv_error_set(err, GTV_E_INVALID, "annotate", "annotate must be 1 or 0");
+        return false;
+    }
+    if (classes.p) {
+        out->vehicles = 0;
+        return classes_of_text(classes, &out->vehicles, err);
+    }
+    return true;
+}
+
+// ---- The answer ----
+
+static double rounded(double v)
+{
+    return round(v * 1000) / 1000;
+}
+
+static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct gtv_exam *exam,
+                          const struct gtv_detected *d, const char *when)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+    yyjson_mut_obj_add_sint(doc, o, "camera_id", exam->camera_id);
+    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", when);
+    yyjson_mut_obj_add_strcpy(doc, o, "object_type", d->object_type);
+    yyjson_mut_obj_add_real(doc, o, "confidence", rounded(d->confidence));
+    yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, "bbox");
+    yyjson_mut_obj_add_int(doc, box, "x", d->x);
+    yyjson_mut_obj_add_int(doc, box, "y", d->y);
+    yyjson_mut_obj_add_int(doc, box, "w", d->w);
+    yyjson_mut_obj_add_int(doc, box, "h", d->h);
+    // Plates and makes are not recognised by this version: the keys stay, as clients expect them.
+    yyjson_mut_obj_add_null(doc, o, "plate_number");
+    yyjson_mut_obj_add_null(doc, o, "vehicle_model");
+    yyjson_mut_obj_add_null(doc, o, "vehicle_confidence");
+}
+
+void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                    bool inline_image)
+{
+    char when[GTV_ISO8601_CAP];
+    gtv_iso8601_naive(exam->received_wall_ms, when);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, object, "detections");
+    for (size_t i = 0; i < exam->found.count; i++)
+        add_detection(doc, list, exam, &exam->found.objects[i], when);
+    yyjson_mut_obj_add_real(doc, object, "processing_time_ms", rounded(exam->processing_ms));
+    yyjson_mut_val *image = yyjson_mut_obj_add_obj(doc, object, "image");
+    yyjson_mut_obj_add_int(doc, image, "width", exam->width);
+    yyjson_mut_obj_add_int(doc, image, "height", exam->height);
+    yyjson_mut_obj_add_strcpy(doc, object, "model", exam->model);
+}
