@@ -60,6 +60,8 @@ struct gtv_detection_event {
     double latency_ms;
     const struct gtv_detected *objects;
     size_t count;
+    const uint64_t *tracks;    // NULL, or: the track of each object ("track_id"), 0 where it has none
+    const char *const *plates; // NULL, or: the plate read so far of each object's track, NULL where none is
 };
 struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e) GTV_WARN_UNUSED;
 // data: {"camera_id","state":"connected|disconnected|...","cause":text or null,"cause_code":machine-readable

@@ -54,7 +54,9 @@ struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e)
         yyjson_mut_obj_add_int(doc, box, "y", d->y);
         yyjson_mut_obj_add_int(doc, box, "w", d->w);
         yyjson_mut_obj_add_int(doc, box, "h", d->h);
-        yyjson_mut_obj_add_null(doc, o, "plate_number");
+        gtv_json_add_text(doc, o, "plate_number", e->plates ? e->plates[i] : NULL);
+        if (e->tracks && e->tracks[i])
+            yyjson_mut_obj_add_uint(doc, o, "track_id", e->tracks[i]);
     }
     return gtv_json_write(doc);
 }

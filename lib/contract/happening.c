@@ -1,0 +1,106 @@
+#include "lib/contract/happening.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static double rounded(double v)
+{
+    if (!(v >= -1e12 && v <= 1e12))
+        return 0;
+    return round(v * 1000) / 1000;
+}
+
+const char *gtv_happening_key(const struct gtv_happening_event *e, char out[GTV_HAPPENING_KEY_CAP])
+{
+    snprintf(out, GTV_HAPPENING_KEY_CAP, "cam_%lld/%s", (long long)e->camera_id, e->key);
+    return out;
+}
+
+static void add_box(yyjson_mut_doc *doc, yyjson_mut_val *o, int x, int y, int w, int h)
+{
+    yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, "bbox");
+    yyjson_mut_obj_add_int(doc, box, "x", x);
+    yyjson_mut_obj_add_int(doc, box, "y", y);
+    yyjson_mut_obj_add_int(doc, box, "w", w);
+    yyjson_mut_obj_add_int(doc, box, "h", h);
+}
+
+static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gtv_happening_event *e)
+{
+    if (e->place_id) {
+        yyjson_mut_val *place = yyjson_mut_obj_add_obj(doc, data, "place");
+        yyjson_mut_obj_add_strcpy(doc, place, "id", e->place_id);
+        gtv_json_add_text(doc, place, "name", e->place_name);
+    }
+    if (e->is_crossing)
+        yyjson_mut_obj_add_bool(doc, data, "forward", e->forward);
+    if (e->direction)
+        yyjson_mut_obj_add_strcpy(doc, data, "direction", e->direction);
+    if (e->seconds >= 0)
+        yyjson_mut_obj_add_real(doc, data, "seconds", rounded(e->seconds));
+    if (e->speed_kmh > 0)
+        yyjson_mut_obj_add_real(doc, data, "speed_kmh", rounded(e->speed_kmh));
+    if (e->limit_kmh > 0)
+        yyjson_mut_obj_add_real(doc, data, "limit_kmh", rounded(e->limit_kmh));
+    if (e->degrees >= 0)
+        yyjson_mut_obj_add_real(doc, data, "degrees", rounded(e->degrees));
+}
+
+static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gtv_plate_said *p)
+{
+    yyjson_mut_obj_add_strcpy(doc, data, "plate_number", p->number);
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, data, "plate");
+    yyjson_mut_obj_add_strcpy(doc, o, "number", p->number);
+    gtv_json_add_text(doc, o, "format", p->format);
+    gtv_json_add_text(doc, o, "key", p->key);
+    yyjson_mut_obj_add_real(doc, o, "confidence", rounded(p->confidence));
+    yyjson_mut_obj_add_bool(doc, o, "uncertain", p->uncertain);
+    yyjson_mut_obj_add_sint(doc, o, "votes", p->votes);
+    if (p->box)
+        add_box(doc, o, p->box[0], p->box[1], p->box[2], p->box[3]);
+    if (p->list)
+        yyjson_mut_obj_add_strcpy(doc, o, "list", p->list);
+    if (p->why)
+        yyjson_mut_obj_add_strcpy(doc, o, "why", p->why);
+}
+
+struct gtv_bytes *gtv_event_happening(const struct gtv_happening_event *e)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc)
+        return NULL;
+    char when[GTV_ISO8601_CAP], path[GTV_CAMERA_PATH_CAP], key[GTV_HAPPENING_KEY_CAP];
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_obj_add_int(doc, o, "v", GTV_EVENT_VERSION);
+    yyjson_mut_obj_add_strcpy(doc, o, "type", e->type);
+    yyjson_mut_obj_add_strcpy(doc, o, "stream", gtv_camera_path(e->camera_id, path));
+    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", gtv_iso8601_utc(e->wall_ms, when));
+    yyjson_mut_obj_add_sint(doc, o, "wall_ms", e->wall_ms);
+    yyjson_mut_obj_add_strcpy(doc, o, "key", gtv_happening_key(e, key));
+    yyjson_mut_val *data = yyjson_mut_obj_add_obj(doc, o, "data");
+    yyjson_mut_obj_add_sint(doc, data, "camera_id", e->camera_id);
+    if (e->alert)
+        yyjson_mut_obj_add_strcpy(doc, data, "alert", e->alert);
+    yyjson_mut_obj_add_uint(doc, data, "track_id", e->track);
+    yyjson_mut_obj_add_strcpy(doc, data, "object_type", e->object_type ? e->object_type : "");
+    yyjson_mut_obj_add_real(doc, data, "confidence", rounded(e->confidence));
+    if (e->share > 0)
+        yyjson_mut_obj_add_real(doc, data, "share", rounded(e->share));
+    add_box(doc, data, e->x, e->y, e->w, e->h);
+    yyjson_mut_val *frame = yyjson_mut_obj_add_obj(doc, data, "frame");
+    yyjson_mut_obj_add_int(doc, frame, "width", e->width);
+    yyjson_mut_obj_add_int(doc, frame, "height", e->height);
+    if (e->first_ms)
+        gtv_json_add_time(doc, data, "first_seen", e->first_ms);
+    if (e->last_ms)
+        gtv_json_add_time(doc, data, "last_seen", e->last_ms);
+    add_place(doc, data, e);
+    if (e->plate)
+        add_plate(doc, data, e->plate);
+    gtv_json_add_text(doc, data, "crop", e->crop);
+    return gtv_json_write(doc);
+}
