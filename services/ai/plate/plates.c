@@ -1,0 +1,533 @@
+#include "services/ai/plate/plates.h"
+
+#include "lib/base/mem.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Of the joined line of a two-line plate: three letters, then four signs.
+#define UPPER_SHARE 0.4375
+
+// One thread's memory.
+struct slot {
+    uint8_t *mask; // of the text map
+    int *stack;
+};
+
+struct gtv_plates {
+    atomic_size_t refs;
+    struct gtv_plate_model models[GTV_PLATE_HEADS];
+    struct gtv_infer_model *networks[GTV_PLATE_HEADS]; // NULL: not there
+    struct slot *slots;
+    size_t slot_count;
+    bool ready;
+    char message[512];
+};
+
+// ---- Making it ----
+
+static bool load(struct gtv_plates *p, const struct gtv_plates_config *config, enum gtv_plate_head head,
+                 struct gtv_error *err)
+{
+    struct gtv_plate_model *m = &p->models[head];
+    char outputs[1][GTV_INFER_NAME_CAP];
+    memcpy(outputs[0], m->output, sizeof(outputs[0]));
+    struct gtv_infer_spec spec = {
+        .path = m->path,
+        .input = m->input,
+        .outputs = outputs,
+        .output_count = 1,
+        .slots = config->slots,
+        .precision = config->precision,
+    };
+    struct gtv_error cause = {0};
+    p->networks[head] = gtv_infer_load(config->runtime, &spec, &cause);
+    if (!p->networks[head]) {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, "LPR_MODEL", "The plate network %s cannot be used: %s", m->path,
+                      cause.message);
+        return false;
+    }
+    // Loading has run slot 0 once, so that the output has its size.
+    const struct gtv_tensor *t = gtv_infer_output(p->networks[head], 0, 0);
+    size_t pixels = (size_t)m->input.width * (size_t)m->input.height;
+    bool fits = false;
+    switch (head) {
+    case GTV_PLATE_HEAD_CORNERS:
+        fits = t->count > 0 && t->count % 15 == 0;
+        break;
+    case GTV_PLATE_HEAD_TEXTMAP:
+        fits = t->count == pixels;
+        break;
+    case GTV_PLATE_HEAD_SLOTS:
+        fits = t->count == m->slots * (GTV_PLATE_SIGNS + 1);
+        break;
+    case GTV_PLATE_HEAD_CTC:
+        fits = t->count > 0 && t->count % m->ctc.classes == 0 &&
+               t->count / m->ctc.classes <= GTV_PLATE_MAX_STEPS;
+        break;
+    case GTV_PLATE_HEADS:
+        break;
+    }
+    if (!fits)
+        gtv_error_set(err, GTV_E_UNAVAILABLE, "LPR_MODEL",
+                      "The plate network %s does not match its description: its output has %zu values",
+                      m->path, t->count);
+    return fits;
+}
+
+static bool load_all(struct gtv_plates *p, const struct gtv_plates_config *config, struct gtv_error *err)
+{
+    bool found[GTV_PLATE_HEADS];
+    if (!config->runtime) {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "the inference runtime could not start");
+        return false;
+    }
+    if (!gtv_plate_model_find(config->models_dir, config->lpr_model, p->models, found, err))
+        return false;
+    bool localiser = found[GTV_PLATE_HEAD_CORNERS] || found[GTV_PLATE_HEAD_TEXTMAP];
+    bool recogniser = found[GTV_PLATE_HEAD_SLOTS] || found[GTV_PLATE_HEAD_CTC];
+    if (!localiser || !recogniser) {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL,
+                      "no network that %s is in %s: run ./gtv models, or give LPR_MODEL",
+                      localiser ? "reads plates" : "finds plates", config->models_dir);
+        return false;
+    }
+    for (int h = 0; h < GTV_PLATE_HEADS; h++) {
+        if (found[h] && !load(p, config, (enum gtv_plate_head)h, err))
+            return false;
+    }
+    return true;
+}
+
+struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
+{
+    struct gtv_plates *p = GTV_NEW(struct gtv_plates);
+    struct gtv_error err = {0};
+    atomic_init(&p->refs, 1);
+    if (!config->enabled)
+        return p;
+    p->ready = load_all(p, config, &err);
+    if (!p->ready)
+        snprintf(p->message, sizeof(p->message), "%s", err.message);
+    p->slot_count = p->ready ? config->slots : 0;
+    p->slots = gtv_alloc((p->slot_count + 1) * sizeof(*p->slots));
+    for (size_t i = 0; i < p->slot_count && p->networks[GTV_PLATE_HEAD_TEXTMAP]; i++) {
+        const struct gtv_infer_input *in = &p->models[GTV_PLATE_HEAD_TEXTMAP].input;
+        size_t pixels = (size_t)in->width * (size_t)in->height;
+        p->slots[i].mask = gtv_alloc(pixels);
+        p->slots[i].stack = gtv_alloc(pixels * sizeof(int));
+    }
+    return p;
+}
+
+struct gtv_plates *gtv_plates_ref(struct gtv_plates *p)
+{
+    atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void gtv_plates_unref(struct gtv_plates *p)
+{
+    if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < p->slot_count; i++) {
+        free(p->slots[i].mask);
+        free(p->slots[i].stack);
+    }
+    free(p->slots);
+    for (int h = 0; h < GTV_PLATE_HEADS; h++)
+        gtv_infer_unload(p->networks[h]);
+    free(p);
+}
+
+bool gtv_plates_ready(const struct gtv_plates *p)
+{
+    return p && p->ready;
+}
+
+const char *gtv_plates_message(const struct gtv_plates *p)
+{
+    return p->message[0] ? p->message : NULL;
+}
+
+const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head)
+{
+    return p->ready && p->networks[head] ? &p->models[head] : NULL;
+}
+
+// ---- One run of a network ----
+
+// What one read works with.
+struct reader {
+    struct gtv_plates *p;
+    size_t slot;
+    const struct gtv_plate_picture *picture;
+    bool failed;
+};
+
+static const struct gtv_tensor *run(struct reader *r, enum gtv_plate_head head)
+{
+    struct gtv_error err = {0};
+    if (!gtv_infer_run(r->p->networks[head], r->slot, &err)) {
+        r->failed = true;
+        return NULL;
+    }
+    return gtv_infer_output(r->p->networks[head], r->slot, 0);
+}
+
+// ---- Where plates are ----
+
+static void cut(const struct gtv_plate_picture *picture, const int region[4], double margin, int out[4])
+{
+    int dx = (int)ceil(region[2] * margin), dy = (int)ceil(region[3] * margin);
+    int x = region[0] - dx, y = region[1] - dy, right = region[0] + region[2] + dx,
+        bottom = region[1] + region[3] + dy;
+    out[0] = x < 0 ? 0 : x;
+    out[1] = y < 0 ? 0 : y;
+    out[2] = (right > picture->width ? picture->width : right) - out[0];
+    out[3] = (bottom > picture->height ? picture->height : bottom) - out[1];
+}
+
+static size_t locate(struct reader *r, enum gtv_plate_head head, const int region[4], double margin,
+                     struct gtv_plate_place out[GTV_PLATE_MAX_PLACES])
+{
+    const struct gtv_plate_model *m = &r->p->models[head];
+    int at[4];
+    cut(r->picture, region, margin, at);
+    if (at[2] < 8 || at[3] < 8)
+        return 0;
+    struct gtv_geometry g;
+    gtv_plate_model_geometry(m, at[2], at[3], &g);
+    const uint8_t *from = r->picture->rgb + (size_t)at[1] * r->picture->stride + (size_t)at[0] * 3;
+    uint8_t *pixels = gtv_infer_pixels(r->p->networks[head], r->slot);
+    if (!gtv_geometry_fill(&g, from, at[2], at[3], r->picture->stride, pixels)) {
+        r->failed = true;
+        return 0;
+    }
+    const struct gtv_tensor *t = run(r, head);
+    if (!t)
+        return 0;
+    const struct slot *s = &r->p->slots[r->slot];
+    size_t n =
+        head == GTV_PLATE_HEAD_CORNERS
+            ? gtv_plate_places_of_corners(t->data, t->count / 15, m->score_threshold, m->nms_threshold, out)
+            : gtv_plate_places_of_text(t->data, m->input.width, m->input.height, m->score_threshold, s->mask,
+                                       s->stack, out);
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 4; k++) {
+            out[i].quad.x[k] = (float)(((double)out[i].quad.x[k] - g.x) * g.back_x + at[0]);
+            out[i].quad.y[k] = (float)(((double)out[i].quad.y[k] - g.y) * g.back_y + at[1]);
+            bool vertical = (k & 1) != 0;
+            out[i].box[k] = (float)(vertical ? ((double)out[i].box[k] - g.y) * g.back_y + at[1]
+                                             : ((double)out[i].box[k] - g.x) * g.back_x + at[0]);
+        }
+    }
+    return n;
+}
+
+// ---- What they read ----
+
+static size_t read_slots(struct reader *r, const struct gtv_plate_place *place, struct gtv_plate *out,
+                         struct gtv_plate_opinion opinions[2])
+{
+    const struct gtv_plate_model *m = &r->p->models[GTV_PLATE_HEAD_SLOTS];
+    const struct gtv_plate_quad plain =
+        gtv_plate_quad_of_box(place->box[0], place->box[1], place->box[2], place->box[3]);
+    const struct gtv_plate_quad *quads[2] = {&place->quad, &plain};
+    uint8_t *pixels = gtv_infer_pixels(r->p->networks[GTV_PLATE_HEAD_SLOTS], r->slot);
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        gtv_plate_warp(r->picture, quads[i], -m->margin, -m->margin, 1 + m->margin, 1 + m->margin, pixels,
+                       m->input.width, m->input.height, (size_t)m->input.width * 3);
+        const struct gtv_tensor *t = run(r, GTV_PLATE_HEAD_SLOTS);
+        if (t)
+            gtv_plate_decode_slots(t->data, m->slots, &opinions[n++]);
+    }
+    return n;
+}
+
+static size_t read_ctc(struct reader *r, const struct gtv_plate_place *place,
+                       struct gtv_plate_opinion *opinion)
+{
+    const struct gtv_plate_model *m = &r->p->models[GTV_PLATE_HEAD_CTC];
+    uint8_t *pixels = gtv_infer_pixels(r->p->networks[GTV_PLATE_HEAD_CTC], r->slot);
+    size_t stride = (size_t)m->input.width * 3;
+    if (place->two_lines) {
+        // Side by side: the network reads one line.
+        int upper = (int)(m->input.width * UPPER_SHARE);
+        gtv_plate_warp(r->picture, &place->quad, 0, place->top, 1, place->split, pixels, upper,
+                       m->input.height, stride);
+        gtv_plate_warp(r->picture, &place->quad, 0, place->split, 1, 1, pixels + (size_t)upper * 3,
+                       m->input.width - upper, m->input.height, stride);
+    } else {
+        gtv_plate_warp(r->picture, &place->quad, -m->margin, -m->margin, 1 + m->margin, 1 + m->margin, pixels,
+                       m->input.width, m->input.height, stride);
+    }
+    const struct gtv_tensor *t = run(r, GTV_PLATE_HEAD_CTC);
+    if (!t)
+        return 0;
+    gtv_plate_decode_ctc(t->data, t->count / m->ctc.classes, &m->ctc, opinion);
+    return 1;
+}
+
+// Sharpness and band are measured on a crop of one size, whichever networks there are.
+static void look_at(struct reader *r, struct gtv_plate *out)
+{
+    enum { W = 128, H = 48 };
+    uint8_t crop[W * H * 3];
+    const double margin = 0.12;
+    gtv_plate_warp(r->picture, &out->quad, -margin, -margin, 1 + margin, 1 + margin, crop, W, H,
+                   (size_t)W * 3);
+    out->sharpness = gtv_plate_sharpness(crop, W, H, (size_t)W * 3);
+    out->band = gtv_plate_blue_band(crop, W, H, (size_t)W * 3, margin);
+    out->tilt = gtv_plate_quad_tilt(&out->quad);
+    out->width = gtv_plate_quad_width(&out->quad);
+}
+
+// Below this mass a text is neither of the two formats; so sure must it be that it is reported as it stands.
+#define FOREIGN_MASS (-6.0)
+#define FOREIGN_SURE (-1.0)
+
+static void judge(struct gtv_plate *out, const struct gtv_plate_opinion *opinions, size_t count)
+{
+    struct gtv_plate_choice choice;
+    gtv_plate_choose(&out->chars, out->band, &choice);
+    out->confidence = gtv_plate_confidence(choice.sure, out->mass);
+    out->format = choice.format;
+    memcpy(out->text, choice.text, sizeof(choice.text));
+    const struct gtv_plate_opinion *free = &opinions[0];
+    for (size_t i = 1; i < count; i++)
+        free = opinions[i].free_log > free->free_log ? &opinions[i] : free;
+    if (out->mass < FOREIGN_MASS && free->free_log > FOREIGN_SURE && strlen(free->free) >= 4) {
+        out->format = GTV_PLATE_FORMAT_FOREIGN;
+        memcpy(out->text, free->free, sizeof(out->text));
+        out->confidence = exp(free->free_log);
+    } else if (out->confidence < gtv_plate_least_confidence) {
+        out->format = GTV_PLATE_FORMAT_UNREADABLE;
+        out->text[0] = '\0';
+    }
+}
+
+static bool read_place(struct reader *r, const struct gtv_plate_place *place, struct gtv_plate *out)
+{
+    struct gtv_plate_opinion opinions[3];
+    const struct gtv_plate_chars *chars[3];
+    double weights[3], total = 0;
+    size_t n = 0;
+    memset(out, 0, sizeof(*out));
+    out->quad = place->quad;
+    out->located = place->score;
+    out->two_lines = place->two_lines;
+    out->x = (int)floorf(place->box[0]);
+    out->y = (int)floorf(place->box[1]);
+    out->w = (int)ceilf(place->box[2]) - out->x;
+    out->h = (int)ceilf(place->box[3]) - out->y;
+    look_at(r, out);
+    if (r->p->networks[GTV_PLATE_HEAD_SLOTS]) {
+        n = read_slots(r, place, out, opinions);
+        // One recogniser, one weight, however many crops it saw.
+        for (size_t i = 0; i < n; i++)
+            weights[i] = r->p->models[GTV_PLATE_HEAD_SLOTS].weight / (double)n;
+    }
+    if (r->p->networks[GTV_PLATE_HEAD_CTC]) {
+        size_t more = read_ctc(r, place, &opinions[n]);
+        weights[n] = r->p->models[GTV_PLATE_HEAD_CTC].weight;
+        n += more;
+    }
+    if (n == 0)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        chars[i] = &opinions[i].chars;
+        total += weights[i];
+        // What one recogniser holds for impossible must not settle it alone.
+        out->mass += weights[i] * fmax(-15, fmin(0, opinions[i].mass));
+    }
+    out->mass /= fmax(total, 1e-9);
+    gtv_plate_pool(chars, weights, n, &out->chars);
+    judge(out, opinions, n);
+    return true;
+}
+
+// ---- Regions ----
+
+// Readable before foreign before unreadable, the surer first.
+static double rank(const struct gtv_plate *plate)
+{
+    double class = plate->format >= GTV_PLATE_FORMAT_OLD ? 2 : plate->format == GTV_PLATE_FORMAT_FOREIGN;
+    return class + plate->confidence;
+}
+
+static size_t add_plate(struct gtv_plate *out, size_t n, const struct gtv_plate *plate)
+{
+    size_t at = n;
+    while (at > 0 && rank(&out[at - 1]) < rank(plate))
+        at--;
+    if (at == GTV_PLATES_MAX)
+        return n;
+    if (n == GTV_PLATES_MAX)
+        n--;
+    memmove(&out[at + 1], &out[at], (n - at) * sizeof(*out));
+    out[at] = *plate;
+    return n + 1;
+}
+
+static size_t read_region(struct reader *r, enum gtv_plate_head head, const int region[4], double margin,
+                          struct gtv_plate *out)
+{
+    struct gtv_plate_place places[GTV_PLATE_MAX_PLACES];
+    size_t n = 0, count = locate(r, head, region, margin, places);
+    if (head == GTV_PLATE_HEAD_TEXTMAP && count > GTV_PLATES_MAX_TEXTS)
+        count = GTV_PLATES_MAX_TEXTS;
+    for (size_t i = 0; i < count; i++) {
+        struct gtv_plate plate;
+        // Any sign has text: only what reads as a Brazilian plate is one.
+        if (read_place(r, &places[i], &plate) &&
+            (head == GTV_PLATE_HEAD_CORNERS || plate.format >= GTV_PLATE_FORMAT_OLD))
+            n = add_plate(out, n, &plate);
+    }
+    return n;
+}
+
+static size_t read_around(struct reader *r, const int region[4], bool widen, enum gtv_plates_effort effort,
+                          struct gtv_plate out[GTV_PLATES_MAX])
+{
+    bool corners = r->p->networks[GTV_PLATE_HEAD_CORNERS] != NULL;
+    bool text = r->p->networks[GTV_PLATE_HEAD_TEXTMAP] != NULL;
+    enum gtv_plate_head first = corners ? GTV_PLATE_HEAD_CORNERS : GTV_PLATE_HEAD_TEXTMAP;
+    size_t n = read_region(r, first, region, widen ? r->p->models[first].margin : 0, out);
+    if (n == 0 && corners && text && effort == GTV_PLATES_THOROUGH)
+        n = read_region(r, GTV_PLATE_HEAD_TEXTMAP, region,
+                        widen ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out);
+    return n;
+}
+
+size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
+                       const int region[4], enum gtv_plates_effort effort,
+                       struct gtv_plate out[GTV_PLATES_MAX], bool *failed)
+{
+    struct reader r = {.p = p, .slot = slot, .picture = picture};
+    const int whole[4] = {0, 0, picture->width, picture->height};
+    size_t n = p->ready ? read_around(&r, region ? region : whole, region != NULL, effort, out) : 0;
+    if (failed)
+        *failed = r.failed;
+    return n;
+}
+
+// ---- Pictures ----
+
+static double centre_x(const struct gtv_plate *plate)
+{
+    return plate->x + plate->w / 2.0;
+}
+
+static bool same_place(const struct gtv_plate *a, const struct gtv_plate *b)
+{
+    return fabs(centre_x(a) - centre_x(b)) < fmin(a->w, b->w) / 2.0 &&
+           fabs(a->y + a->h / 2.0 - b->y - b->h / 2.0) < fmin(a->h, b->h) / 2.0;
+}
+
+// Keeps the better of two readings of one plate. False when there is no room.
+static void keep(struct gtv_plate_found *out, size_t *n, const struct gtv_plate *plate)
+{
+    for (size_t i = 0; i < *n; i++) {
+        if (same_place(&out[i].plate, plate)) {
+            if (rank(plate) > rank(&out[i].plate))
+                out[i].plate = *plate;
+            return;
+        }
+    }
+    if (*n < GTV_PLATES_MAX_FOUND)
+        out[(*n)++] = (struct gtv_plate_found){*plate, -1};
+}
+
+// How well a plate suits a vehicle: it lies in its lower part, near the middle, and is not tiny in it. 0: not
+// its plate.
+static double suits(const struct gtv_plate *plate, const struct gtv_detected *v)
+{
+    double x = (centre_x(plate) - v->x) / fmax(1, v->w);
+    double y = (plate->y + plate->h / 2.0 - v->y) / fmax(1, v->h);
+    if (x < -0.03 || x > 1.03 || y < -0.03 || y > 1.06)
+        return 0;
+    return 0.2 + v->confidence + 0.8 * (1 - 2 * fabs(x - 0.5)) + 0.5 * fmin(1, y) +
+           1.5 * fmin(0.4, plate->w / fmax(1, v->w));
+}
+
+static void assign(struct gtv_plate_found *found, size_t n, const struct gtv_detected *vehicles, size_t count)
+{
+    bool taken[GTV_MAX_OBJECTS] = {false};
+    for (size_t round = 0; round < n; round++) {
+        double best = 0;
+        size_t plate = 0, vehicle = 0;
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < count && found[i].vehicle < 0; k++) {
+                double s = taken[k] ? 0 : suits(&found[i].plate, &vehicles[k]) + rank(&found[i].plate);
+                if (taken[k] || suits(&found[i].plate, &vehicles[k]) <= 0 || s <= best)
+                    continue;
+                best = s;
+                plate = i;
+                vehicle = k;
+            }
+        }
+        if (best <= 0)
+            return;
+        found[plate].vehicle = (int)vehicle;
+        taken[vehicle] = true;
+    }
+}
+
+static bool any_readable(const struct gtv_plate_found *found, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (found[i].plate.format >= GTV_PLATE_FORMAT_OLD)
+            return true;
+    }
+    return false;
+}
+
+static size_t read_part(struct reader *r, const int region[4], enum gtv_plates_effort effort,
+                        struct gtv_plate_found *out, size_t n)
+{
+    struct gtv_plate plates[GTV_PLATES_MAX];
+    size_t count = read_around(r, region, false, effort, plates);
+    for (size_t i = 0; i < count; i++)
+        keep(out, &n, &plates[i]);
+    return n;
+}
+
+size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
+                          const struct gtv_detected *vehicles, size_t vehicle_count,
+                          struct gtv_plate_found *out)
+{
+    struct reader r = {.p = p, .slot = slot, .picture = picture};
+    size_t n = 0;
+    if (!p->ready)
+        return 0;
+    for (size_t i = 0; i < vehicle_count && i < GTV_PLATES_MAX_VEHICLES; i++) {
+        const int region[4] = {vehicles[i].x, vehicles[i].y, vehicles[i].w, vehicles[i].h};
+        struct gtv_plate plates[GTV_PLATES_MAX];
+        size_t count = read_around(&r, region, true, GTV_PLATES_THOROUGH, plates);
+        for (size_t k = 0; k < count; k++)
+            keep(out, &n, &plates[k]);
+    }
+    int w = picture->width, h = picture->height;
+    if (!any_readable(out, n))
+        n = read_part(&r, (const int[4]){0, 0, w, h}, GTV_PLATES_THOROUGH, out, n);
+    // Six parts of half the picture's size: their plates are twice as large in the localiser.
+    for (int i = 0; i < 6 && !any_readable(out, n) && w > 320 && h > 240; i++)
+        n = read_part(&r, (const int[4]){i % 3 * w / 4, i / 3 * h / 2, w / 2, h / 2}, GTV_PLATES_QUICK, out,
+                      n);
+    assign(out, n, vehicles, vehicle_count);
+    return n;
+}
+
+// ---- Confidence ----
+
+const double gtv_plate_least_confidence = 0.2, gtv_plate_sure_confidence = 0.85;
+
+double gtv_plate_confidence(double sure, double mass)
+{
+    double doubt = log(-log(fmin(fmax(sure, 1e-12), 1 - 1e-9)));
+    return 1 / (1 + exp(-(0.5 - 0.9 * doubt + 0.35 * fmax(-15, mass))));
+}

@@ -1,0 +1,82 @@
+// The plate chain: where a plate is, what it reads, how sure that is. One object for the process, as many
+// slots as there are workers; it does not change once it is made and is shared by reference count.
+#ifndef GTV_AI_PLATES_H
+#define GTV_AI_PLATES_H
+
+#include "lib/contract/contract.h"
+#include "services/ai/plate/localise.h"
+#include "services/ai/plate/model.h"
+
+struct gtv_plates;
+
+struct gtv_plates_config {
+    struct gtv_infer *runtime; // outlives the chain; NULL: there is none, and the chain is empty
+    const char *models_dir;
+    const char *lpr_model; // LPR_MODEL, or NULL
+    const char *precision; // AI_PRECISION
+    size_t slots;
+    bool enabled; // LPR_ENABLED; false: an empty chain without a message
+};
+
+// Never NULL. Without a localiser or a recogniser it is empty: gtv_plates_ready is false and
+// gtv_plates_message says why (NULL when it was switched off). Blocks for some hundred milliseconds.
+struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config);
+struct gtv_plates *gtv_plates_ref(struct gtv_plates *p); // any thread
+void gtv_plates_unref(struct gtv_plates *p);             // any thread; NULL is accepted
+bool gtv_plates_ready(const struct gtv_plates *p);       // any thread; NULL: false
+const char *gtv_plates_message(const struct gtv_plates *p);
+// The network of a head, or NULL where there is none.
+const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head);
+
+struct gtv_plate {
+    char text[GTV_PLATE_TEXT_CAP]; // old, mercosul: seven signs; foreign: as it was read; else empty
+    enum gtv_plate_format format;
+    double confidence;          // 0..1, calibrated: the share of such readings that are exact
+    int x, y, w, h;             // pixels of the picture
+    struct gtv_plate_quad quad; // its corners, pixels of the picture
+    bool two_lines;
+    double located;               // the localiser's score, 0..1
+    double width;                 // of the plate in the picture, pixels: along its letters
+    double sharpness, tilt;       // see crop.h
+    double band;                  // log odds of Mercosul by its look
+    struct gtv_plate_chars chars; // without `band`: for vote.h
+    double mass;                  // log of how likely it is Brazilian at all; see decode.h
+};
+
+enum {
+    GTV_PLATES_MAX = 8,           // plates of one region
+    GTV_PLATES_MAX_FOUND = 24,    // of one picture
+    GTV_PLATES_MAX_TEXTS = 4,     // places of a text map that are read
+    GTV_PLATES_MAX_VEHICLES = 24, // of one picture whose plates are read, the surest first
+};
+
+enum gtv_plates_effort {
+    GTV_PLATES_QUICK,    // the best localiser alone
+    GTV_PLATES_THOROUGH, // where it finds nothing, the other one too (text; two-line plates)
+};
+
+// Reads the plates of one region (x, y, w, h in pixels: a vehicle, which is widened by the localiser's
+// margin; NULL: the whole picture, as it is) of an upright picture at full resolution. A slot belongs to one
+// thread at a time. The best first, at most GTV_PLATES_MAX. Returns how many; *failed (may be NULL) says that
+// an inference failed.
+size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
+                       const int region[4], enum gtv_plates_effort effort,
+                       struct gtv_plate out[GTV_PLATES_MAX], bool *failed);
+
+struct gtv_plate_found {
+    struct gtv_plate plate;
+    int vehicle; // index into the detections; -1: of a vehicle that was not found
+};
+
+// All plates of a picture: of its vehicles, one each at most, and where none has one, of the whole picture
+// and then of parts of it. Thread rules as above. out has room for GTV_PLATES_MAX_FOUND. Returns how many.
+size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
+                          const struct gtv_detected *vehicles, size_t vehicle_count,
+                          struct gtv_plate_found *out);
+
+// The confidence of a choice: `sure` and `mass` as they came out of decode.h. Used by vote.h too.
+double gtv_plate_confidence(double sure, double mass);
+// Below it a reading is reported as unreadable; from the other one on it counts as sure.
+extern const double gtv_plate_least_confidence, gtv_plate_sure_confidence;
+
+#endif
