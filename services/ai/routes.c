@@ -84,7 +84,8 @@ static void handle_health(struct gtv_http_request *req, void *user)
     yyjson_mut_val *o;
     yyjson_mut_doc *doc = gtv_json_object(&o);
     yyjson_mut_obj_add_str(doc, o, "status", "healthy");
-    yyjson_mut_obj_add_uint(doc, o, "queue_size", stats.waiting[GTV_WORK_REQUEST]);
+    yyjson_mut_obj_add_uint(doc, o, "queue_size",
+                            stats.waiting[GTV_WORK_REQUEST] + stats.waiting[GTV_WORK_JOB]);
     yyjson_mut_obj_add_uint(doc, o, "processed_total", processed);
     yyjson_mut_obj_add_real(doc, o, "avg_processing_time_ms",
                             processed ? rounded(stats.done_ms / (double)processed) : 0);

@@ -5,26 +5,30 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
-#include "services/ai/picture/base64.h"
-#include "services/ai/picture/image.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STAGE_WAIT, STAGE_DECODE, STAGE_PREPARE, STAGE_INFER, STAGES };
+enum { SPARE_SCRATCHES = 2 }; // kept by each worker: one picture after the other, and one that is read again
 
-static const char *const stage_labels[STAGES] = {"stage=\"wait\"", "stage=\"decode\"", "stage=\"prepare\"",
-                                                 "stage=\"infer\""};
+enum { STAGE_WAIT, STAGE_UNWRAP, STAGE_DECODE, STAGE_PREPARE, STAGE_INFER, STAGE_ANNOTATE, STAGES };
+
+static const char *const stage_labels[STAGES] = {"stage=\"wait\"",   "stage=\"base64\"",
+                                                 "stage=\"decode\"", "stage=\"prepare\"",
+                                                 "stage=\"infer\"",  "stage=\"annotate\""};
+
+// A worker's own: no lock.
+struct shelf {
+    struct gtv_picture_scratch *spare[SPARE_SCRATCHES];
+    size_t count;
+};
 
 struct gtv_examiner {
     struct gtv_engine *engine;
     struct gtv_histogram *stages[STAGES]; // NULL without metrics
-};
-
-struct gtv_exam_file {
-    uint8_t *decoded; // from base64, or NULL
-    struct gtv_str bytes;
+    size_t workers;
+    struct shelf *shelves;
 };
 
 static double ms_since(int64_t ns)
@@ -44,28 +48,44 @@ static bool is_cancelled(const struct gtv_exam *exam)
 
 // ---- On a worker ----
 
+static void take_scratch(struct gtv_exam *exam, size_t worker)
+{
+    struct shelf *shelf = &exam->examiner->shelves[worker];
+    exam->scratch = shelf->count ? shelf->spare[--shelf->count] : gtv_picture_scratch_create();
+}
+
+static void return_scratch(struct gtv_exam *exam, size_t worker)
+{
+    struct shelf *shelf = &exam->examiner->shelves[worker];
+    if (exam->scratch && shelf->count < SPARE_SCRATCHES)
+        shelf->spare[shelf->count++] = exam->scratch;
+    else
+        gtv_picture_scratch_destroy(exam->scratch);
+    exam->scratch = NULL;
+    exam->file = (struct gtv_str){0};
+}
+
+// Whether the file is read once more when it is known what is in it.
+static bool needs_file(const struct gtv_exam *exam)
+{
+    return exam->options.annotate;
+}
+
 static bool read_picture(struct gtv_exam *exam, const struct gtv_model *model, uint8_t *pixels,
                          struct gtv_geometry *g)
 {
-    struct gtv_exam_file *file = exam->file = GTV_NEW(struct gtv_exam_file);
-    file->bytes = exam->picture;
-    if (exam->base64) {
-        size_t n = 0;
-        if (!gtv_base64_decode(exam->picture, &file->decoded, &n, &exam->err))
-            return false;
-        file->bytes = (struct gtv_str){(const char *)file->decoded, n};
-    }
-    struct gtv_image image;
-    if (!gtv_image_decode(file->bytes, model->input.width, model->input.height, &image, &exam->err))
+    struct gtv_picture_info info = {0};
+    int64_t start = gtv_mono_ns();
+    exam->file = exam->picture;
+    if (exam->base64 && !gtv_picture_from_base64(exam->scratch, exam->picture, &exam->file, &exam->err))
         return false;
-    exam->width = image.full_width;
-    exam->height = image.full_height;
-    gtv_geometry_init(g, model, image.full_width, image.full_height);
-    bool filled = gtv_geometry_fill(g, image.rgb, image.width, image.height, image.stride, pixels);
-    gtv_image_finish(&image);
-    if (!filled)
-        gtv_error_set(&exam->err, GTV_E_UNAVAILABLE, NULL, "there is no memory for this picture");
-    return filled;
+    exam->base64_ms = ms_since(start);
+    bool ok = gtv_picture_to_input(exam->scratch, exam->file, model, pixels, g, &info, &exam->err);
+    exam->width = info.width;
+    exam->height = info.height;
+    exam->decode_ms = info.decode_ms;
+    exam->prepare_ms = info.prepare_ms;
+    return ok;
 }
 
 static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *model, uint8_t *pixels,
@@ -76,11 +96,12 @@ static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *m
         gtv_error_set(&exam->err, GTV_E_CANCELLED, NULL, NULL);
         return false;
     }
-    int64_t start = gtv_mono_ns();
+    take_scratch(exam, worker);
     bool ok = read_picture(exam, model, pixels, g);
-    exam->decode_ms = ms_since(start);
     if (!ok && exam->field)
         snprintf(exam->err.field, sizeof(exam->err.field), "%s", exam->field);
+    if (!ok || !needs_file(exam))
+        return_scratch(exam, worker);
     return ok;
 }
 
@@ -91,8 +112,12 @@ static void observe(const struct gtv_exam *exam)
         return;
     const struct gtv_work *w = &exam->work;
     gtv_histogram_observe(x->stages[STAGE_WAIT], w->wait_ms / 1000);
+    if (exam->annotated)
+        gtv_histogram_observe(x->stages[STAGE_ANNOTATE], exam->annotate_ms / 1000);
+    if (exam->base64)
+        gtv_histogram_observe(x->stages[STAGE_UNWRAP], exam->base64_ms / 1000);
     gtv_histogram_observe(x->stages[STAGE_DECODE], exam->decode_ms / 1000);
-    gtv_histogram_observe(x->stages[STAGE_PREPARE], (w->prepare_ms - exam->decode_ms) / 1000);
+    gtv_histogram_observe(x->stages[STAGE_PREPARE], exam->prepare_ms / 1000);
     gtv_histogram_observe(x->stages[STAGE_INFER], w->infer_ms / 1000);
 }
 
@@ -107,15 +132,12 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         if (model) // it is there, and failed
             exam->err.code = GTV_E_INTERNAL;
     }
-    if (found) {
+    if (found) { // prepare said yes: the file is still there, where it is needed
         exam->found.count = found->count;
         memcpy(exam->found.objects, found->objects, found->count * sizeof(found->objects[0]));
         observe(exam);
     }
-    if (exam->file)
-        free(exam->file->decoded);
-    free(exam->file);
-    exam->file = NULL;
+    return_scratch(exam, worker);
 }
 
 static void release(struct gtv_work *w, size_t worker)
@@ -132,6 +154,8 @@ struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *confi
     static const double seconds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5};
     struct gtv_examiner *x = GTV_NEW(struct gtv_examiner);
     x->engine = config->engine;
+    x->workers = config->workers;
+    x->shelves = gtv_alloc(config->workers * sizeof(*x->shelves));
     for (size_t i = 0; i < STAGES && config->metrics; i++)
         x->stages[i] = gtv_metrics_histogram(config->metrics, "ai_stage_seconds", stage_labels[i],
                                              "Stages of a posted picture's way.", seconds,
@@ -141,6 +165,12 @@ struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *confi
 
 void gtv_examiner_destroy(struct gtv_examiner *x)
 {
+    if (!x)
+        return;
+    for (size_t i = 0; i < x->workers; i++)
+        while (x->shelves[i].count)
+            gtv_picture_scratch_destroy(x->shelves[i].spare[--x->shelves[i].count]);
+    free(x->shelves);
     free(x);
 }
 

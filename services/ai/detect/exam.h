@@ -6,6 +6,7 @@
 #include "lib/base/bytes.h"
 #include "lib/json/json.h"
 #include "services/ai/engine/engine.h"
+#include "services/ai/picture/picture.h"
 
 #include <stdatomic.h>
 
@@ -34,8 +35,6 @@ struct gtv_http_request;
 bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_options *out,
                             struct gtv_error *err) GTV_WARN_UNUSED;
 
-struct gtv_exam_file;
-
 struct gtv_exam {
     // ---- Set by the caller ----
     struct gtv_work work; // kind and client; the rest is gtv_exam_post's
@@ -53,12 +52,14 @@ struct gtv_exam {
     struct gtv_detections found;
     int width, height; // of the picture, upright
     char model[64];
-    double decode_ms, annotate_ms, processing_ms;
+    double base64_ms, decode_ms, prepare_ms, annotate_ms;
+    double processing_ms;        // from received_ns to done
     struct gtv_bytes *annotated; // JPEG, or NULL
 
     // ---- The examiner's ----
     struct gtv_examiner *examiner;
-    struct gtv_exam_file *file;
+    struct gtv_picture_scratch *scratch; // a worker's, while it works on it
+    struct gtv_str file;                 // from prepare to finish
 };
 
 // Any thread. False when the engine is full: done is not called.

@@ -64,6 +64,7 @@ struct gtv_engine {
     // All NULL without metrics.
     struct gtv_histogram *batch_size, *infer_seconds, *processing_seconds;
     struct gtv_counter *processed;
+    struct gtv_gauge *pictures;
 };
 
 // ---- Queues (under the lock) ----
@@ -123,6 +124,9 @@ static void count(struct gtv_engine *e, struct queue *q, bool more)
     e->waiting = more ? e->waiting + 1 : e->waiting - 1;
     if (q->size)
         gtv_gauge_set(q->size, (int64_t)q->count);
+    if (e->pictures)
+        gtv_gauge_set(e->pictures,
+                      (int64_t)(e->queues[GTV_WORK_REQUEST].count + e->queues[GTV_WORK_JOB].count));
 }
 
 static void append(struct gtv_engine *e, struct gtv_work *w)
@@ -326,6 +330,7 @@ static void register_metrics(struct gtv_engine *e, struct gtv_metrics *m)
     static const double sizes[] = {1, 2, 4, 8, 16, 32, 64};
     e->processed =
         gtv_metrics_counter(m, "detections_processed_total", "", "Pictures and frames that were analysed.");
+    e->pictures = gtv_metrics_gauge(m, "detection_queue_size", "", "Posted and queued pictures that wait.");
     e->processing_seconds = gtv_metrics_histogram(
         m, "detection_processing_seconds", "", "A worker's time for one picture or frame, without waiting.",
         seconds, sizeof(seconds) / sizeof(seconds[0]));
