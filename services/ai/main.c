@@ -101,6 +101,16 @@ static void start_engine(struct gtv_ai *ai, size_t workers)
     });
 }
 
+static enum gtv_decode_policy decode_policy(const struct gtv_ai_settings *s)
+{
+    struct gtv_str name = gtv_str_of(s->decode);
+    if (gtv_str_eq(name, GTV_STR("all")))
+        return GTV_DECODE_ALWAYS_ALL;
+    if (gtv_str_eq(name, GTV_STR("references")))
+        return GTV_DECODE_ALWAYS_REFERENCES;
+    return gtv_str_eq(name, GTV_STR("keys")) ? GTV_DECODE_ALWAYS_KEYS : GTV_DECODE_AUTO;
+}
+
 static bool start_watching(struct program *p, struct gtv_error *err)
 {
     const struct gtv_ai_settings *s = &p->settings;
@@ -120,6 +130,8 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .max_fps = s->camera_max_fps,
             .min_confidence = camera_confidence(&p->ai),
             .max_cameras = (size_t)s->max_cameras,
+            .decode_threads = gtv_ai_cpus(),
+            .policy = decode_policy(s),
         },
         err);
     return p->ai.watcher != NULL;

@@ -34,6 +34,9 @@ static const struct gtv_option options[] = {
      .help = "Looks a second at each camera, at most."},
     {"AI_MAX_CAMERAS", GTV_OPT_INT, FIELD(max_cameras), "64", 0, 1000,
      .help = "Cameras watched by this process, at most."},
+    {"AI_DECODE", GTV_OPT_STRING, FIELD(decode), "auto",
+     .help = "Which pictures of a camera are decoded: auto (as few as the looks need), all, references (only "
+             "what other pictures refer to) or keys (key frames alone)."},
     {"MODELS_DIR", GTV_OPT_STRING, FIELD(models_dir), "var/models",
      .help = "Folder of the networks; its subfolder cache/ is written."},
     {"YOLO_MODEL", GTV_OPT_STRING, FIELD(yolo_model), NULL,
@@ -73,6 +76,13 @@ static bool check(const struct gtv_ai_settings *s, struct gtv_error *err)
         !gtv_str_eq(precision, GTV_STR("auto"))) {
         gtv_error_set(err, GTV_E_INVALID, "AI_PRECISION",
                       "AI_PRECISION must be f32, bf16 or auto, not \"%.40s\"", s->precision);
+        return false;
+    }
+    struct gtv_str decode = gtv_str_of(s->decode);
+    if (!gtv_str_eq(decode, GTV_STR("auto")) && !gtv_str_eq(decode, GTV_STR("all")) &&
+        !gtv_str_eq(decode, GTV_STR("references")) && !gtv_str_eq(decode, GTV_STR("keys"))) {
+        gtv_error_set(err, GTV_E_INVALID, "AI_DECODE",
+                      "AI_DECODE must be auto, all, references or keys, not \"%.40s\"", s->decode);
         return false;
     }
     return true;

@@ -13,6 +13,7 @@ struct gtv_ai_settings {
     int64_t workers, max_queue_size, batch_size;
     double confidence, camera_confidence, camera_max_fps;
     int64_t max_cameras;
+    char *decode;
     char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision;
     bool enable_gpu;
     double gpu_memory_fraction;

@@ -35,7 +35,10 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     gtv_json_add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
     yyjson_mut_obj_add_real(doc, o, "fps", rounded(s->look_rate));
     yyjson_mut_obj_add_real(doc, o, "decoded_fps", rounded(s->frame_rate));
-    yyjson_mut_obj_add_bool(doc, o, "skipping", s->skipping);
+    yyjson_mut_obj_add_real(doc, o, "analysed_every_s", rounded(s->interval_ms / 1000));
+    yyjson_mut_obj_add_str(doc, o, "decoding", gtv_decode_mode_name(s->decode.mode));
+    yyjson_mut_obj_add_bool(doc, o, "skipping", s->decode.mode != GTV_DECODE_ALL);
+    yyjson_mut_obj_add_uint(doc, o, "left_out", s->decode.left_out);
     yyjson_mut_obj_add_uint(doc, o, "looks", s->looks);
     yyjson_mut_obj_add_uint(doc, o, "frames", s->frames);
     yyjson_mut_obj_add_uint(doc, o, "failures", s->failures);

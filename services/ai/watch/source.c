@@ -1,31 +1,26 @@
-// Phases of a source's thread: connecting -> watching -> (failure) waiting -> connecting ... -> ended. A look
-// belongs to the engine from gtv_engine_post until release() clears `looking`; the thread does not end
-// before.
+// Phases of a source: connecting -> watching -> (failure) waiting -> connecting ... -> ended. A look belongs
+// to the engine from gtv_engine_post until release() clears `looking`; the source is not freed before.
 #include "services/ai/watch/source.h"
 
 #include "lib/av/av.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/ai/watch/frame.h"
+#include "lib/contract/contract.h"
 
-#include <libavcodec/avcodec.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     IO_TIMEOUT_MS = 10000,     // no byte from the relay for that long: connect again
-    DECODE_TIMEOUT_MS = 10000, // packets, but no picture
+    DECODE_TIMEOUT_MS = 10000, // bytes, but no picture
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MAX_MS = 10000,
-    LAG_SKIP_MS = 1000, // behind by that much: leave out frames that nothing refers to
-    LAG_KEY_MS = 3000,  // key frames only
-    LAG_OK_MS = 300,
-    PROBE_BYTES =
-        32768, // enough for the tables at the head of the stream; every further byte delays the first picture
     RATE_SPAN = 32,
     RATE_STALE_MS = 3000,
+    UNTIMED_UNITS = 30, // pictures without a time-stamp in a row
 };
 
 // The moments of the last events, for a rate that follows quickly.
@@ -39,31 +34,29 @@ struct gtv_source {
     char *url;
     struct gtv_log log;
     char name[GTV_CAMERA_PATH_CAP];
-    pthread_t thread;
     atomic_bool stop;
-    atomic_bool ended;
+    struct gtv_decode *decode;
 
-    // The thread's own.
-    AVFormatContext *format;
-    AVCodecContext *codec;
-    AVFrame *decoded;
-    int stream; // index of the video, or -1
-    int64_t io_deadline_ms, last_decoded_ms;
-    double least_lag_ms;
-    double due_ms;
+    // The loop's own.
+    struct gtv_http_fetch *fetch;
+    struct gtv_ts_reader ts;
+    int64_t retry_ms, data_ms, opened_ms;
+    uint64_t frames_at_open, untimed_units;
     unsigned failures_in_a_row;
+
+    // Of the decoder's thread.
+    double due_ms;
 
     // A worker's, while a look runs.
     struct gtv_work work;
     AVFrame *looked_at;
     int64_t looked_at_wall_ms;
-    struct gtv_frame_scaler scaler;
 
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t changed;
-    AVFrame *newest; // empty when the last look took it
+    AVFrame *newest; // what the look that waits will see
     int64_t newest_wall_ms;
-    bool looking; // the work waits or runs
+    bool looking, begun; // a look waits or runs; it has its frame
     struct rate frames, looks;
     struct gtv_source_status status;
 };
@@ -105,6 +98,20 @@ bool gtv_source_due(int64_t now_ms, double interval_ms, double *due_ms)
     return true;
 }
 
+enum gtv_decode_mode gtv_source_choose(enum gtv_decode_policy policy, bool keys_only, double interval_ms,
+                                       double key_interval_ms, double frame_interval_ms)
+{
+    if (keys_only || policy == GTV_DECODE_ALWAYS_KEYS)
+        return GTV_DECODE_KEYS;
+    if (policy != GTV_DECODE_AUTO)
+        return policy == GTV_DECODE_ALWAYS_ALL ? GTV_DECODE_ALL : GTV_DECODE_REFERENCES;
+    if (key_interval_ms > 0 && key_interval_ms <= interval_ms * 1.1)
+        return GTV_DECODE_KEYS;
+    // Every other picture is enough for looks that are further apart than two of them.
+    return frame_interval_ms > 0 && interval_ms < frame_interval_ms * 2 ? GTV_DECODE_ALL
+                                                                        : GTV_DECODE_REFERENCES;
+}
+
 static void set_state(struct gtv_source *s, enum gtv_source_state state, const char *cause)
 {
     (void)pthread_mutex_lock(&s->lock);
@@ -114,11 +121,11 @@ static void set_state(struct gtv_source *s, enum gtv_source_state state, const c
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-static void set_cause(struct gtv_source *s, const struct gtv_error *err)
+static double thread_ms(void)
 {
-    (void)pthread_mutex_lock(&s->lock);
-    snprintf(s->status.cause, sizeof(s->status.cause), "a look failed: %.140s", err->message);
-    (void)pthread_mutex_unlock(&s->lock);
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
 }
 
 // ---- Looking (a worker's thread) ----
@@ -131,7 +138,9 @@ static struct gtv_source *source_of(struct gtv_work *w)
 static void look_failed(struct gtv_source *s, const struct gtv_error *err)
 {
     gtv_log_warn(&s->log, "a look failed", "cause=\"%s\"", err->message);
-    set_cause(s, err);
+    (void)pthread_mutex_lock(&s->lock);
+    snprintf(s->status.cause, sizeof(s->status.cause), "a look failed: %.140s", err->message);
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *model, uint8_t *pixels,
@@ -141,41 +150,52 @@ static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *m
     (void)pthread_mutex_lock(&s->lock);
     av_frame_move_ref(s->looked_at, s->newest);
     s->looked_at_wall_ms = s->newest_wall_ms;
+    s->begun = true;
     (void)pthread_mutex_unlock(&s->lock);
     if (atomic_load(&s->stop) || !s->looked_at->buf[0])
         return false;
     struct gtv_error err = {0};
     gtv_geometry_init(g, model, s->looked_at->width, s->looked_at->height);
-    bool ok = gtv_frame_fill(&s->scaler, s->looked_at, g, pixels, &err);
-    if (!ok)
-        look_failed(s, &err);
-    return ok;
+    if (gtv_frame_fill(s->config.scalers, s->looked_at, g, pixels, &err))
+        return true;
+    look_failed(s, &err);
+    return false;
 }
 
 static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *model,
                    const struct gtv_detections *found, const struct gtv_error *err)
 {
     struct gtv_source *s = source_of(w);
+    double ms = 0;
+    size_t count = 0;
     if (err)
         look_failed(s, err);
     if (found) {
         struct gtv_look look = {.camera_id = s->config.camera_id,
                                 .wall_ms = s->looked_at_wall_ms,
-                                .width = s->looked_at->width,
-                                .height = s->looked_at->height,
+                                .frame = s->looked_at,
                                 .model = model,
                                 .found = found,
+                                .worker = worker,
+                                .wait_ms = w->wait_ms,
                                 .prepare_ms = w->prepare_ms,
-                                .infer_ms = w->infer_ms};
+                                .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1)};
+        count = found->count;
+        ms = look.prepare_ms + look.infer_ms;
+        double began = thread_ms();
         s->config.on_look(s->config.arg, &look);
+        ms += thread_ms() - began;
     }
     av_frame_unref(s->looked_at);
+
     (void)pthread_mutex_lock(&s->lock);
     if (found) {
         rate_add(&s->looks, gtv_mono_ms());
         s->status.looks++;
+        s->status.look_ms += ms;
+        s->status.look_wait_ms = w->wait_ms;
         s->status.last_look_wall_ms = s->looked_at_wall_ms;
-        s->status.last_count = found->count;
+        s->status.last_count = count;
     }
     (void)pthread_mutex_unlock(&s->lock);
 }
@@ -184,25 +204,17 @@ static void release(struct gtv_work *w, size_t worker)
 {
     struct gtv_source *s = source_of(w);
     (void)pthread_mutex_lock(&s->lock);
-    s->looking = false;
+    s->looking = s->begun = false;
     (void)pthread_cond_signal(&s->changed);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-// ---- Reading and decoding (the source's thread) ----
+// ---- Pictures (a decoder's thread) ----
 
-static int interrupted(void *arg)
+// Notes the picture; a look that still waits sees it in place of an older one. Returns whether another look
+// is due.
+static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t now, bool *taken)
 {
-    struct gtv_source *s = arg;
-    return atomic_load(&s->stop) || gtv_mono_ms() > s->io_deadline_ms;
-}
-
-// Takes the decoded frame: it becomes the newest, and is looked at if that is due and no look is pending.
-static void offer(struct gtv_source *s, int64_t wall_ms)
-{
-    int64_t now = gtv_mono_ms();
-    s->last_decoded_ms = now;
-    bool submit = false;
     (void)pthread_mutex_lock(&s->lock);
     struct gtv_source_status *st = &s->status;
     if (st->state != GTV_SOURCE_WATCHING || st->cause[0]) {
@@ -211,217 +223,174 @@ static void offer(struct gtv_source *s, int64_t wall_ms)
     }
     st->frames++;
     st->last_frame_wall_ms = wall_ms;
-    st->width = s->decoded->width;
-    st->height = s->decoded->height;
+    if (st->width && (st->width != frame->width || st->height != frame->height))
+        st->resized++;
+    st->width = frame->width;
+    st->height = frame->height;
     rate_add(&s->frames, now);
-    av_frame_unref(s->newest);
-    av_frame_move_ref(s->newest, s->decoded);
-    s->newest_wall_ms = wall_ms;
-    if (!s->looking && gtv_source_due(now, 1000 / s->config.max_fps, &s->due_ms))
-        submit = s->looking = true;
+    *taken = s->looking && !s->begun;
+    if (*taken) {
+        av_frame_unref(s->newest);
+        av_frame_move_ref(s->newest, frame);
+        s->newest_wall_ms = wall_ms;
+    }
+    bool due = !s->looking && gtv_source_due(now, st->interval_ms, &s->due_ms);
     (void)pthread_mutex_unlock(&s->lock);
-    if (submit && !gtv_engine_post(s->config.engine, &s->work)) {
-        (void)pthread_mutex_lock(&s->lock);
-        s->looking = false;
-        (void)pthread_mutex_unlock(&s->lock);
-    }
-    if (s->failures_in_a_row) {
-        gtv_log_info(&s->log, "watching again", "after_failures=%u", s->failures_in_a_row);
-        s->failures_in_a_row = 0;
-    }
+    return due;
 }
 
-// Decodes less while behind. The least lag seen is the network's and the clocks' share of it; it is forgotten
-// slowly.
-static void adapt(struct gtv_source *s, int64_t wall_ms)
+static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms)
 {
-    double lag = (double)(gtv_wall_ms() - wall_ms);
-    s->least_lag_ms = lag < s->least_lag_ms ? lag : s->least_lag_ms + 0.2;
-    double behind = lag - s->least_lag_ms;
-    enum AVDiscard skip = s->codec->skip_frame;
-    if (behind > LAG_KEY_MS)
-        skip = AVDISCARD_NONKEY;
-    else if (behind > LAG_SKIP_MS)
-        skip = skip < AVDISCARD_NONREF ? AVDISCARD_NONREF : skip;
-    else if (behind < LAG_OK_MS)
-        skip = AVDISCARD_DEFAULT;
-    if (skip == s->codec->skip_frame)
+    struct gtv_source *s = arg;
+    int64_t now = gtv_mono_ms();
+    bool taken;
+    if (atomic_load(&s->stop))
         return;
-    s->codec->skip_frame = skip;
+    bool due = note(s, frame, wall_ms, now, &taken);
+    if (taken)
+        return;
+    if (!due)
+        return;
     (void)pthread_mutex_lock(&s->lock);
-    s->status.skipping = skip != AVDISCARD_DEFAULT;
+    av_frame_unref(s->newest);
+    av_frame_move_ref(s->newest, frame);
+    s->newest_wall_ms = wall_ms;
+    s->looking = true;
+    s->begun = false;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (gtv_engine_post(s->config.engine, &s->work))
+        return;
+    (void)pthread_mutex_lock(&s->lock);
+    av_frame_unref(s->newest);
+    s->looking = false;
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-static int decode(struct gtv_source *s, const AVPacket *packet)
+// ---- Reading (the loop) ----
+
+static void on_unit(void *arg, struct gtv_ts_unit *unit)
 {
-    int err = avcodec_send_packet(s->codec, packet);
-    if (err < 0 && err != AVERROR_INVALIDDATA)
-        return err;
-    while ((err = avcodec_receive_frame(s->codec, s->decoded)) >= 0) {
-        int64_t wall_ms = gtv_wall_ms();
-        int64_t pts = s->decoded->best_effort_timestamp;
-        if (pts != AV_NOPTS_VALUE) // the demuxer may have unrolled the 33 bits
-            wall_ms = gtv_av_pts33_to_wall_ms(pts & (((int64_t)1 << 33) - 1), wall_ms);
-        adapt(s, wall_ms);
-        offer(s, wall_ms);
-    }
-    return err == AVERROR(EAGAIN) || err == AVERROR_INVALIDDATA ? 0 : err;
+    struct gtv_source *s = arg;
+    s->untimed_units = unit->has_pts ? 0 : s->untimed_units + 1;
+    gtv_decode_put(s->decode, unit);
 }
 
-// The relay's tables name the codec; its parameters come with the first key frame, so that nothing needs to
-// be probed.
-static int open_decoder(struct gtv_source *s, int index)
+static void fail(struct gtv_source *s, const char *cause)
 {
-    const AVStream *stream = s->format->streams[index];
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
-    if (!codec)
-        return AVERROR_DECODER_NOT_FOUND;
-    s->codec = avcodec_alloc_context3(codec);
-    if (!s->codec)
-        return AVERROR(ENOMEM);
-    int err = avcodec_parameters_to_context(s->codec, stream->codecpar);
-    if (err < 0)
-        return err;
-    s->codec->pkt_timebase = stream->time_base;
-    s->codec->thread_count = 1; // one camera is slow enough for one thread, and frame threads delay
-    err = avcodec_open2(s->codec, codec, NULL);
-    if (err < 0)
-        return err;
-    s->stream = index;
-    s->least_lag_ms = 1e12;
-    (void)pthread_mutex_lock(&s->lock);
-    snprintf(s->status.codec, sizeof(s->status.codec), "%s", codec->name);
-    s->status.skipping = false;
-    (void)pthread_mutex_unlock(&s->lock);
-    return 0;
-}
-
-static int open_relay(struct gtv_source *s)
-{
-    s->io_deadline_ms = gtv_mono_ms() + IO_TIMEOUT_MS;
-    s->format = avformat_alloc_context();
-    if (!s->format)
-        return AVERROR(ENOMEM);
-    s->format->interrupt_callback = (AVIOInterruptCB){.callback = interrupted, .opaque = s};
-    // The relay has one picture in each PES packet: a parser would only hold it back until it sees the next
-    // one.
-    s->format->flags |= AVFMT_FLAG_NOBUFFER | AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
-    s->format->probesize = PROBE_BYTES;
-    AVDictionary *options = NULL;
-    char timeout_us[24];
-    snprintf(timeout_us, sizeof(timeout_us), "%lld", IO_TIMEOUT_MS * 1000LL);
-    (void)av_dict_set(&options, "rw_timeout", timeout_us, 0);
-    (void)av_dict_set(&options, "user_agent", "gtv-ai/" GTV_VERSION, 0);
-    (void)av_dict_set(&options, "seekable", "0", 0);
-    int err = avformat_open_input(&s->format, s->url, av_find_input_format("mpegts"), &options);
-    av_dict_free(&options);
-    return err;
-}
-
-// Reads until something fails. Returns the error; *cause may name it better than the code does.
-static int watch(struct gtv_source *s, AVPacket *packet, const char **cause)
-{
-    int err = open_relay(s);
-    if (err < 0)
-        return err;
-    int64_t opened_ms = gtv_mono_ms();
-    s->last_decoded_ms = opened_ms;
-    while (!atomic_load(&s->stop)) {
-        s->io_deadline_ms = gtv_mono_ms() + IO_TIMEOUT_MS;
-        err = av_read_frame(s->format, packet);
-        if (err < 0)
-            return err;
-        int index = packet->stream_index;
-        if (s->stream < 0 && s->format->streams[index]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
-            err = open_decoder(s, index);
-            if (err == AVERROR_DECODER_NOT_FOUND)
-                *cause = "this program has no decoder for the camera's codec";
-        }
-        if (err >= 0 && index == s->stream)
-            err = decode(s, packet);
-        av_packet_unref(packet);
-        if (err < 0)
-            return err;
-        if (gtv_mono_ms() - s->last_decoded_ms > DECODE_TIMEOUT_MS) {
-            *cause = s->stream < 0 ? "the stream carries no video" : "the video cannot be decoded";
-            return AVERROR_INVALIDDATA;
-        }
-    }
-    return AVERROR_EXIT;
-}
-
-static void close_relay(struct gtv_source *s)
-{
-    avcodec_free_context(&s->codec);
-    avformat_close_input(&s->format);
-    s->stream = -1;
-}
-
-// Waits with back-off and jitter, or until it is stopped.
-static void wait_before_retry(struct gtv_source *s)
-{
-    unsigned shift = s->failures_in_a_row < 5 ? s->failures_in_a_row : 5;
-    int64_t ms = BACKOFF_FIRST_MS << shift;
-    ms = ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
-    ms = ms / 2 + (int64_t)(gtv_mono_ns() % (ms / 2 + 1));
-    int64_t until = gtv_mono_ms() + ms;
-    (void)pthread_mutex_lock(&s->lock);
-    while (!atomic_load(&s->stop) && gtv_mono_ms() < until) {
-        int64_t wall_ns = gtv_wall_ms() * 1000000 + (until - gtv_mono_ms()) * 1000000;
-        struct timespec at = {.tv_sec = wall_ns / 1000000000, .tv_nsec = wall_ns % 1000000000};
-        (void)pthread_cond_timedwait(&s->changed, &s->lock, &at);
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-static void fail(struct gtv_source *s, int err, const char *cause)
-{
-    char text[160];
-    if (err == AVERROR_EXIT) // our own interruption: the relay was silent
-        snprintf(text, sizeof(text), "the media node sent nothing for %d s", IO_TIMEOUT_MS / 1000);
-    else if (err == AVERROR_EOF)
-        snprintf(text, sizeof(text), "the media node ended the relay");
-    else
-        snprintf(text, sizeof(text), "%s%s",
-                 cause ? "" : "relay of the media node: ", cause ? cause : gtv_av_cause(err));
+    if (s->fetch)
+        gtv_http_fetch_cancel(s->fetch);
+    s->fetch = NULL;
+    gtv_ts_finish(&s->ts);
     (void)pthread_mutex_lock(&s->lock);
     s->status.failures++;
     (void)pthread_mutex_unlock(&s->lock);
-    set_state(s, GTV_SOURCE_WAITING, text);
+    set_state(s, GTV_SOURCE_WAITING, cause);
     // Told at once, then only now and then: a camera may be away for days.
     if (s->failures_in_a_row % 64 == 0)
-        gtv_log_warn(&s->log, "not watching", "cause=\"%s\"", text);
+        gtv_log_warn(&s->log, "not watching", "cause=\"%s\"", cause);
+    unsigned shift = s->failures_in_a_row < 5 ? s->failures_in_a_row : 5;
+    int64_t ms = BACKOFF_FIRST_MS << shift;
+    ms = ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
+    s->retry_ms = gtv_mono_ms() + ms / 2 + gtv_mono_ns() % (ms / 2 + 1);
     s->failures_in_a_row++;
 }
 
-static void *run(void *arg)
+static void on_data(void *arg, const void *data, size_t n)
 {
     struct gtv_source *s = arg;
-    char name[16];
-    snprintf(name, sizeof(name), "ai-%.12s", s->name);
-    (void)pthread_setname_np(pthread_self(), name);
-    AVPacket *packet = av_packet_alloc();
-    if (!packet)
-        abort();
-    while (!atomic_load(&s->stop)) {
-        const char *cause = NULL;
-        set_state(s, GTV_SOURCE_CONNECTING, NULL);
-        int err = watch(s, packet, &cause);
-        close_relay(s);
-        if (atomic_load(&s->stop))
-            break;
-        fail(s, err, cause);
-        wait_before_retry(s);
-    }
-    av_packet_free(&packet);
+    s->data_ms = gtv_mono_ms();
+    gtv_ts_feed(&s->ts, data, n);
+}
+
+static void on_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *err)
+{
+    struct gtv_source *s = arg;
+    char text[160];
+    s->fetch = NULL;
+    if (r && r->status == 404)
+        snprintf(text, sizeof(text), "relay of the media node: not found");
+    else if (r && r->status != 200)
+        snprintf(text, sizeof(text), "relay of the media node: it answered %d", r->status);
+    else if (r)
+        snprintf(text, sizeof(text), "the media node ended the relay");
+    else
+        snprintf(text, sizeof(text), "relay of the media node: refused, or it cannot be reached (%.80s)",
+                 err ? err->message : "");
+    fail(s, text);
+}
+
+static void on_head(void *arg, const struct gtv_http_response *r)
+{
+    struct gtv_source *s = arg;
+    s->data_ms = gtv_mono_ms();
+}
+
+static void connect_relay(struct gtv_source *s, int64_t now)
+{
+    static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};
+    set_state(s, GTV_SOURCE_CONNECTING, NULL);
+    gtv_decode_reset(s->decode);
+    gtv_ts_finish(&s->ts);
+    gtv_ts_init(&s->ts, on_unit, s);
+    s->data_ms = s->opened_ms = now;
+    s->untimed_units = 0;
     (void)pthread_mutex_lock(&s->lock);
-    while (s->looking)
-        (void)pthread_cond_wait(&s->changed, &s->lock);
-    s->status.state = GTV_SOURCE_ENDED;
+    s->frames_at_open = s->status.frames;
     (void)pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->ended, true);
-    return NULL;
+    s->fetch = gtv_http_fetch(s->config.http, &(struct gtv_http_fetch_options){.url = s->url, .stream = true},
+                              &callbacks, s);
+}
+
+// What the stream lacks when no picture comes of it.
+static const char *no_picture(const struct gtv_source *s)
+{
+    if (s->ts.codec == GTV_TS_OTHER)
+        return "this program has no decoder for the camera's codec";
+    if (s->ts.tables && s->ts.codec == GTV_TS_NONE)
+        return "the stream carries no video";
+    return s->ts.tables ? "the video cannot be decoded" : "what the media node sends is no MPEG-TS";
+}
+
+void gtv_source_tick(struct gtv_source *s, int64_t now)
+{
+    if (atomic_load(&s->stop))
+        return;
+    if (!s->fetch) {
+        if (now >= s->retry_ms)
+            connect_relay(s, now);
+        return;
+    }
+    if (now - s->data_ms > IO_TIMEOUT_MS) {
+        char text[80];
+        snprintf(text, sizeof(text), "the media node sent nothing for %d s", IO_TIMEOUT_MS / 1000);
+        fail(s, text);
+        return;
+    }
+    struct gtv_decode_stats stats;
+    gtv_decode_get_stats(s->decode, &stats);
+    (void)pthread_mutex_lock(&s->lock);
+    struct gtv_source_status *st = &s->status;
+    bool pictures = st->frames != s->frames_at_open;
+    bool stale = st->last_frame_wall_ms && pictures && s->frames.count &&
+                 now - s->frames.at_ms[(s->frames.count - 1) % RATE_SPAN] > DECODE_TIMEOUT_MS;
+    st->untimed = s->untimed_units > UNTIMED_UNITS;
+    bool keys = st->squeezed;
+    double interval = st->interval_ms;
+    if (stats.codec[0])
+        snprintf(st->codec, sizeof(st->codec), "%s", stats.codec);
+    (void)pthread_mutex_unlock(&s->lock);
+    enum gtv_decode_mode mode =
+        gtv_source_choose(s->config.policy, keys, interval, stats.key_interval_ms, stats.frame_interval_ms);
+    if (mode != stats.mode)
+        gtv_decode_set_mode(s->decode, mode);
+    double patience = DECODE_TIMEOUT_MS + 3 * stats.key_interval_ms;
+    if ((!pictures && (double)(now - s->opened_ms) > patience) ||
+        (stale && (double)(now - s->opened_ms) > 2 * patience)) {
+        fail(s, no_picture(s));
+    } else if (pictures && s->failures_in_a_row) {
+        gtv_log_info(&s->log, "watching again", "after_failures=%u", s->failures_in_a_row);
+        s->failures_in_a_row = 0;
+    }
 }
 
 // ---- From outside ----
@@ -441,40 +410,41 @@ struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
     s->config = *config;
     s->url = gtv_strdup(config->url);
     s->config.url = s->url;
-    s->stream = -1;
     s->work = (struct gtv_work){.ops = &ops,
                                 .kind = GTV_WORK_LOOK,
                                 .client = (uint64_t)config->camera_id,
-                                .min_confidence = config->min_confidence};
+                                .min_confidence = config->min_confidence,
+                                .vehicles = 0};
     gtv_camera_path(config->camera_id, s->name);
     s->log = (struct gtv_log){.component = "ai", .key = "camera", .id = s->name};
     s->newest = new_frame();
-    s->decoded = new_frame();
     s->looked_at = new_frame();
+    s->status.interval_ms = 1000;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->changed, NULL);
-    if (pthread_create(&s->thread, NULL, run, s) != 0) {
-        // No thread to be had: the source has ended before it began, and says so.
-        snprintf(s->status.cause, sizeof(s->status.cause), "no thread could be started");
-        s->status.state = GTV_SOURCE_ENDED;
-        atomic_store(&s->stop, true);
-        s->thread = 0;
-        atomic_store(&s->ended, true);
-    }
+    gtv_ts_init(&s->ts, on_unit, s);
+    s->decode = gtv_decode_create(
+        &(struct gtv_decode_config){.pool = config->decoders, .on_frame = on_frame, .arg = s});
+    connect_relay(s, gtv_mono_ms());
     return s;
 }
 
 void gtv_source_stop(struct gtv_source *s)
 {
     atomic_store(&s->stop, true);
-    (void)pthread_mutex_lock(&s->lock);
-    (void)pthread_cond_signal(&s->changed);
-    (void)pthread_mutex_unlock(&s->lock);
+    if (s->fetch)
+        gtv_http_fetch_cancel(s->fetch);
+    s->fetch = NULL;
 }
 
 bool gtv_source_ended(struct gtv_source *s)
 {
-    return atomic_load(&s->ended);
+    if (!atomic_load(&s->stop))
+        return false;
+    (void)pthread_mutex_lock(&s->lock);
+    bool ended = !s->looking;
+    (void)pthread_mutex_unlock(&s->lock);
+    return ended;
 }
 
 void gtv_source_destroy(struct gtv_source *s)
@@ -482,11 +452,13 @@ void gtv_source_destroy(struct gtv_source *s)
     if (!s)
         return;
     gtv_source_stop(s);
-    if (s->thread)
-        (void)pthread_join(s->thread, NULL);
-    gtv_frame_scaler_finish(&s->scaler);
+    gtv_decode_destroy(s->decode); // no new look begins after it
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->looking)
+        (void)pthread_cond_wait(&s->changed, &s->lock);
+    (void)pthread_mutex_unlock(&s->lock);
+    gtv_ts_finish(&s->ts);
     av_frame_free(&s->newest);
-    av_frame_free(&s->decoded);
     av_frame_free(&s->looked_at);
     (void)pthread_cond_destroy(&s->changed);
     (void)pthread_mutex_destroy(&s->lock);
@@ -494,12 +466,23 @@ void gtv_source_destroy(struct gtv_source *s)
     free(s);
 }
 
+void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->status.interval_ms = interval_ms;
+    s->status.squeezed = squeeze;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out)
 {
     int64_t now = gtv_mono_ms();
+    struct gtv_decode_stats decode;
+    gtv_decode_get_stats(s->decode, &decode);
     (void)pthread_mutex_lock(&s->lock);
     *out = s->status;
     out->frame_rate = rate_value(&s->frames, now);
     out->look_rate = rate_value(&s->looks, now);
     (void)pthread_mutex_unlock(&s->lock);
+    out->decode = decode;
 }

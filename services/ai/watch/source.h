@@ -1,10 +1,13 @@
-// One watched camera: a thread that reads the media node's relay (MPEG-TS over HTTP) and decodes it, and
-// looks at its newest frame now and then, done by the engine's workers. Newest frame wins: a busy engine
-// means fewer looks, never late ones.
+// One watched camera: its stream is read on the loop, decoded by the shared pool of threads, and
+// looked at by the engine's workers. Newest frame wins: too little time means fewer looks,
+// never late ones. Loop thread only, unless said otherwise.
 #ifndef GTV_AI_SOURCE_H
 #define GTV_AI_SOURCE_H
 
+#include "lib/http/client.h"
 #include "services/ai/engine/engine.h"
+#include "services/ai/watch/decode.h"
+#include "services/ai/watch/frame.h"
 
 struct gtv_source;
 
@@ -12,18 +15,29 @@ struct gtv_source;
 struct gtv_look {
     int64_t camera_id;
     int64_t wall_ms; // the frame's moment, by the media node's clock
-    int width, height;
+    const AVFrame *frame;
     const struct gtv_model *model;
     const struct gtv_detections *found;
-    double prepare_ms, infer_ms;
+    size_t worker;
+    double wait_ms, prepare_ms, infer_ms;
+};
+
+enum gtv_decode_policy {
+    GTV_DECODE_AUTO, // as little as the looks need
+    GTV_DECODE_ALWAYS_ALL,
+    GTV_DECODE_ALWAYS_REFERENCES,
+    GTV_DECODE_ALWAYS_KEYS,
 };
 
 struct gtv_source_config {
     int64_t camera_id;
     const char *url; // of the relay; copied
-    double max_fps;
-    double min_confidence;
+    struct gtv_http_client *http;
+    struct gtv_decode_pool *decoders;
+    struct gtv_scalers *scalers;
     struct gtv_engine *engine;
+    enum gtv_decode_policy policy;
+    double min_confidence;
     void (*on_look)(void *arg,
                     const struct gtv_look *look); // on a worker's thread; one call at a time for each source
     void *arg;
@@ -48,19 +62,27 @@ struct gtv_source_status {
     char codec[32];
     int width, height;
     uint64_t frames, looks, failures; // decoded, looked at, connections lost or refused
+    uint64_t resized;                 // times that the picture's size changed
     double frame_rate, look_rate;     // a second, over the last moments
     int64_t last_frame_wall_ms;       // 0: none yet
     int64_t last_look_wall_ms;
-    size_t last_count; // vehicles at the last look
-    bool skipping;     // it cannot keep up and decodes only what other frames refer to, or key frames
+    size_t last_count;  // vehicles at the last look
+    bool untimed;       // the stream has lost its time-stamps
+    bool squeezed;      // only key frames are decoded, because there is too little time
+    double interval_ms; // between looks, as granted
+    struct gtv_decode_stats decode;
+    double look_ms;      // spent on looks since the beginning
+    double look_wait_ms; // the last look waited so long for a worker
 };
 
-// Starts the thread.
 struct gtv_source *gtv_source_start(const struct gtv_source_config *config);
-void gtv_source_stop(struct gtv_source *s);    // any thread; asks, does not wait
-bool gtv_source_ended(struct gtv_source *s);   // any thread: gtv_source_destroy will not wait
-void gtv_source_destroy(struct gtv_source *s); // stops, waits for the thread and for a look in progress; the
-                                               // engine must still run
+void gtv_source_stop(struct gtv_source *s);  // asks, does not wait
+bool gtv_source_ended(struct gtv_source *s); // gtv_source_destroy will not wait
+void gtv_source_destroy(
+    struct gtv_source *s); // stops, waits for a look in progress; the engine must still run
+void gtv_source_tick(struct gtv_source *s, int64_t now_ms); // every fifth of a second: time limits, retries
+// How often to look; squeeze: decode key frames only, whatever the policy.
+void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze);
 void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out); // any thread
 
 // ---- For tests ----
@@ -68,5 +90,8 @@ void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out);
 // *due_ms on. Late looks are not made up for. Frames rarely come when they are due: one that is early by up
 // to a tenth of the interval counts.
 bool gtv_source_due(int64_t now_ms, double interval_ms, double *due_ms);
+// What to decode for a look every interval_ms of a stream with these distances (0: not known).
+enum gtv_decode_mode gtv_source_choose(enum gtv_decode_policy policy, bool keys_only, double interval_ms,
+                                       double key_interval_ms, double frame_interval_ms);
 
 #endif

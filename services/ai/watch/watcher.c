@@ -35,6 +35,9 @@ struct gtv_watcher {
     struct gtv_redis *redis;
     struct gtv_redis_tail *news;
     struct gtv_timer *reload, *tick;
+    struct gtv_http_client *http;
+    struct gtv_decode_pool *decoders;
+    struct gtv_scalers *scalers;
     struct gtv_map *cameras; // id as text -> struct camera
     bool loaded;             // the cameras were read at least once
     bool closing;
@@ -99,8 +102,8 @@ static void on_look(void *arg, const struct gtv_look *look)
         struct gtv_detection_event event = {
             .camera_id = look->camera_id,
             .wall_ms = look->wall_ms,
-            .width = look->width,
-            .height = look->height,
+            .width = look->frame->width,
+            .height = look->frame->height,
             .model = look->model->name,
             .latency_ms = (double)(gtv_wall_ms() - look->wall_ms),
             .objects = look->found->objects,
@@ -132,13 +135,17 @@ static void start_source(struct gtv_watcher *w, struct camera *c)
     c->source = gtv_source_start(&(struct gtv_source_config){
         .camera_id = c->known.id,
         .url = url,
-        .max_fps = w->config.max_fps,
-        .min_confidence = w->config.min_confidence,
+        .http = w->http,
+        .decoders = w->decoders,
+        .scalers = w->scalers,
         .engine = w->config.engine,
+        .policy = w->config.policy,
+        .min_confidence = w->config.min_confidence,
         .on_look = on_look,
         .arg = c,
     });
     free(url);
+    gtv_source_grant(c->source, 1000 / w->config.max_fps, false);
     w->sources++;
     gtv_log_info(&w->log, "watching", "camera=%s", path);
 }
@@ -209,6 +216,7 @@ static void collect(struct gtv_watcher *w, struct camera *c)
 static void on_tick(void *arg)
 {
     struct gtv_watcher *w = arg;
+    int64_t now = gtv_mono_ms();
     size_t it = 0;
     struct gtv_str key;
     void *value;
@@ -216,6 +224,8 @@ static void on_tick(void *arg)
         struct camera *c = value;
         if (c->source && gtv_source_ended(c->source))
             collect(w, c);
+        else if (c->source)
+            gtv_source_tick(c->source, now);
         reconcile(w, c);
         if (c->gone && !c->source) {
             (void)gtv_map_remove(w->cameras, key);
@@ -314,6 +324,9 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, 
     w->config = *config;
     w->log = (struct gtv_log){.component = "ai"};
     w->cameras = gtv_map_create();
+    w->http = gtv_http_client_create(config->loop, config->max_cameras + 16);
+    w->decoders = gtv_decode_pool_create(config->decode_threads);
+    w->scalers = gtv_scalers_create();
     register_metrics(w);
     w->reload = gtv_timer_create(config->loop, load, w);
     w->tick = gtv_timer_create(config->loop, on_tick, w);
@@ -351,6 +364,9 @@ void gtv_watcher_destroy(struct gtv_watcher *w)
     if (!w)
         return;
     gtv_map_destroy(w->cameras, free);
+    gtv_http_client_destroy(w->http);
+    gtv_decode_pool_destroy(w->decoders);
+    gtv_scalers_destroy(w->scalers);
     gtv_redis_tail_destroy(w->news);
     gtv_redis_destroy(w->redis);
     gtv_timer_destroy(w->reload);

@@ -15,7 +15,8 @@ struct gtv_watcher_config {
     struct gtv_engine *engine;
     struct gtv_metrics *metrics;
     double max_fps, min_confidence;
-    size_t max_cameras;
+    size_t max_cameras, decode_threads;
+    enum gtv_decode_policy policy;
 };
 
 // The strings must live on. NULL with *err when the address of Redis is none.

@@ -1,0 +1,445 @@
+#include "services/ai/watch/decode.h"
+
+#include "lib/av/av.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+
+#include <libavcodec/avcodec.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { CODECS = GTV_TS_H265 + 1 };
+
+struct unit {
+    struct unit *next;
+    struct gtv_ts_unit coded;
+    int64_t came_ms;
+};
+
+struct gtv_decode {
+    struct gtv_decode_config config; // constant
+
+    // Of the thread that has it in hand (see busy).
+    AVCodecContext *own; // NULL while only key frames are decoded
+    enum gtv_ts_codec own_codec;
+    bool own_begun; // a key frame was decoded since it was opened
+
+    // Guarded by the pool's lock.
+    struct unit *first, *last;
+    size_t waiting, waiting_bytes;
+    bool busy, ready; // a thread works on it; it is in the list of those that want one
+    bool need_key;    // units are left out up to the next key frame
+    bool reopen;      // the decoder has to be made anew
+    struct gtv_decode *next_ready;
+    int64_t last_key_pts, last_pts; // -1: none
+    struct gtv_decode_stats stats;
+};
+
+struct worker {
+    struct gtv_decode_pool *pool;
+    pthread_t thread;
+    size_t index;
+    AVCodecContext *shared[CODECS]; // for key frames of any camera
+    AVPacket *packet;
+    AVFrame *frame;
+};
+
+struct gtv_decode_pool {
+    pthread_mutex_t lock; // guards the list and what the cameras say
+    pthread_cond_t work;  // something is ready, or it is the end
+    pthread_cond_t idle;  // a camera is no longer busy
+    struct gtv_decode *ready, *ready_last;
+    bool stopping;
+    size_t count;
+    struct worker *workers;
+};
+
+const char *gtv_decode_mode_name(enum gtv_decode_mode mode)
+{
+    switch (mode) {
+#define X(name, text)                                                                                        \
+    case name:                                                                                               \
+        return text;
+        GTV_DECODE_MODES(X)
+#undef X
+    }
+    return "";
+}
+
+// ---- Decoding (a thread of the pool) ----
+
+static AVCodecContext *open_codec(enum gtv_ts_codec which)
+{
+    const AVCodec *codec = avcodec_find_decoder(which == GTV_TS_H265 ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264);
+    AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
+    if (!c)
+        return NULL;
+    c->pkt_timebase = (AVRational){1, 90000};
+    c->thread_count = 1; // cameras are what runs side by side, and frame threads delay
+    c->skip_loop_filter = AVDISCARD_NONREF;
+    if (avcodec_open2(c, codec, NULL) < 0)
+        avcodec_free_context(&c);
+    return c;
+}
+
+static void give(struct gtv_decode *d, AVFrame *frame)
+{
+    int64_t now = gtv_wall_ms(), wall = now, pts = frame->best_effort_timestamp;
+    if (pts != AV_NOPTS_VALUE)
+        wall = gtv_av_pts33_to_wall_ms(pts & (((int64_t)1 << 33) - 1), now);
+    d->config.on_frame(d->config.arg, frame, wall);
+    av_frame_unref(frame);
+}
+
+// Feeds one picture; returns how many came out, or -1 when it could not be decoded. packet NULL: what the
+// decoder still holds.
+static int run(struct gtv_decode *d, AVCodecContext *c, const AVPacket *packet, AVFrame *frame)
+{
+    int got = 0, err = avcodec_send_packet(c, packet);
+    if (err < 0 && err != AVERROR_EOF)
+        return -1;
+    while (avcodec_receive_frame(c, frame) >= 0) {
+        got++;
+        give(d, frame);
+    }
+    return got;
+}
+
+static int decode_key(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec codec)
+{
+    AVCodecContext **c = &w->shared[codec];
+    if (!*c)
+        *c = open_codec(codec);
+    if (!*c)
+        return -1;
+    int got = run(d, *c, w->packet, w->frame);
+    int rest = run(d, *c, NULL, w->frame); // it alone: what waits for later pictures comes now
+    avcodec_flush_buffers(*c);
+    return got < 0 ? got : got + (rest > 0 ? rest : 0);
+}
+
+static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec codec, bool key,
+                      enum gtv_decode_mode mode)
+{
+    if (d->own && d->own_codec != codec)
+        avcodec_free_context(&d->own);
+    if (!d->own) {
+        d->own = open_codec(codec);
+        d->own_codec = codec;
+        d->own_begun = false;
+    }
+    if (!d->own)
+        return -1;
+    if (!d->own_begun && !key)
+        return 0;
+    d->own_begun = true;
+    d->own->skip_frame = mode == GTV_DECODE_REFERENCES ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+    return run(d, d->own, w->packet, w->frame);
+}
+
+static double thread_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
+// Returns as run().
+static int decode(struct worker *w, struct gtv_decode *d, const struct gtv_ts_unit *u,
+                  enum gtv_decode_mode mode)
+{
+    w->packet->data = u->data;
+    w->packet->size = (int)u->len;
+    w->packet->pts = u->has_pts ? u->pts33 : AV_NOPTS_VALUE;
+    w->packet->dts = AV_NOPTS_VALUE;
+    w->packet->flags = u->key ? AV_PKT_FLAG_KEY : 0;
+    int got = 0;
+    if (mode != GTV_DECODE_KEYS) {
+        got = decode_own(w, d, u->codec, u->key, mode);
+    } else {
+        avcodec_free_context(&d->own); // a decoder of its own is the most that a camera costs
+        if (u->key)
+            got = decode_key(w, d, u->codec);
+    }
+    w->packet->data = NULL;
+    w->packet->size = 0;
+    return got;
+}
+
+// ---- Waiting (the pool's lock is held) ----
+
+static void make_ready(struct gtv_decode_pool *p, struct gtv_decode *d)
+{
+    if (d->ready || d->busy || !d->first)
+        return;
+    d->ready = true;
+    d->next_ready = NULL;
+    if (p->ready)
+        p->ready_last->next_ready = d;
+    else
+        p->ready = d;
+    p->ready_last = d;
+    (void)pthread_cond_signal(&p->work);
+}
+
+static void free_unit(struct unit *u)
+{
+    free(u->coded.data);
+    free(u);
+}
+
+static void drop_waiting(struct gtv_decode *d)
+{
+    while (d->first) {
+        struct unit *u = d->first;
+        d->first = u->next;
+        free_unit(u);
+    }
+    d->last = NULL;
+    d->waiting = d->waiting_bytes = 0;
+}
+
+static struct unit *take(struct gtv_decode *d)
+{
+    struct unit *u = d->first;
+    d->first = u->next;
+    if (!d->first)
+        d->last = NULL;
+    d->waiting--;
+    d->waiting_bytes -= u->coded.len;
+    return u;
+}
+
+static bool behind(const struct gtv_decode *d, int64_t now)
+{
+    return d->first && (d->waiting >= GTV_DECODE_MAX_UNITS || d->waiting_bytes >= GTV_DECODE_MAX_BYTES ||
+                        now - d->first->came_ms > GTV_DECODE_MAX_BEHIND_MS);
+}
+
+static double apart_ms(int64_t from, int64_t to)
+{
+    int64_t ticks = (to - from) & (((int64_t)1 << 33) - 1);
+    return ticks < (int64_t)60 * 90000 ? (double)ticks / 90 : 0;
+}
+
+static void measure(struct gtv_decode *d, const struct gtv_ts_unit *u)
+{
+    d->stats.units++;
+    if (!u->has_pts) {
+        d->stats.untimed++;
+        return;
+    }
+    double gap = d->last_pts >= 0 ? apart_ms(d->last_pts, u->pts33) : 0;
+    if (gap > 0 && gap < 2000) { // pictures out of order look like long gaps
+        double *mean = &d->stats.frame_interval_ms;
+        *mean = *mean > 0 ? *mean + (gap - *mean) / 16 : gap;
+    }
+    d->last_pts = u->pts33;
+    if (u->key) {
+        gap = d->last_key_pts >= 0 ? apart_ms(d->last_key_pts, u->pts33) : 0;
+        if (gap > 0)
+            d->stats.key_interval_ms = gap;
+        d->last_key_pts = u->pts33;
+    }
+}
+
+void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    int64_t now = gtv_mono_ms();
+    bool taken = false;
+    (void)pthread_mutex_lock(&p->lock);
+    measure(d, unit);
+    if (behind(d, now)) {
+        d->stats.left_out += d->waiting;
+        drop_waiting(d);
+        d->need_key = true;
+    }
+    if (unit->key)
+        d->need_key = false;
+    if (d->need_key) {
+        d->stats.left_out++;
+    } else if (unit->key || d->stats.mode != GTV_DECODE_KEYS) {
+        if (unit->key && d->stats.mode == GTV_DECODE_KEYS && d->first) {
+            d->stats.left_out += d->waiting;
+            drop_waiting(d); // a newer one makes it worthless
+        }
+        struct unit *u = GTV_NEW(struct unit);
+        u->coded = *unit;
+        u->came_ms = now;
+        if (d->last)
+            d->last->next = u;
+        else
+            d->first = u;
+        d->last = u;
+        d->waiting++;
+        d->waiting_bytes += unit->len;
+        taken = true;
+        make_ready(p, d);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    if (!taken)
+        free(unit->data);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct gtv_decode_pool *p = w->pool;
+    char name[16];
+    snprintf(name, sizeof(name), "ai-decode-%u", (unsigned)w->index % 1000);
+    (void)pthread_setname_np(pthread_self(), name);
+    (void)pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (!p->ready && !p->stopping)
+            (void)pthread_cond_wait(&p->work, &p->lock);
+        if (p->stopping)
+            break;
+        struct gtv_decode *d = p->ready;
+        p->ready = d->next_ready;
+        d->ready = false;
+        if (!d->first)
+            continue;
+        d->busy = true;
+        struct unit *u = take(d);
+        enum gtv_decode_mode mode = d->stats.mode;
+        bool reopen = d->reopen;
+        d->reopen = false;
+        (void)pthread_mutex_unlock(&p->lock);
+
+        double began = thread_ms();
+        if (reopen)
+            avcodec_free_context(&d->own);
+        int got = decode(w, d, &u->coded, mode);
+        double cost = thread_ms() - began;
+
+        (void)pthread_mutex_lock(&p->lock);
+        d->stats.codec = u->coded.codec == GTV_TS_H265 ? "hevc" : "h264";
+        d->stats.cpu_ms += cost;
+        d->stats.frames += got > 0 ? (uint64_t)got : 0;
+        d->stats.failed += got < 0;
+        d->busy = false;
+        make_ready(p, d);
+        (void)pthread_cond_broadcast(&p->idle);
+        (void)pthread_mutex_unlock(&p->lock);
+        free_unit(u);
+        (void)pthread_mutex_lock(&p->lock);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+// ---- From outside ----
+
+struct gtv_decode *gtv_decode_create(const struct gtv_decode_config *config)
+{
+    struct gtv_decode *d = GTV_NEW(struct gtv_decode);
+    d->config = *config;
+    d->need_key = true;
+    d->last_pts = d->last_key_pts = -1;
+    d->stats.codec = "";
+    return d;
+}
+
+static void unlist(struct gtv_decode_pool *p, struct gtv_decode *d)
+{
+    struct gtv_decode **at = &p->ready, *before = NULL;
+    while (*at && *at != d) {
+        before = *at;
+        at = &(*at)->next_ready;
+    }
+    if (!*at)
+        return;
+    *at = d->next_ready;
+    if (p->ready_last == d)
+        p->ready_last = before;
+    d->ready = false;
+}
+
+void gtv_decode_destroy(struct gtv_decode *d)
+{
+    if (!d)
+        return;
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    drop_waiting(d);
+    while (d->busy)
+        (void)pthread_cond_wait(&p->idle, &p->lock);
+    unlist(p, d);
+    (void)pthread_mutex_unlock(&p->lock);
+    avcodec_free_context(&d->own);
+    free(d);
+}
+
+void gtv_decode_set_mode(struct gtv_decode *d, enum gtv_decode_mode mode)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    if (d->stats.mode == GTV_DECODE_KEYS && mode != GTV_DECODE_KEYS) {
+        drop_waiting(d);
+        d->need_key = true;
+    }
+    d->stats.mode = mode;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+void gtv_decode_reset(struct gtv_decode *d)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    drop_waiting(d);
+    d->need_key = d->reopen = true;
+    d->last_pts = d->last_key_pts = -1;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+void gtv_decode_get_stats(struct gtv_decode *d, struct gtv_decode_stats *out)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    *out = d->stats;
+    out->waiting = d->waiting;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+struct gtv_decode_pool *gtv_decode_pool_create(size_t threads)
+{
+    struct gtv_decode_pool *p = GTV_NEW(struct gtv_decode_pool);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_cond_init(&p->work, NULL);
+    (void)pthread_cond_init(&p->idle, NULL);
+    p->workers = gtv_alloc(threads * sizeof(*p->workers));
+    for (size_t i = 0; i < threads; i++) {
+        struct worker *w = &p->workers[i];
+        *w = (struct worker){.pool = p, .index = i, .packet = av_packet_alloc(), .frame = av_frame_alloc()};
+        if (!w->packet || !w->frame || pthread_create(&w->thread, NULL, work, w) != 0)
+            abort(); // at the program's start
+        p->count++;
+    }
+    return p;
+}
+
+void gtv_decode_pool_destroy(struct gtv_decode_pool *p)
+{
+    if (!p)
+        return;
+    (void)pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    (void)pthread_cond_broadcast(&p->work);
+    (void)pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < p->count; i++) {
+        struct worker *w = &p->workers[i];
+        (void)pthread_join(w->thread, NULL);
+        for (size_t c = 0; c < CODECS; c++)
+            avcodec_free_context(&w->shared[c]);
+        av_packet_free(&w->packet);
+        av_frame_free(&w->frame);
+    }
+    (void)pthread_cond_destroy(&p->work);
+    (void)pthread_cond_destroy(&p->idle);
+    (void)pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+}
