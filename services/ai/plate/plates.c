@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+    SMALLEST_VEHICLE = 48, // pixels of its longer side: smaller ones have no readable plate
+    LARGE = 1600,          // pixels of a picture's side
+};
+
 // Of the joined line of a two-line plate: three letters, then four signs.
 #define UPPER_SHARE 0.4375
 
@@ -501,21 +506,26 @@ size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_pl
                           struct gtv_plate_found *out)
 {
     struct reader r = {.p = p, .slot = slot, .picture = picture};
+    const int w = picture->width, h = picture->height, whole[4] = {0, 0, w, h};
     size_t n = 0;
     if (!p->ready)
         return 0;
     for (size_t i = 0; i < vehicle_count && i < GTV_PLATES_MAX_VEHICLES; i++) {
-        const int region[4] = {vehicles[i].x, vehicles[i].y, vehicles[i].w, vehicles[i].h};
+        const struct gtv_detected *v = &vehicles[i];
+        if (v->w < SMALLEST_VEHICLE && v->h < SMALLEST_VEHICLE)
+            continue;
+        const int region[4] = {v->x, v->y, v->w, v->h};
+        bool two_lines = strcmp(v->object_type, gtv_vehicle_names[GTV_MOTORCYCLE]) == 0;
         struct gtv_plate plates[GTV_PLATES_MAX];
-        size_t count = read_around(&r, region, true, GTV_PLATES_THOROUGH, plates);
+        size_t count =
+            read_around(&r, region, true, two_lines ? GTV_PLATES_THOROUGH : GTV_PLATES_QUICK, plates);
         for (size_t k = 0; k < count; k++)
             keep(out, &n, &plates[k]);
     }
-    int w = picture->width, h = picture->height;
     if (!any_readable(out, n))
-        n = read_part(&r, (const int[4]){0, 0, w, h}, GTV_PLATES_THOROUGH, out, n);
-    // Six parts of half the picture's size: their plates are twice as large in the localiser.
-    for (int i = 0; i < 6 && !any_readable(out, n) && w > 320 && h > 240; i++)
+        n = read_part(&r, whole, vehicle_count ? GTV_PLATES_THOROUGH : GTV_PLATES_QUICK, out, n);
+    // Six parts of half a large picture's size: their plates are twice as large in the localiser.
+    for (int i = 0; i < 6 && vehicle_count == 0 && (w > LARGE || h > LARGE) && !any_readable(out, n); i++)
         n = read_part(&r, (const int[4]){i % 3 * w / 4, i / 3 * h / 2, w / 2, h / 2}, GTV_PLATES_QUICK, out,
                       n);
     assign(out, n, vehicles, vehicle_count);
