@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
+#include "services/ai/detect/exam_plates.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,11 +13,20 @@
 
 enum { SPARE_SCRATCHES = 2 }; // kept by each worker: one picture after the other, and one that is read again
 
-enum { STAGE_WAIT, STAGE_UNWRAP, STAGE_DECODE, STAGE_PREPARE, STAGE_INFER, STAGE_ANNOTATE, STAGES };
+enum {
+    STAGE_WAIT,
+    STAGE_UNWRAP,
+    STAGE_DECODE,
+    STAGE_PREPARE,
+    STAGE_INFER,
+    STAGE_PLATES,
+    STAGE_ANNOTATE,
+    STAGES
+};
 
-static const char *const stage_labels[STAGES] = {"stage=\"wait\"",   "stage=\"base64\"",
-                                                 "stage=\"decode\"", "stage=\"prepare\"",
-                                                 "stage=\"infer\"",  "stage=\"annotate\""};
+static const char *const stage_labels[STAGES] = {"stage=\"wait\"",    "stage=\"base64\"", "stage=\"decode\"",
+                                                 "stage=\"prepare\"", "stage=\"infer\"",  "stage=\"plates\"",
+                                                 "stage=\"annotate\""};
 
 // A worker's own: no lock.
 struct shelf {
@@ -29,6 +39,8 @@ struct gtv_examiner {
     struct gtv_histogram *stages[STAGES]; // NULL without metrics
     size_t workers;
     struct shelf *shelves;
+    void (*read_plates)(struct gtv_exam *exam, size_t worker, void *user); // NULL: none
+    void *plates;
 };
 
 static double ms_since(int64_t ns)
@@ -65,10 +77,15 @@ static void return_scratch(struct gtv_exam *exam, size_t worker)
     exam->file = (struct gtv_str){0};
 }
 
+static bool wants_plates(const struct gtv_exam *exam)
+{
+    return exam->examiner->read_plates && !exam->options.no_plates;
+}
+
 // Whether the file is read once more when it is known what is in it.
 static bool needs_file(const struct gtv_exam *exam)
 {
-    return exam->options.annotate;
+    return exam->options.annotate || wants_plates(exam);
 }
 
 static bool read_picture(struct gtv_exam *exam, const struct gtv_model *model, uint8_t *pixels,
@@ -112,6 +129,8 @@ static void observe(const struct gtv_exam *exam)
         return;
     const struct gtv_work *w = &exam->work;
     gtv_histogram_observe(x->stages[STAGE_WAIT], w->wait_ms / 1000);
+    if (exam->plates)
+        gtv_histogram_observe(x->stages[STAGE_PLATES], exam->plate_ms / 1000);
     if (exam->annotated)
         gtv_histogram_observe(x->stages[STAGE_ANNOTATE], exam->annotate_ms / 1000);
     if (exam->base64)
@@ -135,6 +154,8 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
     if (found) { // prepare said yes: the file is still there, where it is needed
         exam->found.count = found->count;
         memcpy(exam->found.objects, found->objects, found->count * sizeof(found->objects[0]));
+        if (wants_plates(exam) && !is_cancelled(exam))
+            exam->examiner->read_plates(exam, worker, exam->examiner->plates);
         observe(exam);
     }
     return_scratch(exam, worker);
@@ -155,6 +176,8 @@ struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *confi
     struct gtv_examiner *x = GTV_NEW(struct gtv_examiner);
     x->engine = config->engine;
     x->workers = config->workers;
+    x->read_plates = config->read_plates;
+    x->plates = config->plates;
     x->shelves = gtv_alloc(config->workers * sizeof(*x->shelves));
     for (size_t i = 0; i < STAGES && config->metrics; i++)
         x->stages[i] = gtv_metrics_histogram(config->metrics, "ai_stage_seconds", stage_labels[i],
@@ -183,6 +206,7 @@ bool gtv_exam_post(struct gtv_exam *exam, struct gtv_examiner *x)
     exam->work.vehicles = exam->options.vehicles;
     exam->err = (struct gtv_error){.code = GTV_OK};
     exam->found.count = 0;
+    exam->plates = NULL;
     return gtv_engine_post(x->engine, &exam->work);
 }
 
@@ -195,6 +219,8 @@ void gtv_exam_finish(struct gtv_exam *exam)
 {
     gtv_bytes_unref(exam->annotated);
     exam->annotated = NULL;
+    free(exam->plates);
+    exam->plates = NULL;
 }
 
 // ---- Options ----
@@ -244,17 +270,27 @@ static bool classes_of_json(yyjson_val *value, uint32_t *bits, struct gtv_error 
     return ok;
 }
 
+static bool plates_of_json(yyjson_val *object, struct gtv_exam_options *out, struct gtv_error *err)
+{
+    bool plates = !out->no_plates;
+    bool ok = gtv_json_get_bool(object, "plates", GTV_JSON_OPTIONAL, &plates, err);
+    out->no_plates = !plates;
+    return ok;
+}
+
 bool gtv_exam_options_json(yyjson_val *object, struct gtv_exam_options *out, struct gtv_error *err)
 {
     return gtv_json_get_double(object, "confidence", GTV_JSON_OPTIONAL, 0, 1, &out->confidence, err) &&
            gtv_json_get_bool(object, "annotate", GTV_JSON_OPTIONAL, &out->annotate, err) &&
+           plates_of_json(object, out, err) &&
            classes_of_json(yyjson_obj_get(object, "classes"), &out->vehicles, err);
 }
 
 bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_options *out, struct gtv_error *err)
 {
     struct gtv_str confidence = gtv_http_query(req, "confidence"), classes = gtv_http_query(req, "classes"),
-                   annotate = gtv_http_query(req, "annotate");
+                   annotate = gtv_http_query(req, "annotate"), plates = gtv_http_query(req, "plates");
+    bool read_plates = !out->no_plates;
     if (confidence.p && !gtv_parse_double(confidence, 0, 1, &out->confidence)) {
         gtv_error_set(err, GTV_E_INVALID, "confidence", "confidence must be a number from 0 to 1");
         return false;
@@ -263,6 +299,11 @@ bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_option
         gtv_error_set(err, GTV_E_INVALID, "annotate", "annotate must be 1 or 0");
         return false;
     }
+    if (plates.p && !gtv_parse_bool(plates, &read_plates)) {
+        gtv_error_set(err, GTV_E_INVALID, "plates", "plates must be 1 or 0");
+        return false;
+    }
+    out->no_plates = !read_plates;
     if (classes.p) {
         out->vehicles = 0;
         return classes_of_text(classes, &out->vehicles, err);
@@ -277,23 +318,69 @@ static double rounded(double v)
     return round(v * 1000) / 1000;
 }
 
+static void add_box(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int x, int y, int w, int h)
+{
+    yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, name);
+    yyjson_mut_obj_add_int(doc, box, "x", x);
+    yyjson_mut_obj_add_int(doc, box, "y", y);
+    yyjson_mut_obj_add_int(doc, box, "w", w);
+    yyjson_mut_obj_add_int(doc, box, "h", h);
+}
+
+// plate NULL: none was found, or looked for.
+static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_plate *plate)
+{
+    gtv_json_add_text(doc, o, "plate_number", plate ? plate->text : NULL);
+    if (!plate) {
+        yyjson_mut_obj_add_null(doc, o, "plate_confidence");
+        yyjson_mut_obj_add_null(doc, o, "plate_format");
+        yyjson_mut_obj_add_null(doc, o, "plate_bbox");
+        return;
+    }
+    yyjson_mut_obj_add_real(doc, o, "plate_confidence", rounded(plate->confidence));
+    yyjson_mut_obj_add_str(doc, o, "plate_format", gtv_plate_format_names[plate->format]);
+    add_box(doc, o, "plate_bbox", plate->x, plate->y, plate->w, plate->h);
+}
+
 static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct gtv_exam *exam,
-                          const struct gtv_detected *d, const char *when)
+                          const struct gtv_detected *d, const struct gtv_plate *plate, const char *when)
 {
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
     yyjson_mut_obj_add_sint(doc, o, "camera_id", exam->camera_id);
     yyjson_mut_obj_add_strcpy(doc, o, "timestamp", when);
     yyjson_mut_obj_add_strcpy(doc, o, "object_type", d->object_type);
     yyjson_mut_obj_add_real(doc, o, "confidence", rounded(d->confidence));
-    yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, "bbox");
-    yyjson_mut_obj_add_int(doc, box, "x", d->x);
-    yyjson_mut_obj_add_int(doc, box, "y", d->y);
-    yyjson_mut_obj_add_int(doc, box, "w", d->w);
-    yyjson_mut_obj_add_int(doc, box, "h", d->h);
-    // Plates and makes are not recognised by this version: the keys stay, as clients expect them.
-    yyjson_mut_obj_add_null(doc, o, "plate_number");
+    add_box(doc, o, "bbox", d->x, d->y, d->w, d->h);
+    add_plate(doc, o, plate);
+    // Makes are not recognised: the keys stay, as clients expect them.
     yyjson_mut_obj_add_null(doc, o, "vehicle_model");
     yyjson_mut_obj_add_null(doc, o, "vehicle_confidence");
+}
+
+static const struct gtv_plate *plate_of(const struct gtv_exam *exam, size_t vehicle)
+{
+    for (size_t i = 0; exam->plates && i < exam->plates->count; i++)
+        if (exam->plates->found[i].vehicle == (int)vehicle)
+            return &exam->plates->found[i].plate;
+    return NULL;
+}
+
+// Where a plate reads well there is a vehicle, found or not (a close-up shows too little of it): a detection
+// whose box is the plate's.
+static void add_lone_plate(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct gtv_exam *exam,
+                           const struct gtv_plate_found *found, const char *when)
+{
+    const struct gtv_plate *plate = &found->plate;
+    enum gtv_vehicle kind = plate->two_lines ? GTV_MOTORCYCLE : GTV_CAR;
+    bool wanted = !exam->options.vehicles || exam->options.vehicles & 1U << kind;
+    if (found->vehicle >= 0 || !wanted || plate->format < GTV_PLATE_FORMAT_OLD ||
+        plate->confidence < GTV_EXAM_LONE_CONFIDENCE || plate->located < exam->options.confidence)
+        return;
+    struct gtv_detected d = {
+        .confidence = plate->located, .x = plate->x, .y = plate->y, .w = plate->w, .h = plate->h};
+    snprintf(d.object_type, sizeof(d.object_type), "%s", gtv_vehicle_names[kind]);
+    add_detection(doc, list, exam, &d, plate, when);
+    yyjson_mut_obj_add_bool(doc, yyjson_mut_arr_get_last(list), "from_plate", true);
 }
 
 void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut_val *object,
@@ -303,7 +390,9 @@ void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut
     gtv_iso8601_naive(exam->received_wall_ms, when);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, object, "detections");
     for (size_t i = 0; i < exam->found.count; i++)
-        add_detection(doc, list, exam, &exam->found.objects[i], when);
+        add_detection(doc, list, exam, &exam->found.objects[i], plate_of(exam, i), when);
+    for (size_t i = 0; exam->plates && i < exam->plates->count; i++)
+        add_lone_plate(doc, list, exam, &exam->plates->found[i], when);
     yyjson_mut_obj_add_real(doc, object, "processing_time_ms", rounded(exam->processing_ms));
     yyjson_mut_val *image = yyjson_mut_obj_add_obj(doc, object, "image");
     yyjson_mut_obj_add_int(doc, image, "width", exam->width);

@@ -11,11 +11,16 @@
 #include <stdatomic.h>
 
 // What exams share: the engine, and memory of each worker that is used again and again. Outlives its exams.
+struct gtv_exam;
+struct gtv_exam_plates; // exam_plates.h
 struct gtv_examiner;
 struct gtv_examiner_config {
     struct gtv_engine *engine;   // outlives the examiner's last exam
     size_t workers;              // of the engine
     struct gtv_metrics *metrics; // NULL: none
+    // Reads the plates of an exam with vehicles, on its worker (exam_plates.h); NULL: plates are not read.
+    void (*read_plates)(struct gtv_exam *exam, size_t worker, void *user);
+    void *plates; // its user
 };
 struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *config);
 void gtv_examiner_destroy(struct gtv_examiner *x); // after the engine; NULL is accepted
@@ -25,6 +30,7 @@ struct gtv_exam_options {
     double confidence; // "confidence", 0..1; by default CONFIDENCE_THRESHOLD
     uint32_t vehicles; // "classes": bits as in struct gtv_work; 0: all
     bool annotate;     // "annotate": the picture comes back as JPEG with its boxes drawn
+    bool no_plates;    // "plates": false; plates are not read
 };
 // From the keys of a JSON object (classes: a list, or names with commas between), or from the query (names
 // with commas; annotate as gtv_parse_bool reads it). False with GTV_E_INVALID and the field's name. Both
@@ -50,9 +56,10 @@ struct gtv_exam {
     // ---- What came out, from done on ----
     struct gtv_error err; // code 0: all is well
     struct gtv_detections found;
-    int width, height; // of the picture, upright
+    struct gtv_exam_plates *plates; // NULL: none were looked for
+    int width, height;              // of the picture, upright
     char model[64];
-    double base64_ms, decode_ms, prepare_ms, annotate_ms;
+    double base64_ms, decode_ms, prepare_ms, plate_ms, annotate_ms;
     double processing_ms;        // from received_ns to done
     struct gtv_bytes *annotated; // JPEG, or NULL
 
@@ -66,7 +73,8 @@ struct gtv_exam {
 bool gtv_exam_post(struct gtv_exam *exam, struct gtv_examiner *x) GTV_WARN_UNUSED;
 // Any thread, before done: as gtv_engine_withdraw. True: done is not called.
 bool gtv_exam_withdraw(struct gtv_exam *exam) GTV_WARN_UNUSED;
-// Adds "detections", "processing_time_ms", "image", "model" (and "annotated_image", a data: URL, when
+// Adds "detections" (with the plates; one of a vehicle that was not found is a detection of its own, see
+// add_lone_plates), "processing_time_ms", "image", "model" (and "annotated_image", a data: URL, when
 // inline_image and there is one). Of an exam without an error.
 void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut_val *object,
                     bool inline_image);
