@@ -2,7 +2,7 @@
 #include "lib/av/av.h"
 #include "lib/base/mem.h"
 #include "lib/redis/redis.h"
-#include "services/ai/detect/exam.h"
+#include "services/ai/detect/exam_plates.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -22,8 +22,6 @@ struct program {
 static void warn_about_settings(const struct gtv_ai *ai)
 {
     const struct gtv_ai_settings *s = ai->settings;
-    if (s->lpr_model)
-        gtv_log_warn(&ai->log, "LPR_MODEL is set, but plates are not read yet: plate_number is null", NULL);
     if (s->vehicle_model)
         gtv_log_warn(&ai->log, "VEHICLE_MODEL is set, but makes are not recognised: vehicle_model is null",
                      NULL);
@@ -82,6 +80,26 @@ static struct gtv_detector *load_network(struct gtv_ai *ai, size_t workers)
     return d;
 }
 
+static void load_plates(struct gtv_ai *ai, size_t workers)
+{
+    const struct gtv_ai_settings *s = ai->settings;
+    ai->plates = gtv_plates_create(&(struct gtv_plates_config){
+        .runtime = ai->runtime,
+        .models_dir = s->models_dir,
+        .lpr_model = s->lpr_model,
+        .precision = "f32",
+        .slots = workers,
+        .enabled = s->lpr_enabled,
+    });
+    for (int head = 0; head < GTV_PLATE_HEADS; head++) {
+        const struct gtv_plate_model *model = gtv_plates_model(ai->plates, (enum gtv_plate_head)head);
+        if (model)
+            gtv_log_info(&ai->log, "plate network loaded", "model=%s", model->name);
+    }
+    if (gtv_plates_message(ai->plates))
+        gtv_log_warn(&ai->log, "plates are not read", "cause=\"%s\"", gtv_plates_message(ai->plates));
+}
+
 static void start_engine(struct gtv_ai *ai, size_t workers)
 {
     size_t limit = (size_t)ai->settings->max_queue_size;
@@ -94,10 +112,13 @@ static void start_engine(struct gtv_ai *ai, size_t workers)
         .metrics = ai->pages.metrics,
     });
     gtv_detector_unref(detector);
+    load_plates(ai, workers);
     ai->examiner = gtv_examiner_create(&(struct gtv_examiner_config){
         .engine = ai->engine,
         .workers = workers,
         .metrics = ai->pages.metrics,
+        .read_plates = gtv_plates_ready(ai->plates) ? gtv_exam_read_plates : NULL,
+        .plates = ai->plates,
     });
 }
 
@@ -222,6 +243,7 @@ static void finish(struct program *p)
     gtv_timer_destroy(p->ai.deadlines);
     gtv_engine_destroy(p->ai.engine);
     gtv_examiner_destroy(p->ai.examiner);
+    gtv_plates_unref(p->ai.plates);
     gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);

@@ -72,6 +72,19 @@ static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai)
     gtv_detector_unref(d);
 }
 
+static void add_plates(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai)
+{
+    yyjson_mut_val *plates = yyjson_mut_obj_add_obj(doc, o, "plates");
+    yyjson_mut_obj_add_bool(doc, plates, "enabled", gtv_plates_ready(ai->plates));
+    yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, plates, "models");
+    for (int head = 0; head < GTV_PLATE_HEADS; head++) {
+        const struct gtv_plate_model *model = gtv_plates_model(ai->plates, (enum gtv_plate_head)head);
+        if (model)
+            yyjson_mut_arr_add_strcpy(doc, models, model->name);
+    }
+    gtv_json_add_text(doc, plates, "message", gtv_plates_message(ai->plates));
+}
+
 // The process answers, so it is healthy; what it cannot do stands in message and in /ready.
 static void handle_health(struct gtv_http_request *req, void *user)
 {
@@ -94,6 +107,7 @@ static void handle_health(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
     yyjson_mut_obj_add_str(doc, o, "version", GTV_VERSION);
     add_model(doc, o, ai);
+    add_plates(doc, o, ai);
     gtv_reply_json(req, 200, doc);
 }
 

@@ -5,6 +5,7 @@
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
 #include "services/ai/engine/engine.h"
+#include "services/ai/plate/plates.h"
 #include "services/ai/settings.h"
 #include "services/ai/watch/watcher.h"
 
@@ -24,6 +25,7 @@ struct gtv_ai {
     struct gtv_log log;
     struct gtv_loop *loop;
     struct gtv_infer *runtime; // NULL: it could not start
+    struct gtv_plates *plates; // without networks it is empty
     struct gtv_engine *engine; // NULL when the program ends
     struct gtv_examiner *examiner;
     struct gtv_watcher *watcher;

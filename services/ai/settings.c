@@ -43,7 +43,10 @@ static const struct gtv_option options[] = {
      .help = "The detector: a name in MODELS_DIR, or a path to .onnx or .xml; empty takes the best that is "
              "there."},
     {"LPR_MODEL", GTV_OPT_STRING, FIELD(lpr_model), NULL,
-     .help = "Accepted; plates are not read yet, plate_number is null."},
+     .help = "The networks that read plates, with commas: names in MODELS_DIR, or paths to .onnx or .xml with "
+             "their .json; empty takes all that are there."},
+    {"LPR_ENABLED", GTV_OPT_BOOL, FIELD(lpr_enabled), "true",
+     .help = "Read plates where the networks for it are there; false: plate_number is null."},
     {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,
      .help = "Accepted; makes are not recognised, vehicle_model is null."},
     {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "f32",

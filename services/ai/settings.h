@@ -15,7 +15,7 @@ struct gtv_ai_settings {
     int64_t max_cameras;
     char *decode;
     char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision;
-    bool enable_gpu;
+    bool enable_gpu, lpr_enabled;
     double gpu_memory_fraction;
     char *hls_url;
     char *cors_origin, *trusted_proxies, *proxy_protocol;
