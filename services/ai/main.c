@@ -15,7 +15,7 @@ struct program {
     struct gtv_ai ai;
     struct gtv_ai_settings settings;
     struct gtv_http_server *api, *metrics_only;
-    char *redis_url;
+    char *redis_url, *jobs_url;
     bool stopping;
 };
 
@@ -158,6 +158,27 @@ static bool start_watching(struct program *p, struct gtv_error *err)
     return p->ai.watcher != NULL;
 }
 
+static bool start_jobs(struct program *p, struct gtv_error *err)
+{
+    const struct gtv_ai_settings *s = &p->settings;
+    p->jobs_url = gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, (int)s->redis_db);
+    p->ai.jobs = gtv_jobs_create(
+        &(struct gtv_jobs_config){
+            .loop = p->ai.loop,
+            .engine = p->ai.engine,
+            .examiner = p->ai.examiner,
+            .metrics = p->ai.pages.metrics,
+            .redis_url = p->jobs_url,
+            .max_queue = s->max_queue_size,
+            .result_ttl = s->result_ttl,
+            .confidence = s->confidence,
+            .callback_secret = s->callback_secret && *s->callback_secret ? s->callback_secret : NULL,
+            .callback_allow = s->callback_allow,
+        },
+        err);
+    return p->ai.jobs != NULL;
+}
+
 static struct gtv_http_server *listen_on(struct program *p, const char *name,
                                          const struct gtv_http_route *routes, size_t n, int64_t port,
                                          struct gtv_error *err)
@@ -204,6 +225,8 @@ static bool start_serving(struct program *p, struct gtv_error *err)
 static void last(void *arg)
 {
     struct program *p = arg;
+    gtv_jobs_destroy(p->ai.jobs); // stores what the engine's last runs found
+    p->ai.jobs = NULL;
     gtv_ai_detect_finish(&p->ai);
     gtv_watcher_destroy(p->ai.watcher);
     p->ai.watcher = NULL;
@@ -232,6 +255,7 @@ static void on_signal(void *arg, int signum)
     gtv_log_info(&p->ai.log, "stopping", "signal=%d", signum);
     if (p->metrics_only)
         gtv_http_server_stop(p->metrics_only, 0, NULL, NULL);
+    gtv_jobs_stop(p->ai.jobs);
     gtv_http_server_stop(p->api, DRAIN_MS, drained, p);
 }
 
@@ -241,7 +265,9 @@ static void finish(struct program *p)
     gtv_http_server_destroy(p->metrics_only);
     gtv_http_server_destroy(p->api);
     gtv_timer_destroy(p->ai.deadlines);
+    gtv_jobs_stop(p->ai.jobs);
     gtv_engine_destroy(p->ai.engine);
+    gtv_jobs_destroy(p->ai.jobs);
     gtv_examiner_destroy(p->ai.examiner);
     gtv_plates_unref(p->ai.plates);
     gtv_infer_destroy(p->ai.runtime);
@@ -250,6 +276,7 @@ static void finish(struct program *p)
     gtv_loop_destroy(p->ai.loop);
     gtv_metrics_destroy(p->ai.pages.metrics);
     free(p->redis_url);
+    free(p->jobs_url);
     gtv_ai_settings_finish(&p->settings);
 }
 
@@ -278,7 +305,7 @@ int main(int argc, char **argv)
     size_t workers = worker_count(ai);
     start_engine(ai, workers);
     gtv_ai_register_metrics(ai);
-    bool ok = start_serving(p, &err) && start_watching(p, &err);
+    bool ok = start_serving(p, &err) && start_watching(p, &err) && start_jobs(p, &err);
     if (ok)
         gtv_loop_run(ai->loop);
     else

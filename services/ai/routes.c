@@ -105,10 +105,51 @@ static void handle_health(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_bool(doc, o, "gpu_available", ai->runtime && gtv_infer_has_gpu(ai->runtime));
     yyjson_mut_obj_add_uint(doc, o, "workers", stats.workers);
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
+    yyjson_mut_val *queue = yyjson_mut_obj_add_obj(doc, o, "queue");
+    yyjson_mut_obj_add_bool(doc, queue, "redis", gtv_jobs_up(ai->jobs));
+    add_text_or_null(doc, queue, "message", gtv_jobs_reason(ai->jobs));
+    yyjson_mut_obj_add_int(doc, queue, "length", gtv_jobs_length(ai->jobs));
     yyjson_mut_obj_add_str(doc, o, "version", GTV_VERSION);
     add_model(doc, o, ai);
     add_plates(doc, o, ai);
     gtv_reply_json(req, 200, doc);
+}
+
+// ---- The queue ----
+
+static void handle_submit(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_submit(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_result(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_result(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_cancel(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_cancel(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_queue(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_queue(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_dead(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_dead(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_requeue(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_requeue(((struct gtv_ai *)user)->jobs, req);
+}
+
+static void handle_bury(struct gtv_http_request *req, void *user)
+{
+    gtv_jobs_bury(((struct gtv_ai *)user)->jobs, req);
 }
 
 static void handle_ready(struct gtv_http_request *req, void *user)
@@ -133,6 +174,13 @@ const struct gtv_http_route gtv_ai_routes[] = {
     {"GET", "/ready", handle_ready, 0, "Whether it can detect"},
     {"POST", "/detect", gtv_ai_handle_detect, GTV_AI_MAX_BODY, "Vehicles in a picture given as base64"},
     {"POST", "/detect/upload", gtv_ai_handle_upload, GTV_AI_MAX_BODY, "Vehicles in an uploaded picture"},
+    {"POST", "/detect/async", handle_submit, GTV_AI_MAX_BODY, "A picture into the queue"},
+    {"GET", "/result/{id}", handle_result, 0, "What became of a queued picture"},
+    {"DELETE", "/result/{id}", handle_cancel, 0, "Cancel a queued picture, or forget its result"},
+    {"GET", "/queue", handle_queue, 0, "The queue and its limits"},
+    {"GET", "/queue/dead", handle_dead, 0, "Jobs that were given up, and why"},
+    {"POST", "/queue/dead/{id}/requeue", handle_requeue, 4096, "Put a given-up job into the queue again"},
+    {"DELETE", "/queue/dead/{id}", handle_bury, 0, "Forget a given-up job"},
     {"POST", "/cameras/{id}/start", gtv_ai_handle_start, 4096, "Watch a camera"},
     {"POST", "/cameras/{id}/stop", gtv_ai_handle_stop, 4096, "Stop watching a camera"},
     {"GET", "/cameras/{id}/status", gtv_ai_handle_status, 0, "How a camera is watched"},

@@ -5,6 +5,7 @@
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
 #include "services/ai/engine/engine.h"
+#include "services/ai/jobs/jobs.h"
 #include "services/ai/plate/plates.h"
 #include "services/ai/settings.h"
 #include "services/ai/watch/watcher.h"
@@ -29,6 +30,7 @@ struct gtv_ai {
     struct gtv_engine *engine; // NULL when the program ends
     struct gtv_examiner *examiner;
     struct gtv_watcher *watcher;
+    struct gtv_jobs *jobs; // NULL before the start and after the end
 
     // Requests for detection that are not answered yet, the oldest first, and the timer for their deadlines.
     struct gtv_asked *asked, *asked_last;

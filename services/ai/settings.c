@@ -25,6 +25,13 @@ static const struct gtv_option options[] = {
      .help = "Posted pictures that may wait; beyond it 503 with Retry-After."},
     {"BATCH_SIZE", GTV_OPT_INT, FIELD(batch_size), "8", 1, 64,
      .help = "Accepted; each worker runs one picture at a time, which is the fastest on a CPU."},
+    {"AI_RESULT_TTL", GTV_OPT_INT, FIELD(result_ttl), "300", 10, 86400,
+     .help = "Seconds for which the result of a queued picture can be fetched."},
+    {"AI_CALLBACK_SECRET", GTV_OPT_STRING, FIELD(callback_secret), NULL, .secret = true,
+     .help = "Signs the callbacks of queued pictures (HMAC-SHA256); without it callback_url is refused."},
+    {"AI_CALLBACK_ALLOW", GTV_OPT_STRING, FIELD(callback_allow), NULL,
+     .help = "Addresses and CIDRs, comma-separated, that callbacks may go to although they are off-limits "
+             "otherwise."},
     {"CONFIDENCE_THRESHOLD", GTV_OPT_DOUBLE, FIELD(confidence), "0.5", 0, 1,
      .help = "Least confidence of a detection in a posted picture."},
     {"AI_CAMERA_CONFIDENCE", GTV_OPT_DOUBLE, FIELD(camera_confidence), "0", 0, 1,
@@ -43,8 +50,9 @@ static const struct gtv_option options[] = {
      .help = "The detector: a name in MODELS_DIR, or a path to .onnx or .xml; empty takes the best that is "
              "there."},
     {"LPR_MODEL", GTV_OPT_STRING, FIELD(lpr_model), NULL,
-     .help = "The networks that read plates, with commas: names in MODELS_DIR, or paths to .onnx or .xml with "
-             "their .json; empty takes all that are there."},
+     .help =
+         "The networks that read plates, with commas: names in MODELS_DIR, or paths to .onnx or .xml with "
+         "their .json; empty takes all that are there."},
     {"LPR_ENABLED", GTV_OPT_BOOL, FIELD(lpr_enabled), "true",
      .help = "Read plates where the networks for it are there; false: plate_number is null."},
     {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,

@@ -11,6 +11,8 @@ struct gtv_ai_settings {
     char *redis_host, *redis_password, *events_redis_url;
     int64_t redis_port, redis_db;
     int64_t workers, max_queue_size, batch_size;
+    int64_t result_ttl;
+    char *callback_secret, *callback_allow;
     double confidence, camera_confidence, camera_max_fps;
     int64_t max_cameras;
     char *decode;
