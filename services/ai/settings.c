@@ -57,8 +57,15 @@ static const struct gtv_option options[] = {
      .help = "Read plates where the networks for it are there; false: plate_number is null."},
     {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,
      .help = "Accepted; makes are not recognised, vehicle_model is null."},
-    {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "f32",
-     .help = "f32; bf16 (about half the time where the CPU has it, a little less exact); or auto."},
+    {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "auto",
+     .help =
+         "What is computed with: f32, bf16 (two thirds of the time where the processor has it), int8 (an "
+         "accepted <model>_int8.xml beside the network), or auto: the first of int8, bf16 and f32 that is "
+         "there."},
+    {"AI_INPUT_SIZE", GTV_OPT_STRING, FIELD(input_size), NULL,
+     .help =
+         "WIDTHxHEIGHT, multiples of 32, for a network of your own whose file leaves its size open; empty: "
+         "what its <model>.json or its exporter says, a square cut to 16:9 (640x384)."},
     {"ENABLE_GPU", GTV_OPT_BOOL, FIELD(enable_gpu), "false",
      .help = "Run on a GPU if OpenVINO finds one; else on the CPU, with a warning."},
     {"GPU_MEMORY_FRACTION", GTV_OPT_DOUBLE, FIELD(gpu_memory_fraction), "0.8", 0, 1,
@@ -80,13 +87,40 @@ static const struct gtv_option options[] = {
 
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
+static bool side(struct gtv_str text, int *out)
+{
+    int64_t n;
+    bool ok = gtv_parse_int(text, 32, 2048, &n) && n % 32 == 0;
+    *out = ok ? (int)n : 0;
+    return ok;
+}
+
+bool gtv_ai_input_size(const char *text, int *width, int *height)
+{
+    struct gtv_str rest = gtv_str_trim(gtv_str_of(text));
+    *width = *height = 0;
+    if (rest.n == 0)
+        return true;
+    struct gtv_str first = gtv_str_cut(&rest, 'x');
+    return side(first, width) && side(rest, height);
+}
+
 static bool check(const struct gtv_ai_settings *s, struct gtv_error *err)
 {
     struct gtv_str precision = gtv_str_of(s->precision);
     if (!gtv_str_eq(precision, GTV_STR("f32")) && !gtv_str_eq(precision, GTV_STR("bf16")) &&
-        !gtv_str_eq(precision, GTV_STR("auto"))) {
+        !gtv_str_eq(precision, GTV_STR("int8")) && !gtv_str_eq(precision, GTV_STR("auto"))) {
         gtv_error_set(err, GTV_E_INVALID, "AI_PRECISION",
-                      "AI_PRECISION must be f32, bf16 or auto, not \"%.40s\"", s->precision);
+                      "AI_PRECISION must be auto, int8, bf16 or f32, not \"%.40s\"", s->precision);
+        return false;
+    }
+    int width, height;
+    if (!gtv_ai_input_size(s->input_size, &width, &height)) {
+        gtv_error_set(
+            err, GTV_E_INVALID, "AI_INPUT_SIZE",
+            "AI_INPUT_SIZE must be WIDTHxHEIGHT in multiples of 32 up to 2048, such as 640x384, not "
+            "\"%.40s\"",
+            s->input_size);
         return false;
     }
     struct gtv_str decode = gtv_str_of(s->decode);

@@ -16,7 +16,7 @@ struct gtv_ai_settings {
     double confidence, camera_confidence, camera_max_fps;
     int64_t max_cameras;
     char *decode;
-    char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision;
+    char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision, *input_size;
     bool enable_gpu, lpr_enabled;
     double gpu_memory_fraction;
     char *hls_url;
@@ -27,6 +27,8 @@ struct gtv_ai_settings {
 
 bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv,
                           struct gtv_error *err) GTV_WARN_UNUSED;
+// AI_INPUT_SIZE: "640x384"; empty or NULL gives 0 and 0. False when it is something else.
+bool gtv_ai_input_size(const char *text, int *width, int *height) GTV_WARN_UNUSED;
 void gtv_ai_settings_finish(struct gtv_ai_settings *s);
 
 // How many threads may compute at once: the cores this process may run on, less where a cgroup's quota

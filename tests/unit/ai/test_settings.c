@@ -4,19 +4,6 @@
 
 #include <stdlib.h>
 
-static void quotas(void **state)
-{
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("max 100000"), 8), 8);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("max 100000\n"), 8), 8);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("150000 100000\n"), 8), 2);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("50000 100000"), 8), 1);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("1600000 100000"), 8), 8);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("-1 100000"), 8), 8);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR(""), 8), 8);
-    assert_int_equal(gtv_ai_cpus_of_quota(GTV_STR("nonsense"), 3), 3);
-    assert_true(gtv_ai_cpus() >= 1);
-}
-
 static void defaults_are_the_contract(void **state)
 {
     struct gtv_ai_settings s = {0};
@@ -49,12 +36,27 @@ static void refuses_a_wrong_precision(void **state)
     gtv_ai_settings_finish(&s);
 }
 
+static void input_sizes(void **state)
+{
+    int w = 1, h = 1;
+    assert_true(gtv_ai_input_size(NULL, &w, &h));
+    assert_int_equal(w + h, 0);
+    assert_true(gtv_ai_input_size(" ", &w, &h));
+    assert_true(gtv_ai_input_size("640x384", &w, &h));
+    assert_int_equal(w, 640);
+    assert_int_equal(h, 384);
+    static const char *const bad[] = {"640",      "640x",      "x384",      "640x380", "0x0",
+                                      "-640x384", "4096x4096", "640x384x3", "a"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(gtv_ai_input_size(bad[i], &w, &h));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quotas),
         cmocka_unit_test(defaults_are_the_contract),
         cmocka_unit_test(refuses_a_wrong_precision),
+        cmocka_unit_test(input_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
