@@ -12,8 +12,9 @@ struct gtv_detector_config {
     struct gtv_infer *runtime; // outlives the detector; NULL: it could not start, and runtime_error says why
     const char *runtime_error;
     const char *models_dir;
-    const char *yolo_model; // YOLO_MODEL, or NULL
-    const char *precision;  // AI_PRECISION
+    const char *yolo_model;        // YOLO_MODEL, or NULL
+    const char *precision;         // AI_PRECISION: "auto", "int8", "bf16" or "f32"
+    int input_width, input_height; // AI_INPUT_SIZE, for networks that leave their size open; 0: their own
     bool want_gpu;
     size_t slots, batch; // threads that run at once; most pictures of one run
 };
@@ -39,7 +40,9 @@ void gtv_detector_unref(struct gtv_detector *d);               // any thread; NU
 
 const struct gtv_model *gtv_detector_model(const struct gtv_detector *d); // NULL: none
 const char *gtv_detector_message(const struct gtv_detector *d);           // NULL when all is well
-const char *gtv_detector_device(const struct gtv_detector *d);            // "CPU" or "GPU"
+// One sentence about what was wanted and is not so (no GPU, an int8 version that was passed over), or NULL.
+const char *gtv_detector_note(const struct gtv_detector *d);
+const char *gtv_detector_device(const struct gtv_detector *d); // "CPU" or "GPU"
 const char *
 gtv_detector_precision(const struct gtv_detector *d);    // "int8", "bf16" or "f32": what it runs with
 size_t gtv_detector_batch(const struct gtv_detector *d); // most pictures of one run, at least 1
@@ -47,6 +50,12 @@ size_t gtv_detector_batch(const struct gtv_detector *d); // most pictures of one
 // A slot belongs to one thread at a time: fill the pixels of pictures 0..count-1 (u8 RGB, see geometry.h),
 // then run. out has room for count. The time that the network took comes back in *infer_ms.
 uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture);
+// Pictures first..first+count-1 of the slot, as described by inputs[0..count-1]. Where gtv_detector_step is 1
+// nothing is gained by running several at once: then whoever has several can answer each when it is done.
+bool gtv_detector_run_from(struct gtv_detector *d, size_t slot, size_t first,
+                           const struct gtv_detector_input *inputs, size_t count, struct gtv_detections *out,
+                           double *infer_ms, struct gtv_error *err) GTV_WARN_UNUSED;
+size_t gtv_detector_step(const struct gtv_detector *d); // how many pictures the device takes at once
 bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
                       size_t count, struct gtv_detections *out, double *infer_ms,
                       struct gtv_error *err) GTV_WARN_UNUSED;

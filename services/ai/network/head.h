@@ -1,5 +1,6 @@
-// From a detector's raw outputs to boxes: PicoDet and NanoDet (GFL: distributions of the four sides, arXiv
-// 2006.04388), YOLOX (arXiv 2107.08430), and suppression of doubles.
+// From a detector's raw outputs to boxes: PicoDet, NanoDet and NanoDet-plus (GFL: distributions of the four
+// sides, arXiv 2006.04388), YOLOX (arXiv 2107.08430), the exports of YOLOv5, v8 and later, and end-to-end
+// ones; and suppression of doubles.
 #ifndef GTV_AI_HEAD_H
 #define GTV_AI_HEAD_H
 
@@ -15,10 +16,14 @@ struct gtv_box {
     enum gtv_vehicle vehicle;
 };
 
-// Cells of all strides: how many candidates a picture can have at most.
+enum { GTV_HEAD_MAX_CANDIDATES = 200 * 1000 };
+
+// How many candidates a picture can have at most: cells of all strides, or rows of the output. After
+// gtv_head_check.
 size_t gtv_head_cells(const struct gtv_model *m);
-// Whether the outputs have the sizes that the description asks for; false with one sentence in *err.
-bool gtv_head_check(const struct gtv_model *m, const struct gtv_tensor *const *outputs, size_t count,
+// Whether the outputs have the sizes that the description asks for; false with one sentence in *err. Sets
+// rows, transposed and, where it is not known, class_count.
+bool gtv_head_check(struct gtv_model *m, const struct gtv_tensor *const *outputs, size_t count,
                     struct gtv_error *err) GTV_WARN_UNUSED;
 // Writes the vehicles with a score of at least min_score to boxes (room for gtv_head_cells), unsorted, and
 // returns how many. outputs must have passed the check.

@@ -19,7 +19,7 @@ static void reads_a_description(void **state)
 {
     struct gtv_model m;
     struct gtv_error err = {0};
-    if (!gtv_model_parse(GTV_STR(PICODET), "/models", &m, &err))
+    if (!gtv_model_parse(GTV_STR(PICODET), "/models", NULL, &m, &err))
         fail_msg("%s", err.message);
     assert_string_equal(m.name, "picodet_s_416");
     assert_string_equal(m.path, "/models/picodet_s_416.onnx");
@@ -46,7 +46,7 @@ static void reads_classes_by_name(void **state)
         "\"pad\":114}}";
     struct gtv_model m;
     struct gtv_error err = {0};
-    if (!gtv_model_parse(GTV_STR(text), ".", &m, &err))
+    if (!gtv_model_parse(GTV_STR(text), ".", NULL, &m, &err))
         fail_msg("%s", err.message);
     assert_int_equal(m.class_count, 3);
     assert_int_equal(m.vehicle_class[GTV_CAR], 2);
@@ -67,7 +67,7 @@ static void refuse(const char *part, const char *by, const char *field)
     snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - PICODET), PICODET, by, at + strlen(part));
     struct gtv_model m;
     struct gtv_error err = {0};
-    if (gtv_model_parse(gtv_str_of(text), ".", &m, &err))
+    if (gtv_model_parse(gtv_str_of(text), ".", NULL, &m, &err))
         fail_msg("accepted: %s", by);
     assert_string_equal(err.field, field);
     assert_int_not_equal(err.message[0], 0);
@@ -80,7 +80,11 @@ static void names_what_is_wrong(void **state)
     refuse("\"picodet_s_416.onnx\"", "\"../../etc/passwd\"", "file");
     refuse("\"picodet_s_416.onnx\"", "\"\"", "file");
     refuse("\"head\":\"picodet\"", "\"head\":\"ssd\"", "head");
-    refuse("\"head\":\"picodet\",", "", "head");
+    refuse("\"width\":416,", "", "width"); // half a size
+    refuse("\"coco80\"", "{\"car\":-1}", "classes");
+    refuse("\"coco80\"", "{\"car\":1000}", "classes");
+    refuse("\"coco80\"", "{\"boat\":1}", "classes");
+    refuse("\"coco80\"", "{}", "classes");
     refuse("[8,16,32,64]", "[]", "strides");
     refuse("[8,16,32,64]", "[8,0]", "strides");
     refuse("\"coco80\"", "[\"person\"]", "classes");
@@ -93,8 +97,8 @@ static void names_what_is_wrong(void **state)
     refuse("\"score_threshold\":0.45", "\"score_threshold\":1.5", "score_threshold");
     struct gtv_model m;
     struct gtv_error err = {0};
-    assert_false(gtv_model_parse(GTV_STR("[]"), ".", &m, &err));
-    assert_false(gtv_model_parse(GTV_STR("{"), ".", &m, &err));
+    assert_false(gtv_model_parse(GTV_STR("[]"), ".", NULL, &m, &err));
+    assert_false(gtv_model_parse(GTV_STR("{"), ".", NULL, &m, &err));
 }
 
 // ---- Finding, in a folder of its own ----
@@ -148,11 +152,22 @@ static void finds(void **state)
     expect_failure("/none/none.xml", "not there");
 
     put("mine.onnx", "weights");
-    expect_failure("mine.onnx", "needs a mine.json");
+    assert_true(gtv_model_find(folder, "mine.onnx", &m, &err));
+    assert_int_equal(m.head, GTV_HEAD_UNKNOWN);
+    assert_false(gtv_model_complete(&m));
+    assert_true(gtv_model_find(folder, "mine", &m, &err)); // a name finds a file of its own too
     put("mine.json", "{}");
+    assert_true(gtv_model_find(folder, "mine.onnx", &m, &err));
+    assert_string_equal(m.name, "mine");
+    assert_true(gtv_model_find(folder, "mine", &m, &err));
+    assert_string_equal(m.name, "mine");
+    put("mine.json", "{\"head\":\"resnet\"}");
+    expect_failure("mine.onnx", "head");
+    put("mine.json", "[1]");
     expect_failure("mine.onnx", "does not describe");
     put("mine.json", PICODET);
-    assert_false(gtv_model_find(folder, "mine", &m, &err)); // names weights that are not there
+    assert_true(
+        gtv_model_find(folder, "mine", &m, &err)); // it names weights that are not there: its own name counts
     char path[128], expected[128];
     snprintf(path, sizeof(path), "%s/mine.onnx", folder);
     assert_true(gtv_model_find("/nowhere", path, &m, &err));
@@ -170,12 +185,57 @@ static void finds(void **state)
     expect_failure(NULL, "does not describe");
 }
 
+// What is not said comes from the head.
+static void heads_have_defaults(void **state)
+{
+    static const struct {
+        const char *head;
+        enum gtv_head is;
+        bool bgr;
+        enum gtv_resize resize;
+        int pad;
+        double scale;
+        size_t strides;
+    } expected[] = {
+        {"yolov8", GTV_HEAD_YOLOV8, false, GTV_RESIZE_LETTERBOX_CENTER, 114, 1.0 / 255, 0},
+        {"yolov5", GTV_HEAD_YOLOV5, false, GTV_RESIZE_LETTERBOX_CENTER, 114, 1.0 / 255, 0},
+        {"end2end", GTV_HEAD_END2END, false, GTV_RESIZE_LETTERBOX_CENTER, 114, 1.0 / 255, 0},
+        {"yolox", GTV_HEAD_YOLOX, true, GTV_RESIZE_LETTERBOX_TOPLEFT, 114, 1, 3},
+        {"picodet", GTV_HEAD_BINS, false, GTV_RESIZE_STRETCH, 0, 1.0 / 255, 4},
+        {"nanodet", GTV_HEAD_BINS, true, GTV_RESIZE_STRETCH, 0, 1, 3},
+        {"nanodet-plus", GTV_HEAD_NANODET_PLUS, true, GTV_RESIZE_STRETCH, 0, 1, 4},
+    };
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        char text[160];
+        snprintf(text, sizeof(text), "{\"head\":\"%s\"}", expected[i].head);
+        struct gtv_model m;
+        struct gtv_error err = {0};
+        assert_true(gtv_model_parse(gtv_str_of(text), ".", "a.b.onnx", &m, &err));
+        assert_string_equal(m.name, "a.b");
+        assert_int_equal(m.head, expected[i].is);
+        assert_int_equal(m.input.bgr, expected[i].bgr);
+        assert_int_equal(m.resize, expected[i].resize);
+        assert_int_equal(m.pad, expected[i].pad);
+        assert_true(m.input.scale > expected[i].scale * 0.999 && m.input.scale < expected[i].scale * 1.001);
+        assert_int_equal(m.stride_count, expected[i].strides);
+        assert_false(gtv_model_complete(&m));
+        // The description's own words go first.
+        snprintf(
+            text, sizeof(text),
+            "{\"head\":\"%s\",\"input\":{\"order\":\"bgr\",\"pad\":7,\"scale\":2,\"resize\":\"stretch\"}}",
+            expected[i].head);
+        assert_true(gtv_model_parse(gtv_str_of(text), ".", "a.onnx", &m, &err));
+        assert_true(m.input.bgr && m.pad == 7 && m.input.scale > 1.9 && m.resize == GTV_RESIZE_STRETCH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_description),
         cmocka_unit_test(reads_classes_by_name),
         cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(heads_have_defaults),
         cmocka_unit_test_setup_teardown(finds, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
