@@ -10,11 +10,12 @@ enum gtv_picture_format { GTV_PICTURE_JPEG, GTV_PICTURE_PNG, GTV_PICTURE_WEBP };
 
 struct gtv_picture_info {
     enum gtv_picture_format format;
-    int width, height;            // upright: what boxes are measured in
-    int orientation;              // 1..8 as in EXIF (1: stored upright)
-    int reduction;                // 1, 2 or 4: the scale of the decoding was 1/reduction
-    bool cut_off;                 // the file ends too early, but most of the picture is there
-    double decode_ms, prepare_ms; // up to the network's width; the rest of the way
+    int width, height; // upright: what boxes are measured in
+    int orientation;   // 1..8 as in EXIF (1: stored upright)
+    int reduction;     // 1, 2 or 4: the scale of the decoding was 1/reduction
+    bool cut_off;      // the file ends too early, but most of the picture is there
+    double decode_ms;  // the decoder's time
+    double prepare_ms; // resampling and colours
 };
 
 // Memory that decoding needs, kept from picture to picture. One thread at a time: each worker has its own.
