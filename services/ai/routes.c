@@ -172,8 +172,9 @@ static void handle_ready(struct gtv_http_request *req, void *user)
 const struct gtv_http_route gtv_ai_routes[] = {
     {"GET", "/health", handle_health, 0, "Whether the service lives, and its figures"},
     {"GET", "/ready", handle_ready, 0, "Whether it can detect"},
-    {"POST", "/detect", gtv_ai_handle_detect, GTV_AI_MAX_BODY, "Vehicles in a picture given as base64"},
+    {"POST", "/detect", gtv_ai_handle_detect, GTV_AI_MAX_BODY, "Vehicles in a picture"},
     {"POST", "/detect/upload", gtv_ai_handle_upload, GTV_AI_MAX_BODY, "Vehicles in an uploaded picture"},
+    {"POST", "/detect/batch", gtv_ai_handle_batch, GTV_AI_MAX_BATCH_BODY, "Vehicles in several pictures"},
     {"POST", "/detect/async", handle_submit, GTV_AI_MAX_BODY, "A picture into the queue"},
     {"GET", "/result/{id}", handle_result, 0, "What became of a queued picture"},
     {"DELETE", "/result/{id}", handle_cancel, 0, "Cancel a queued picture, or forget its result"},
@@ -184,6 +185,8 @@ const struct gtv_http_route gtv_ai_routes[] = {
     {"POST", "/cameras/{id}/start", gtv_ai_handle_start, 4096, "Watch a camera"},
     {"POST", "/cameras/{id}/stop", gtv_ai_handle_stop, 4096, "Stop watching a camera"},
     {"GET", "/cameras/{id}/status", gtv_ai_handle_status, 0, "How a camera is watched"},
+    {"GET", "/stats/workers", gtv_ai_handle_workers, 0, "The inference threads"},
+    {"GET", "/stats/all", gtv_ai_handle_all, 0, "Workers, what waits for them, and cameras"},
     {"GET", "/stats/streams", gtv_ai_handle_streams, 0, "All cameras and how they are watched"},
     GTV_SERVICE_PAGE_ROUTES,
 };

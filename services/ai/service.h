@@ -4,6 +4,7 @@
 
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
+#include "services/ai/cpus.h"
 #include "services/ai/engine/engine.h"
 #include "services/ai/jobs/jobs.h"
 #include "services/ai/plate/plates.h"
@@ -11,7 +12,9 @@
 #include "services/ai/watch/watcher.h"
 
 enum {
-    GTV_AI_MAX_BODY = 10 * 1024 * 1024, // of a request with a picture
+    GTV_AI_MAX_BODY = 10 * 1024 * 1024,       // of a request with a picture, and each picture of a batch
+    GTV_AI_MAX_BATCH_BODY = 64 * 1024 * 1024, // of a request with several
+    GTV_AI_MAX_BATCH = 32,                    // pictures of it
     GTV_AI_MAX_QUEUED =
         256 * 1024 * 1024, // bytes of pictures that wait or are worked on, also of clients that have left
     GTV_AI_DETECT_TIMEOUT_MS = 5000, // from the last byte of the request to 408
@@ -48,9 +51,14 @@ void gtv_ai_register_metrics(struct gtv_ai *ai);
 void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause); // an error's code, or a finer cause
 size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind);
 
-// POST /detect and /detect/upload (detect.c).
+// GET /stats/workers and /stats/all (stats.c).
+void gtv_ai_handle_workers(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_all(struct gtv_http_request *req, void *user);
+
+// POST /detect, /detect/upload and /detect/batch (detect/).
 void gtv_ai_handle_detect(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_upload(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_batch(struct gtv_http_request *req, void *user);
 void gtv_ai_detect_init(struct gtv_ai *ai);   // creates the deadline timer
 void gtv_ai_detect_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
 

@@ -1,8 +1,5 @@
 #include "services/ai/settings.h"
 
-#include <sched.h>
-#include <stdio.h>
-
 #define FIELD(name) offsetof(struct gtv_ai_settings, name)
 
 static const struct gtv_option options[] = {
@@ -143,49 +140,4 @@ bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv, stru
 void gtv_ai_settings_finish(struct gtv_ai_settings *s)
 {
     gtv_config_finish(s, options, OPTION_COUNT);
-}
-
-// ---- Cores ----
-
-size_t gtv_ai_cpus_of_quota(struct gtv_str cpu_max, size_t cores)
-{
-    struct gtv_str period_text = gtv_str_trim(cpu_max);
-    while (period_text.n && period_text.p[period_text.n - 1] == '\n')
-        period_text.n--;
-    struct gtv_str quota_text = gtv_str_cut(&period_text, ' ');
-    int64_t quota, period;
-    if (!gtv_parse_int(quota_text, 1, INT64_MAX / 2, &quota) ||
-        !gtv_parse_int(gtv_str_trim(period_text), 1, INT64_MAX / 4, &period))
-        return cores;
-    // A part of a core still needs a thread.
-    size_t allowed = (size_t)((quota + period - 1) / period);
-    return allowed < cores ? allowed : cores;
-}
-
-static size_t read_file(const char *path, char *out, size_t cap)
-{
-    FILE *f = fopen(path, "re");
-    size_t n = f ? fread(out, 1, cap - 1, f) : 0;
-    if (f)
-        (void)fclose(f);
-    while (n && (out[n - 1] == '\n' || out[n - 1] == ' '))
-        n--;
-    out[n] = '\0';
-    return n;
-}
-
-size_t gtv_ai_cpus(void)
-{
-    cpu_set_t set;
-    size_t cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
-    char text[64];
-    size_t n = read_file("/sys/fs/cgroup/cpu.max", text, sizeof(text));
-    if (n == 0) {
-        char period[24];
-        n = read_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, 24);
-        if (n && read_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof(period)))
-            n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", period);
-    }
-    size_t allowed = gtv_ai_cpus_of_quota((struct gtv_str){text, n}, cores);
-    return allowed ? allowed : 1;
 }

@@ -31,10 +31,4 @@ bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv,
 bool gtv_ai_input_size(const char *text, int *width, int *height) GTV_WARN_UNUSED;
 void gtv_ai_settings_finish(struct gtv_ai_settings *s);
 
-// How many threads may compute at once: the cores this process may run on, less where a cgroup's quota
-// (version 2 or 1) says so. At least 1.
-size_t gtv_ai_cpus(void);
-// The same from the texts of cpu.max ("max 100000", "150000 100000") for `cores` cores.
-size_t gtv_ai_cpus_of_quota(struct gtv_str cpu_max, size_t cores);
-
 #endif

@@ -232,8 +232,11 @@ static bool add_class(struct gtv_str name, uint32_t *bits, struct gtv_error *err
             *bits |= 1U << i;
             return true;
         }
-    gtv_error_set(err, GTV_E_INVALID, "classes", "classes: \"%.40s\" is none of car, motorcycle, bus, truck",
-                  gtv_utf8_valid(name) && name.n ? name.p : "");
+    if (name.n <= 40 && gtv_utf8_valid(name))
+        gtv_error_set(err, GTV_E_INVALID, "classes",
+                      "\"" GTV_STR_FMT "\" is none of car, motorcycle, bus, truck", GTV_STR_ARG(name));
+    else
+        gtv_error_set(err, GTV_E_INVALID, "classes", "classes may be car, motorcycle, bus, truck");
     return false;
 }
 
