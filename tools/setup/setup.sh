@@ -142,7 +142,17 @@ setup_test_tools() {
     stamp tests "$list"
 }
 
-# setup run|test|bench: all that the verb needs. One at a time, however many ./gtv run side by side.
+# setup_measuring NAME LIST: Python packages that only measuring needs, in .deps/NAME.
+setup_measuring() {
+    fresh "$1" "$2" && return 0
+    say "fetching the Python packages of $2 into .deps/$1"
+    rm -rf "${DEPS:?}/$1"
+    quietly "$1" /usr/bin/python3 -m venv "$DEPS/$1"
+    quietly "$1" "$DEPS/$1/bin/pip" install -q -r "$2"
+    stamp "$1" "$2"
+}
+
+# setup run|test|bench|accuracy|quantise: all that the verb needs. One at a time, however many ./gtv run side by side.
 setup() {
     mkdir -p "$DEPS"
     exec 9> "$DEPS/lock"
@@ -156,6 +166,8 @@ setup() {
         setup_test_tools
     fi
     [ "$1" != bench ] || install_packages "${BENCH_PACKAGES[@]}"
+    [ "$1" != accuracy ] || setup_measuring accuracy "$ROOT/tools/accuracy/requirements.txt"
+    [ "$1" != quantise ] || setup_measuring quantise "$ROOT/tools/models/quantise.txt"
     flock -u 9
     exec 9>&-
 }
