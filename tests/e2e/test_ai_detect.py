@@ -84,6 +84,39 @@ def test_options_that_are_wrong_are_named(ai, query, body, field):
     assert answer.json()["field"] == field and answer.json()["code"] == "invalid"
 
 
+def test_the_annotated_picture(ai, frame, tmp_path):
+    _, jpeg = frame
+    body = {"camera_id": 1, "image_base64": text(jpeg)}
+    plain = ai.detect(jpeg).json()
+    assert "annotated_image" not in plain
+    for query, more in (("?annotate=1", {}), ("", {"annotate": True})):
+        answer = requests.post(f"{ai.url}/detect{query}", json=body | more, timeout=20)
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/json"
+        assert boxes(answer.json()) == boxes(plain)
+        prefix, _, data = answer.json()["annotated_image"].partition(",")
+        assert prefix == "data:image/jpeg;base64"
+    itself = requests.post(f"{ai.url}/detect?annotate=1", json=body, headers={"Accept": "image/jpeg"}, timeout=20)
+    assert itself.headers["Content-Type"] == "image/jpeg" and itself.content == base64.b64decode(data, validate=True)
+    assert itself.headers["X-Detections"] == str(len(plain["detections"])) and float(itself.headers["X-Processing-Time-Ms"]) > 0
+    (tmp_path / "a.jpg").write_bytes(itself.content)
+    (tmp_path / "b.jpg").write_bytes(jpeg)
+    raw = [subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / name, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], check=True,
+                          capture_output=True).stdout for name in ("a.jpg", "b.jpg")]
+    assert len(raw[0]) == len(raw[1]) == 1280 * 720 * 3
+
+    def difference(x, y):
+        at = (y * 1280 + x) * 3
+        return max(abs(raw[0][at + i] - raw[1][at + i]) for i in range(3))
+
+    box = max((d["bbox"] for d in plain["detections"]), key=lambda b: b["w"] * b["h"])
+    edge = [difference(min(box["x"] + i, 1279), min(box["y"] + box["h"] - 1, 719)) for i in range(0, box["w"], 3)]
+    assert sum(d > 20 for d in edge) > len(edge) * 0.7, "the lower edge is drawn"
+    without = requests.post(f"{ai.url}/detect", json=body, headers={"Accept": "image/jpeg"}, timeout=20)
+    assert without.headers["Content-Type"] == "application/json", "nothing was to be drawn"
+    batch = requests.post(f"{ai.url}/detect/batch?annotate=1", json={"images": [body, body | {"annotate": False}]}, timeout=20).json()
+    assert batch["results"][0]["annotated_image"].startswith(prefix) and "annotated_image" not in batch["results"][1]
+
+
 # --- Several at once ---
 
 
@@ -153,9 +186,9 @@ def test_a_batch_has_limits(ai, frame):
 
 @pytest.fixture(scope="session")
 def slow_picture(tmp_path_factory):
-    """A PNG has no cheap scale: some hundred milliseconds."""
+    """A PNG has no cheap scale: some ten milliseconds, or hundreds with sanitizers."""
     path = tmp_path_factory.mktemp("slow") / "big.png"
-    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=gray:size=7000x6000", "-frames:v", "1", path], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=gray:size=4000x3000", "-frames:v", "1", path], check=True)
     return path.read_bytes()
 
 
@@ -163,12 +196,12 @@ def test_who_posts_much_keeps_only_himself_waiting(spawn, redis_module, models, 
     ai = Ai(spawn, redis_module.port, models, WORKERS="1")
 
     def flood(_):
-        return requests.post(f"{ai.url}/detect?camera_id=1", data=slow_picture, timeout=30,
+        return requests.post(f"{ai.url}/detect?camera_id=1&plates=0", data=slow_picture, timeout=30,
                              headers={"Content-Type": "image/png", "X-Forwarded-For": "198.51.100.1"})
 
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        floods = [pool.submit(flood, i) for i in range(8)]
-        wait_until(lambda: ai.get("/health").json()["queue_size"] >= 5, 20, what="a queue")
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        floods = [pool.submit(flood, i) for i in range(40)]
+        wait_until(lambda: ai.get("/health").json()["queue_size"] >= 20, 20, what="a queue")
         before = ai.get("/stats/all").json()["work"]["request"]
         modest = requests.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": text(frame[1])}, timeout=30,
                                headers={"X-Forwarded-For": "198.51.100.2"})
@@ -176,19 +209,19 @@ def test_who_posts_much_keeps_only_himself_waiting(spawn, redis_module, models, 
         answers = [f.result() for f in floods]
     assert modest.status_code == 200, modest.text
     assert before["clients"] == 1
-    assert after["done"] - before["done"] <= 4, "the modest one came after one or two of the flood, not after all"
+    assert after["done"] - before["done"] <= 12, "the modest one came after one or two of the flood, not after all"
     assert {a.status_code for a in answers} <= {200, 408, 503}
 
 
 def test_a_wait_beyond_the_deadline_is_told_at_once(spawn, redis_module, models, slow_picture):
     ai = Ai(spawn, redis_module.port, models, WORKERS="1")
-    ai.upload(slow_picture)  # so that it knows how long one takes
-    count = max(20, int(12000 / max(100, ai.get("/stats/all").json()["picture_ms"])))
+    ai.upload(slow_picture, "?camera_id=1&plates=0")  # so that it knows how long one takes
+    count = max(20, int(15000 / max(75, ai.get("/stats/all").json()["picture_ms"])))
 
     def post(_):
-        return ai.upload(slow_picture)
+        return ai.upload(slow_picture, "?camera_id=1&plates=0")
 
-    with concurrent.futures.ThreadPoolExecutor(min(count, 100)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(min(count, 200)) as pool:
         answers = list(pool.map(post, range(count)))
     codes = {a.status_code for a in answers}
     assert 503 in codes and codes <= {200, 408, 503}, codes
@@ -201,7 +234,7 @@ def test_a_wait_beyond_the_deadline_is_told_at_once(spawn, redis_module, models,
 
 def test_a_client_that_leaves_is_not_worked_for(spawn, redis_module, models, slow_picture):
     ai = Ai(spawn, redis_module.port, models, WORKERS="1")
-    head = f"POST /detect?camera_id=1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(slow_picture)}\r\n\r\n".encode()
+    head = f"POST /detect?camera_id=1&plates=0 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(slow_picture)}\r\n\r\n".encode()
     clients = []
     for _ in range(10):
         client = socket.create_connection(("127.0.0.1", ai.port))

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
+#include "services/ai/detect/annotate.h"
 #include "services/ai/detect/exam_plates.h"
 
 #include <math.h>
@@ -140,6 +141,16 @@ static void observe(const struct gtv_exam *exam)
     gtv_histogram_observe(x->stages[STAGE_INFER], w->infer_ms / 1000);
 }
 
+// Drawn last, with all that was found.
+static void annotate(struct gtv_exam *exam)
+{
+    if (!exam->options.annotate || is_cancelled(exam))
+        return;
+    int64_t start = gtv_mono_ns();
+    exam->annotated = gtv_exam_draw(exam, exam->file, &exam->err);
+    exam->annotate_ms = ms_since(start);
+}
+
 static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *model,
                    const struct gtv_detections *found, const struct gtv_error *err)
 {
@@ -156,6 +167,7 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         memcpy(exam->found.objects, found->objects, found->count * sizeof(found->objects[0]));
         if (wants_plates(exam) && !is_cancelled(exam))
             exam->examiner->read_plates(exam, worker, exam->examiner->plates);
+        annotate(exam);
         observe(exam);
     }
     return_scratch(exam, worker);
@@ -401,4 +413,10 @@ void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut
     yyjson_mut_obj_add_int(doc, image, "width", exam->width);
     yyjson_mut_obj_add_int(doc, image, "height", exam->height);
     yyjson_mut_obj_add_strcpy(doc, object, "model", exam->model);
+    if (inline_image && exam->annotated) {
+        size_t n = 0;
+        char *url = gtv_data_url(exam->annotated, &n);
+        yyjson_mut_obj_add_strncpy(doc, object, "annotated_image", url, n);
+        free(url);
+    }
 }

@@ -252,6 +252,27 @@ static size_t prepare(struct worker *wk, size_t n, struct gtv_detector *d, const
     return ready;
 }
 
+// `count` of the n that were gathered, from `first` on.
+static void run_some(struct worker *wk, size_t first, size_t count, size_t n, struct gtv_detector *d)
+{
+    const struct gtv_engine *e = wk->engine;
+    const struct gtv_model *model = gtv_detector_model(d);
+    struct gtv_error err = {0};
+    double infer_ms = 0;
+    bool ok =
+        gtv_detector_run_from(d, wk->index, first, wk->inputs + first, count, wk->found, &infer_ms, &err);
+    if (e->batch_size)
+        gtv_histogram_observe(e->infer_seconds, infer_ms / 1000);
+    for (size_t i = 0; i < count; i++) {
+        struct gtv_work *w = wk->batch[first + i];
+        w->infer_ms = infer_ms;
+        w->batch = n;
+        int64_t start = gtv_mono_ns();
+        w->ops->finish(w, wk->index, model, ok ? &wk->found[i] : NULL, ok ? NULL : &err);
+        release(wk, w, ok ? w->prepare_ms + infer_ms / (double)count + ms_since(start) : -1);
+    }
+}
+
 static void run(struct worker *wk, size_t n, struct gtv_detector *d)
 {
     const struct gtv_engine *e = wk->engine;
@@ -263,21 +284,13 @@ static void run(struct worker *wk, size_t n, struct gtv_detector *d)
     n = prepare(wk, n, d, model);
     if (!n)
         return;
-    struct gtv_error err = {0};
-    double infer_ms = 0;
-    bool ok = gtv_detector_run(d, wk->index, wk->inputs, n, wk->found, &infer_ms, &err);
-    if (e->batch_size) {
+    if (e->batch_size)
         gtv_histogram_observe(e->batch_size, (double)n);
-        gtv_histogram_observe(e->infer_seconds, infer_ms / 1000);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct gtv_work *w = wk->batch[i];
-        w->infer_ms = infer_ms;
-        w->batch = n;
-        int64_t start = gtv_mono_ns();
-        w->ops->finish(w, wk->index, model, ok ? &wk->found[i] : NULL, ok ? NULL : &err);
-        release(wk, w, ok ? w->prepare_ms + infer_ms / (double)n + ms_since(start) : -1);
-    }
+    // Where the device takes one at a time, each is answered as soon as it is done: gathering costs nobody
+    // time.
+    size_t step = gtv_detector_step(d);
+    for (size_t first = 0; first < n; first += step)
+        run_some(wk, first, n - first < step ? n - first : step, n, d);
 }
 
 // Takes its share of what waits and runs it. The lock is held before and after.
