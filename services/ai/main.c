@@ -3,6 +3,7 @@
 #include "lib/base/mem.h"
 #include "lib/redis/redis.h"
 #include "services/ai/detect/exam_plates.h"
+#include "services/ai/detect/models.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -28,8 +29,6 @@ static void warn_about_settings(const struct gtv_ai *ai)
     if (getenv("GPU_MEMORY_FRACTION"))
         gtv_log_warn(&ai->log, "GPU_MEMORY_FRACTION has no effect: OpenVINO takes what a network needs",
                      NULL);
-    if (s->enable_gpu && !(ai->runtime && gtv_infer_has_gpu(ai->runtime)))
-        gtv_log_warn(&ai->log, "ENABLE_GPU is true, but OpenVINO finds no GPU here: the CPU is used", NULL);
 }
 
 static size_t worker_count(const struct gtv_ai *ai)
@@ -59,23 +58,9 @@ static struct gtv_detector *load_network(struct gtv_ai *ai, size_t workers)
     char *cache = gtv_asprintf("%s/cache", s->models_dir);
     ai->runtime = gtv_infer_create(cache, &err);
     free(cache);
-    struct gtv_detector *d = gtv_detector_create(&(struct gtv_detector_config){
-        .runtime = ai->runtime,
-        .runtime_error = err.message,
-        .models_dir = s->models_dir,
-        .yolo_model = s->yolo_model,
-        .precision = s->precision,
-        .want_gpu = s->enable_gpu,
-        .slots = workers,
-        .batch = (size_t)s->batch_size,
-    });
-    const struct gtv_model *model = gtv_detector_model(d);
-    if (model)
-        gtv_log_info(&ai->log, "network loaded", "model=%s device=%s precision=%s workers=%zu runtime=\"%s\"",
-                     model->name, gtv_detector_device(d), gtv_detector_precision(d), workers,
-                     gtv_infer_version(ai->runtime));
-    else
-        gtv_log_error(&ai->log, "nothing can be detected", "cause=\"%s\"", gtv_detector_message(d));
+    if (!ai->runtime)
+        gtv_log_error(&ai->log, "no network can be run", "cause=\"%s\"", err.message);
+    struct gtv_detector *d = gtv_ai_models_begin(ai, workers);
     warn_about_settings(ai);
     return d;
 }
@@ -87,7 +72,7 @@ static void load_plates(struct gtv_ai *ai, size_t workers)
         .runtime = ai->runtime,
         .models_dir = s->models_dir,
         .lpr_model = s->lpr_model,
-        .precision = "f32",
+        .precision = s->precision,
         .slots = workers,
         .enabled = s->lpr_enabled,
     });
@@ -240,6 +225,7 @@ static void drained(void *arg)
 {
     struct program *p = arg;
     gtv_watcher_stop(p->ai.watcher);
+    gtv_ai_models_stop(p->ai.models); // blocks for a load in progress
     gtv_engine_destroy(p->ai.engine); // blocks for the inferences in progress
     p->ai.engine = NULL;
     if (!gtv_loop_post(p->ai.loop, last, p))
@@ -270,6 +256,7 @@ static void finish(struct program *p)
     gtv_jobs_destroy(p->ai.jobs);
     gtv_examiner_destroy(p->ai.examiner);
     gtv_plates_unref(p->ai.plates);
+    gtv_ai_models_destroy(p->ai.models);
     gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);

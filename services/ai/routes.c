@@ -1,3 +1,4 @@
+#include "services/ai/detect/models.h"
 #include "services/ai/service.h"
 
 #include <math.h>
@@ -67,6 +68,7 @@ static void add_model(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai)
         yyjson_mut_obj_add_strcpy(doc, m, "precision", gtv_detector_precision(d));
         yyjson_mut_obj_add_strcpy(doc, m, "device", gtv_detector_device(d));
         yyjson_mut_obj_add_str(doc, m, "runtime", gtv_infer_version(ai->runtime));
+        gtv_json_add_text(doc, m, "note", gtv_detector_note(d));
     }
     add_text_or_null(doc, o, "message", gtv_detector_message(d));
     gtv_detector_unref(d);
@@ -187,6 +189,8 @@ const struct gtv_http_route gtv_ai_routes[] = {
     {"GET", "/cameras/{id}/status", gtv_ai_handle_status, 0, "How a camera is watched"},
     {"GET", "/stats/workers", gtv_ai_handle_workers, 0, "The inference threads"},
     {"GET", "/stats/all", gtv_ai_handle_all, 0, "Workers, what waits for them, and cameras"},
+    {"GET", "/models", gtv_ai_handle_models, 0, "The networks that are there, and the one in use"},
+    {"POST", "/models/reload", gtv_ai_handle_reload, 16 * 1024, "Load the network again, or another"},
     {"GET", "/stats/streams", gtv_ai_handle_streams, 0, "All cameras and how they are watched"},
     GTV_SERVICE_PAGE_ROUTES,
 };

@@ -21,6 +21,7 @@ enum {
 };
 
 struct gtv_asked;
+struct gtv_ai_models;
 struct gtv_examiner;
 
 struct gtv_ai {
@@ -29,6 +30,7 @@ struct gtv_ai {
     struct gtv_log log;
     struct gtv_loop *loop;
     struct gtv_infer *runtime; // NULL: it could not start
+    struct gtv_ai_models *models;
     struct gtv_plates *plates; // without networks it is empty
     struct gtv_engine *engine; // NULL when the program ends
     struct gtv_examiner *examiner;

@@ -19,6 +19,7 @@ struct gtv_detector {
     struct gtv_box **boxes; // scratch of each slot, one for every cell
     size_t slots, batch;
     bool on_gpu, int8;
+    char path[GTV_MODEL_PATH_CAP]; // of the weights that run
     char precision[8];
     char message[512]; // empty when all is well
     char note[256];
@@ -74,6 +75,7 @@ static bool load_as(struct gtv_detector *d, const struct gtv_detector_config *co
         .precision = precision,
         .gpu = d->on_gpu,
     };
+    snprintf(d->path, sizeof(d->path), "%s", path);
     d->network = gtv_infer_load(d->runtime, &spec, err);
     if (!d->network)
         return false;
@@ -111,7 +113,7 @@ static bool load_int8(struct gtv_detector *d, const struct gtv_detector_config *
         if (asked)
             gtv_error_set(err, GTV_E_UNAVAILABLE, "AI_PRECISION", "AI_PRECISION=int8 is not possible: %s",
                           why);
-        else
+        else if (!d->note[0])
             snprintf(d->note, sizeof(d->note), "the int8 version of %s is passed over: %.180s", d->model.name,
                      why);
     }
@@ -202,6 +204,11 @@ const struct gtv_model *gtv_detector_model(const struct gtv_detector *d)
 const char *gtv_detector_message(const struct gtv_detector *d)
 {
     return d->message[0] ? d->message : NULL;
+}
+
+const char *gtv_detector_path(const struct gtv_detector *d)
+{
+    return d->network ? d->path : "";
 }
 
 const char *gtv_detector_note(const struct gtv_detector *d)

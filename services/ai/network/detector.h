@@ -40,6 +40,8 @@ void gtv_detector_unref(struct gtv_detector *d);               // any thread; NU
 
 const struct gtv_model *gtv_detector_model(const struct gtv_detector *d); // NULL: none
 const char *gtv_detector_message(const struct gtv_detector *d);           // NULL when all is well
+// Of the weights that run, the quantised ones where these do. Empty without a network.
+const char *gtv_detector_path(const struct gtv_detector *d);
 // One sentence about what was wanted and is not so (no GPU, an int8 version that was passed over), or NULL.
 const char *gtv_detector_note(const struct gtv_detector *d);
 const char *gtv_detector_device(const struct gtv_detector *d); // "CPU" or "GPU"
