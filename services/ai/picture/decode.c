@@ -62,7 +62,7 @@ static void into_image(struct gtv_decode *d, int y, const uint8_t *rgb)
     struct gtv_upright u = gtv_upright(d->info->orientation, image->width, image->height);
     ptrdiff_t stride = (ptrdiff_t)image->stride;
     uint8_t *to = image->rgb + (u.y + u.down_y * y) * stride + (ptrdiff_t)(u.x + u.down_x * y) * 3;
-    ptrdiff_t right = u.right_x * 3 + u.right_y * stride;
+    ptrdiff_t right = (ptrdiff_t)u.right_x * 3 + u.right_y * stride;
     if (right == 3) {
         memcpy(to, rgb, (size_t)d->part.width * 3);
         return;
@@ -84,7 +84,7 @@ void gtv_decode_row(struct gtv_decode *d, int y, int x, const uint8_t *rgb)
     }
     int64_t start = gtv_mono_ns();
     uint8_t *r = d->planes[0], *g = d->planes[1], *b = d->planes[2];
-    for (int i = 0; i < d->columns; i++) {
+    for (size_t i = 0; i < (size_t)d->columns; i++) {
         r[i] = rgb[3 * i];
         g[i] = rgb[3 * i + 1];
         b[i] = rgb[3 * i + 2];

@@ -4,7 +4,6 @@
 
 #include <png.h>
 #include <setjmp.h>
-#include <stdlib.h>
 
 enum {
     INPUT_STEP = 1024, // bytes given to zlib at once: so much of a cut file's end is lost at most
@@ -68,7 +67,7 @@ static void begin(struct session *s)
     if (s->channels < 3 || png_get_bit_depth(s->png, s->info) != 8)
         png_error(s->png, "its colours are unknown");
     size_t rows = s->passes > 1 ? (size_t)d->height : 1;
-    s->pixels = malloc(rows * (size_t)d->width * s->channels);
+    s->pixels = png_malloc_warn(s->png, rows * (size_t)d->width * s->channels);
     if (!s->pixels) {
         gtv_error_set(d->err, GTV_E_UNAVAILABLE, NULL, "there is no memory for a picture of this size");
         longjmp(s->back, 1);
@@ -155,7 +154,8 @@ bool gtv_decode_png(struct gtv_decode *d)
             hand_on(&s, y, s.pixels + (size_t)y * (size_t)d->width * s.channels);
         gtv_decode_rows_end(d, interlaced ? d->height : d->info->cut_off ? s.row : d->height);
     }
+    if (s.png)
+        png_free(s.png, s.pixels);
     png_destroy_read_struct(&s.png, &s.info, NULL);
-    free(s.pixels);
     return ok;
 }

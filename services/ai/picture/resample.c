@@ -177,8 +177,8 @@ bool gtv_resampler_begin(struct gtv_resampler *r, const struct gtv_geometry *g, 
     r->next = 0;
     ptrdiff_t row = (ptrdiff_t)g->input_width * 3;
     r->out = pixels + (g->y + u.y) * row + (ptrdiff_t)(g->x + u.x) * 3;
-    r->right = u.right_x * 3 + u.right_y * row;
-    r->down = u.down_x * 3 + u.down_y * row;
+    r->right = (ptrdiff_t)u.right_x * 3 + u.right_y * row;
+    r->down = (ptrdiff_t)u.down_x * 3 + u.down_y * row;
     r->stride = ((size_t)r->width + GTV_RESAMPLE_SLACK) / 64 * 64 + 64;
     int taps = 0;
     for (int i = 0; i < r->plane_count; i++) {
@@ -311,7 +311,7 @@ static bool ready(const struct gtv_resampler *r)
 void gtv_resampler_drain(struct gtv_resampler *r)
 {
     for (; r->next < r->height && ready(r); r->next++) {
-        struct gtv_taps t[3];
+        struct gtv_taps t[3] = {{0}};
         for (int i = 0; i < r->plane_count; i++)
             taps_of(r, &r->planes[i], r->next, &t[i]);
         if (r->simd)

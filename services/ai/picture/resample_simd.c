@@ -156,7 +156,7 @@ static inline AVX2 void weave(__m128i r, __m128i g, __m128i b, uint8_t *to)
          {-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1},
          {10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15}},
     };
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++) {
         __m128i v = _mm_or_si128(_mm_shuffle_epi8(r, load(at[i][0])), _mm_shuffle_epi8(g, load(at[i][1])));
         v = _mm_or_si128(v, _mm_shuffle_epi8(b, load(at[i][2])));
         _mm_storeu_si128((__m128i *)(to + 16 * i), v);
