@@ -2,6 +2,7 @@
 
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void expect(const char *text, const char *plain)
@@ -78,13 +79,54 @@ static void every_byte_value(void **state)
     free(out);
 }
 
+// Many characters at a time, and then the rest: every length, and a wrong character at every place.
+static void long_texts(void **state)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char text[260];
+    uint8_t plain[200];
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = alphabet[(i * 37 + i / 64) % 64];
+    for (size_t i = 0; i < 192; i += 3) {
+        uint32_t v = 0;
+        for (size_t k = 0; k < 4; k++)
+            v = v << 6 | (uint32_t)(strchr(alphabet, text[i / 3 * 4 + k]) - alphabet);
+        plain[i] = (uint8_t)(v >> 16);
+        plain[i + 1] = (uint8_t)(v >> 8);
+        plain[i + 2] = (uint8_t)v;
+    }
+    for (size_t n = 0; n <= 256; n++) {
+        uint8_t *out = NULL;
+        size_t len = 0;
+        struct gtv_error err = {0};
+        bool ok = gtv_base64_decode((struct gtv_str){text, n}, &out, &len, &err);
+        assert_int_equal(ok, n % 4 != 1);
+        if (!ok)
+            continue;
+        assert_int_equal(len, n * 3 / 4);
+        assert_memory_equal(out, plain, len);
+        free(out);
+    }
+    static const char wrong[] = "!-_@[`{:,.\x7f\x80\xff";
+    for (size_t i = 0; i < 256; i++) {
+        char good = text[i], where[32];
+        text[i] = wrong[i % (sizeof(wrong) - 1)];
+        uint8_t *out = NULL;
+        size_t len = 0;
+        struct gtv_error err = {0};
+        assert_false(gtv_base64_decode((struct gtv_str){text, 256}, &out, &len, &err));
+        (void)snprintf(where, sizeof(where), "at position %zu", i);
+        assert_non_null(strstr(err.message, where));
+        text[i] = good;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),
-        cmocka_unit_test(lenient_where_clients_differ),
-        cmocka_unit_test(refuses_garbage),
-        cmocka_unit_test(every_byte_value),
+        cmocka_unit_test(vectors),         cmocka_unit_test(lenient_where_clients_differ),
+        cmocka_unit_test(refuses_garbage), cmocka_unit_test(every_byte_value),
+        cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static struct bytes make_jpeg(int width, int height, J_COLOR_SPACE space, int co
     jpeg_set_quality(&c, 90, TRUE);
     if (progressive)
         jpeg_simple_progression(&c);
+    c.arith_code = width == 123; // one of the tests' sizes stands for arithmetic coding
     jpeg_start_compress(&c, TRUE);
     uint8_t *row = calloc((size_t)width, (size_t)components);
     unsigned seed = 1;
@@ -141,6 +142,9 @@ static void jpeg_at_the_cheapest_scale(void **state)
     b = make_jpeg(333, 257, JCS_RGB, 3, true);
     expect_scaled(b, 416, 416, 1, 333, 257);
     expect_scaled(b, 70, 50, 4, 333, 257);
+    free(b.p);
+    b = make_jpeg(123, 77, JCS_RGB, 3, false);
+    expect_scaled(b, 50, 50, 1, 123, 77);
     free(b.p);
     b = make_jpeg(1, 1, JCS_RGB, 3, false);
     struct gtv_picture_info info;
@@ -416,6 +420,36 @@ static void claim_size(struct bytes b, unsigned width, unsigned height, uint8_t 
     fail();
 }
 
+// A whole progressive JPEG in 118 bytes that claims 49 million pixels, with a scan for each 10 bytes of it.
+static void small_bomb(void **state)
+{
+    static const uint8_t head[] = {0xFF, 0xC2, 0, 11,   8,    7000 >> 8, 7000 & 255, 7000 >> 8, 7000 & 255, 1,
+                                   1,    0x11, 0, 0xFF, 0xC4, 0,         20,         0,         1};
+    static const uint8_t scan[] = {0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0};
+    uint8_t bomb[118] = {0xFF, 0xD8, 0xFF, 0xDB, 0, 67};
+    memset(bomb + 7, 1, 64);
+    memcpy(bomb + 71, head, sizeof(head));
+    memcpy(bomb + 106, scan, sizeof(scan));
+    bomb[116] = 0xFF;
+    bomb[117] = 0xD9;
+    int64_t start = gtv_mono_ms();
+    refuse((struct gtv_str){(const char *)bomb, sizeof(bomb)}, GTV_E_INVALID, "more pixels than its data");
+    assert_true(gtv_mono_ms() - start < 2 * GTV_IMAGE_MAX_DECODE_MS);
+    // Made long enough for its claim, it is bounded by scans and time.
+    size_t n = 30000;
+    uint8_t *large = malloc(n);
+    memcpy(large, bomb, 106);
+    for (size_t at = 106; at + sizeof(scan) <= n; at += sizeof(scan))
+        memcpy(large + at, scan, sizeof(scan));
+    start = gtv_mono_ms();
+    struct gtv_picture_info info;
+    struct gtv_error err;
+    assert_false(accepts((struct gtv_str){(const char *)large, n}, &info, &err));
+    assert_int_equal(err.code, GTV_E_INVALID);
+    assert_true(gtv_mono_ms() - start < 3 * GTV_IMAGE_MAX_DECODE_MS);
+    free(large);
+}
+
 static void bombs(void **state)
 {
     struct bytes b = make_jpeg(64, 64, JCS_RGB, 3, true);
@@ -635,6 +669,7 @@ int main(void)
         cmocka_unit_test(broken_exif),
         cmocka_unit_test(cut_off),
         cmocka_unit_test(flipped_bytes),
+        cmocka_unit_test(small_bomb),
         cmocka_unit_test(bombs),
         cmocka_unit_test(png),
         cmocka_unit_test(webp),
