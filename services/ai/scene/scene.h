@@ -34,8 +34,9 @@ const char *gtv_happening_name(enum gtv_happening_kind kind);
 
 struct gtv_happening {
     enum gtv_happening_kind kind;
-    int64_t wall_ms; // between two looks where it can be told: when the line was crossed
-    uint64_t track;
+    int64_t wall_ms;  // between two looks where it can be told: when the line was crossed
+    uint64_t track;   // by which the vehicle was first known
+    uint64_t current; // the tracker's id for it now: another after a parked car was lost and found again
     enum gtv_vehicle vehicle;
     double confidence;
     struct gtv_track_box box; // pixels, at the look that told
@@ -67,7 +68,8 @@ size_t gtv_scene_filter(const struct gtv_scene_settings *settings, struct gtv_de
 size_t gtv_scene_update(struct gtv_scene *s, const struct gtv_track_event *events, size_t count,
                         int64_t wall_ms, int width, int height, struct gtv_happening *out);
 
-// Whether a track has been said to have begun: one at a remembered parking place is not, until it drives off.
+// Whether the tracker's track has been said to have begun: one at a remembered parking place is that of the
+// vehicle there, and not said again.
 bool gtv_scene_announced(const struct gtv_scene *s, uint64_t track);
 
 struct gtv_line_count {

@@ -34,10 +34,11 @@ struct gtv_area {
     struct gtv_point points[GTV_SCENE_MAX_POINTS];
     size_t count;
     // Of zones only:
-    uint32_t vehicles;                   // "classes": bits 1 << enum gtv_vehicle
-    double stopped_s;                    // "stopped_s": standing that long is a happening; 0: it is none
-    bool one_way;                        // "direction_deg" is there
-    double direction_deg, tolerance_deg; // 0 is to the right of the picture, 90 is down; the way to drive
+    uint32_t vehicles;    // "classes": bits 1 << enum gtv_vehicle
+    double stopped_s;     // "stopped_s": standing that long is a happening; 0: it is none
+    bool one_way;         // "direction_deg" is there
+    double direction_deg; // the way to drive: 0 is to the right of the picture, 90 is down
+    double tolerance_deg; // driving within that much of the opposite is the wrong way
 };
 
 struct gtv_line {
@@ -78,8 +79,9 @@ struct gtv_scene_settings {
 // As if the JSON were {}.
 void gtv_scene_settings_init(struct gtv_scene_settings *s);
 
-// False with GTV_E_INVALID and the field at fault, with its path ("zones[1].points[3]"); *out is undefined
-// then. Keys that are not known are an error too: a misspelt one would be a setting that does nothing.
+// err must be there. False with GTV_E_INVALID and the field at fault, with its path ("zones[1].points[3]");
+// *out is undefined then. Keys that are not known are an error too: a misspelt one would be a setting that
+// does nothing.
 bool gtv_scene_settings_parse(yyjson_val *root, struct gtv_scene_settings *out,
                               struct gtv_error *err) GTV_WARN_UNUSED;
 // The same from text (at most GTV_SCENE_MAX_JSON bytes).

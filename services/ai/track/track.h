@@ -39,6 +39,7 @@ struct gtv_track {
     int64_t seen_ms;                 // of its latest
     struct gtv_track_box first, box; // as detected first; as filtered now
     double vx, vy;                   // pixels a second, of the box's centre
+    int64_t still_ms;                // since when it stands where it is (wall clock); 0: it moves
     uint32_t looks;                  // in which it was seen
     int detection;                   // its index in this look's detections; -1: not seen in this look
 };
