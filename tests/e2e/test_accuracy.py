@@ -107,6 +107,8 @@ def test_map_of_perfect_and_of_no_answers(tmp_path):
     shifted = {number: [(k, s, (x + 20, y, w, h)) for k, s, (x, y, w, h) in found] for number, found in perfect.items()}
     assert 0 < coco.Map(labelled, shifted).average < 0.6 and coco.Map(labelled, shifted).half == pytest.approx(1)
     assert coco.Map(labelled, {}, resamples=2).average == 0
+    wrong = {number: [("truck", s, box) for _, s, box in found] for number, found in perfect.items()}
+    assert coco.Map(labelled, wrong).average < 0.5 and coco.Map(labelled, wrong, merged=True).average == pytest.approx(1)
 
 
 def test_pictures_keep_their_side_and_clips_are_cut_in_two(quantise, tmp_path, street):
@@ -126,7 +128,7 @@ def test_too_few_pictures_are_refused(quantise, tmp_path):
     (tmp_path / "one.jpg").write_bytes(b"")
     options = type("Options", (), {"pictures": [str(tmp_path)], "frames": 3})
     with pytest.raises(quantise.Refused, match="too few"):
-        quantise.gather(options, str(tmp_path))
+        quantise.gather(options, None, str(tmp_path))
 
 
 def run(*args):

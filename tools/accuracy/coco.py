@@ -35,8 +35,9 @@ class Labelled:
 class Map:
     """The result of one run: mAP over IoU .50 to .95 and at .50, and both again for resampled pictures."""
 
-    def __init__(self, labelled, detections, resamples=0, seed=1):
-        """detections: (kind, score, (x, y, w, h)) of each picture, by the picture's id."""
+    def __init__(self, labelled, detections, resamples=0, merged=False, seed=1):
+        """detections: (kind, score, (x, y, w, h)) of each picture, by the picture's id. merged: all kinds
+        count as one, which few pictures measure more surely than the mean of four."""
         import numpy
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -59,6 +60,7 @@ class Map:
             run.params.imgIds = [picture["id"] for picture in labelled.pictures]
             run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], ["all"]
             run.params.maxDets = [100]
+            run.params.useCats = 0 if merged else 1
             run.evaluate()
             self.average, self.half = self._means(run)
             chance = numpy.random.default_rng(seed)

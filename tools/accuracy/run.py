@@ -87,7 +87,7 @@ class Run:
         self.ran_as = ""  # what gtv-ai says it runs
         self.labelled = {}  # detections by the picture's id
         self.found = match.Found()
-        self.map = None
+        self.map = self.merged = None  # kinds apart, and as one
         self.seen = {}  # detections by the path of a frame
         self.cpu_ms = None
 
@@ -140,6 +140,7 @@ def measure(options, run, labelled, clips, log_path):
         run.cpu_ms = timed(service, pictures, threshold)
     if labelled:
         run.map = coco.Map(labelled, run.labelled, options.resamples)
+        run.merged = coco.Map(labelled, run.labelled, options.resamples, merged=True)
     run.threshold = threshold
 
 
@@ -166,13 +167,16 @@ def spread(values):
     return "" if not found else f"{number(found[0])} to {number(found[1])}"
 
 
-def against(run, reference):
-    """The change of mAP against fp32 over the same resampled pictures."""
-    if run is reference or not run.map.resampled:
+def against(mine, reference):
+    """The change against fp32 over the same resampled pictures."""
+    if mine is reference or not mine.resampled:
         return ""
-    pairs = zip(run.map.resampled, reference.map.resampled)
-    change = run.map.average - reference.map.average
-    return f"{change:+.3f} ({spread([a[0] - b[0] for a, b in pairs])})"
+    pairs = zip(mine.resampled, reference.resampled)
+    return f"{mine.average - reference.average:+.3f} ({spread([a[0] - b[0] for a, b in pairs])})"
+
+
+def with_spread(result):
+    return f"{number(result.average)} ({spread([average for average, _ in result.resampled])})"
 
 
 def coco_text(runs, labelled):
@@ -183,10 +187,11 @@ def coco_text(runs, labelled):
             [
                 run.name,
                 run.precision,
-                number(run.map.average),
-                spread([average for average, _ in run.map.resampled]),
-                against(run, reference),
+                with_spread(run.map),
+                against(run.map, reference.map),
                 number(run.map.half),
+                with_spread(run.merged),
+                against(run.merged, reference.merged),
                 number(run.found.recall, 2),
                 number(run.found.precision, 2),
                 number(run.threshold, 2),
@@ -194,7 +199,8 @@ def coco_text(runs, labelled):
                 number(run.cpu_ms, 1),
             ]
         )
-    heads = ["network", "precision", "mAP", "90 % of resamples", "against f32 (90 %)", "mAP at .5"]
+    heads = ["network", "precision", "mAP (90 %)", "against f32 (90 %)", "mAP at .5"]
+    heads += ["AP, kinds merged (90 %)", "against f32 (90 %)"]
     heads += ["recall", "precision", "at", "kind right", "CPU ms a picture"]
     return (
         f"{len(labelled.pictures)} pictures with {labelled.boxes} vehicles of {labelled.folder}\n\n"
@@ -269,6 +275,7 @@ def as_json(runs):
             "map": run.map.average if run.map else None,
             "map_50": run.map.half if run.map else None,
             "map_interval": coco.interval([a for a, _ in run.map.resampled]) if run.map else None,
+            "ap_merged": run.merged.average if run.merged else None,
             "recall": run.found.recall,
             "precision_at": run.found.precision,
             "kinds": run.found.kinds,

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """./gtv models --int8: an int8 version of a detector, and whether it may be used.
 
-Calibrates with some pictures and judges with others: the int8 network is accepted when it says the
-same as fp32 on them and costs less than the best other precision of this machine. Either way it is
-written beside the original, with the verdict and its figures in its description.
+The pictures are cut into two sides. A network is calibrated with each side and judged by the other,
+so that all pictures judge and none judges what it made. It is accepted when it says the same as fp32
+and costs less than the best other precision of this machine. Either way it is written beside the
+original, with the verdict and its figures in its description.
 """
 
 import argparse
@@ -36,22 +37,21 @@ KINDS = ("car", "motorcycle", "bus", "truck")
 # The limits of acceptance.
 MATCHED = 0.98  # of the boxes at the threshold, from both sides, IoU .7, same kind
 DIFFERENCE = 0.03  # of the scores, mean
-MAP_LOSS = 0.01  # where labelled pictures are there
+AP_LOSS = 0.01  # where labelled pictures are there; the kinds as one, for of some there are too few boxes
 COST = 0.97  # of the cheapest other precision, at most
 FEWEST = 60  # boxes to judge by
-# Pictures: fewer to calibrate with are refused, more are not taken.
-LEAST_CALIBRATION, MOST_CALIBRATION, MOST_JUDGED = 20, 300, 300
+LEAST = 20  # pictures of a side
+MOST = 300  # pictures of a side that calibrate; all judge
 
 AGREEMENT_CONFIDENCE, MAP_CONFIDENCE = 0.05, 0.001
 
-# What stays in floating point. Depthwise convolutions and squeeze-and-excitation have channels of very
-# different ranges, which eight bits for all of them at once do not hold; they also cost little.
+# What stays in floating point. The channels of depthwise convolutions have very different ranges, which eight
+# bits for all of them at once do not hold; they also cost little.
 ELEMENTWISE = ["Add", "Multiply", "Divide", "Subtract", "Maximum", "Minimum", "HSwish", "HardSigmoid"]
 ELEMENTWISE += ["ReduceMean", "Sigmoid", "Interpolate", "MaxPool", "Transpose", "Reshape", "VariadicSplit"]
 ELEMENTWISE += ["Concat"]
 RECIPES = {
     "all": [],
-    "convolutions": ELEMENTWISE,
     "dense convolutions": ["GroupConvolution", *ELEMENTWISE],
 }
 
@@ -68,8 +68,8 @@ class Refused(Exception):
 
 
 def halves(path, work, count):
-    """A file's pictures to calibrate with and to judge by. A clip is cut in two with a gap between; a picture
-    belongs to one side by its name's hash, so that the sides do not change when others are added."""
+    """A file's pictures for either side. A clip is cut in two with a gap between; a picture belongs to one side
+    by its name's hash, so that the sides do not change when others are added."""
     if path.lower().endswith(frames.PICTURES):
         odd = hashlib.sha256(os.path.basename(path).encode()).digest()[0] % 2
         return ([], [path]) if odd else ([path], [])
@@ -80,49 +80,41 @@ def halves(path, work, count):
     )
 
 
-def thinned(paths, most):
-    """At even distances, no more than `most`."""
-    if len(paths) <= most:
-        return paths
-    return [paths[i * len(paths) // most] for i in range(most)]
-
-
-def gather(options, work):
-    """(calibration, judging, sources): pictures by path, and names of where they come from."""
-    if options.pictures:
-        files = [
-            path
-            for folder in options.pictures
-            for path in frames.listed(folder, frames.PICTURES + frames.CLIPS)
-        ]
-    else:
-        # The slide show holds the pictures of the plates again.
+def files_of(options):
+    """The files to take pictures from."""
+    folders = options.pictures
+    if not folders:
         folders = [os.path.join(SHARED, "plates_br"), os.path.join(SHARED, "video")]
         folders.append(os.path.join(ROOT, "var", "street"))
-        files = [
-            path
-            for folder in folders
-            if os.path.isdir(folder)
-            for path in frames.listed(folder, frames.PICTURES + frames.CLIPS)
-            if "slideshow" not in os.path.basename(path)
-        ]
-    calibration, judging, sources = [], [], {}
+    # The slide show holds the pictures of the plates again.
+    return [
+        path
+        for folder in folders
+        if os.path.isdir(folder)
+        for path in frames.listed(folder, frames.PICTURES + frames.CLIPS)
+        if options.pictures or "slideshow" not in os.path.basename(path)
+    ]
+
+
+def gather(options, labelled, work):
+    """(sides, sources): the two lists of pictures, and how many of each came from where."""
+    files = files_of(options)
+    files += [labelled.path(picture) for picture in labelled.pictures] if labelled else []
+    sides, sources = ([], []), {}
     for path in files:
-        mine, theirs = halves(path, work, options.frames)
-        calibration += mine
-        judging += theirs
         clip = path.lower().endswith(frames.CLIPS)
         source = os.path.basename(path) if clip else os.path.basename(os.path.dirname(path))
-        kept = sources.setdefault(source, [0, 0])
-        kept[0] += len(mine)
-        kept[1] += len(theirs)
-    calibration, judging = thinned(calibration, MOST_CALIBRATION), thinned(judging, MOST_JUDGED)
-    if len(calibration) < LEAST_CALIBRATION or not judging:
+        counts = sources.setdefault(source, [0, 0])
+        for i, part in enumerate(halves(path, work, options.frames)):
+            sides[i].extend(part)
+            counts[i] += len(part)
+    fewest = min(map(len, sides))
+    if fewest < LEAST:
         raise Refused(
-            f"{len(calibration)} pictures to calibrate with and {len(judging)} to judge by are too few: name a "
+            f"{len(sides[0])} and {len(sides[1])} pictures to calibrate and to judge with are too few: name a "
             "folder with a hundred pictures or a clip of your cameras with --pictures"
         )
-    return calibration, judging, sources
+    return sides, sources
 
 
 def size_of(path):
@@ -168,12 +160,18 @@ def quantised(folder, feed, kept, calibration, prepared):
 
     model = read_network(folder, feed)
     apply_moc_transformations(model, cf=True, smart_reshape=False)
+    # Those of squeeze-and-excitation weigh whole channels and cost nothing: eight bits would be saved in vain.
+    weighing = [
+        op.get_friendly_name()
+        for op in model.get_ordered_ops()
+        if kept and op.get_type_name() == "Convolution" and list(op.output(0).get_shape())[2:] == [1, 1]
+    ]
     return nncf.quantize(
         model,
         nncf.Dataset(calibration, lambda path: prepared[path][0]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(calibration),
-        ignored_scope=nncf.IgnoredScope(types=kept, validate=False),
+        preset=nncf.QuantizationPreset.PERFORMANCE if kept else nncf.QuantizationPreset.MIXED,
+        subset_size=min(len(calibration), MOST),
+        ignored_scope=nncf.IgnoredScope(types=kept, names=weighing, validate=False),
     )
 
 
@@ -234,49 +232,72 @@ def costs(networks, tensor, rounds=40):
 
 
 class Judge:
-    """fp32's own answers, and how another network's compare."""
+    """fp32's own answers, and how other networks' compare."""
 
-    def __init__(self, folder, feed, judging, labelled, prepared):
-        self.feed, self.judging, self.labelled, self.prepared = feed, judging, labelled, prepared
+    def __init__(self, folder, feed, sides, labelled, prepared):
+        self.feed, self.sides, self.labelled, self.prepared = feed, sides, labelled, prepared
+        self.numbers = {labelled.path(p): p["id"] for p in labelled.pictures} if labelled else {}
         self.reference = Network(read_network(folder, feed), feed, "f32")
-        self.said, self.map = self.answers(self.reference)
+        self.said = self.answers(self.reference, [*sides[0], *sides[1]])
+        self.average, self.merged = self.averages(self.said)
 
-    def answers(self, network):
-        """(detections by path, mAP or None without labelled pictures)."""
-        said = {path: network.detect(self.prepared[path], AGREEMENT_CONFIDENCE) for path in self.judging}
-        if not self.labelled:
-            return said, None
-        found = {}
-        for picture in self.labelled.pictures:
-            path = self.labelled.path(picture)
-            everything = network.detect(self.prepared[path], MAP_CONFIDENCE)
-            found[picture["id"]] = everything
-            said[path] = [d for d in everything if d[1] >= AGREEMENT_CONFIDENCE]
-        return said, coco.Map(self.labelled, found).average
-
-    def compare(self, network):
-        """Figures of one network; `within` says whether they keep the limits."""
-        agreement = match.Agreement(self.feed["score_threshold"])
-        said, average = self.answers(network)
-        for path, found in said.items():
-            agreement.add(self.said[path], found)
-        if agreement.boxes < 2 * FEWEST:
-            raise Refused(
-                f"fp32 finds too few vehicles in the pictures to judge by ({agreement.boxes // 2}, {FEWEST} are "
-                "needed): name a folder with more traffic with --pictures"
-            )
-        loss = None if average is None else self.map - average
+    def answers(self, network, paths):
+        """Detections by path; of labelled pictures all of them, however unsure."""
         return {
+            path: network.detect(
+                self.prepared[path], MAP_CONFIDENCE if path in self.numbers else AGREEMENT_CONFIDENCE
+            )
+            for path in paths
+        }
+
+    def averages(self, said):
+        """(mAP, AP with the kinds as one), or None for both without labelled pictures."""
+        if not self.labelled:
+            return None, None
+        found = {number: said[path] for path, number in self.numbers.items()}
+        return tuple(coco.Map(self.labelled, found, merged=merged).average for merged in (False, True))
+
+    def agreement(self, said):
+        total = match.Agreement(self.feed["score_threshold"])
+        for path, found in said.items():
+            both = (
+                [d for d in detections if d[1] >= AGREEMENT_CONFIDENCE]
+                for detections in (self.said[path], found)
+            )
+            total.add(*both)
+        return total
+
+    def compare(self, models, precision):
+        """models: calibrated with the first side and with the second. Figures of both together, each on the
+        side that it has not seen, and of the first alone, which is the one to be used; and whether both keep
+        the limits."""
+        parts = [
+            self.answers(Network(model, self.feed, precision), side)
+            for model, side in zip(models, reversed(self.sides))
+        ]
+        said = {**parts[0], **parts[1]}
+        agreement, own = self.agreement(said), self.agreement(parts[0])
+        if agreement.boxes < 2 * FEWEST or not own.boxes:
+            raise Refused(
+                f"fp32 finds too few vehicles in the pictures ({agreement.boxes // 2}, {FEWEST} are needed): name a "
+                "folder with more traffic with --pictures"
+            )
+        average, merged = self.averages(said)
+        within = all(a.share >= MATCHED and a.difference <= DIFFERENCE for a in (agreement, own))
+        figures = {
             "boxes": agreement.boxes,
             "matched": round(agreement.share, 4),
             "score_difference": round(agreement.difference, 4),
             "score_shift": round(agreement.shift, 4),
-            "map": None if average is None else round(average, 4),
-            "map_f32": None if average is None else round(self.map, 4),
-            "within": agreement.share >= MATCHED
-            and agreement.difference <= DIFFERENCE
-            and (loss is None or loss <= MAP_LOSS),
+            "own_boxes": own.boxes,
+            "own_matched": round(own.share, 4),
+            "own_score_difference": round(own.difference, 4),
         }
+        if self.labelled:
+            figures.update(map=round(average, 4), map_f32=round(self.average, 4))
+            figures.update(ap_merged=round(merged, 4), ap_merged_f32=round(self.merged, 4))
+            within = within and self.merged - merged <= AP_LOSS
+        return figures, within
 
 
 def able_bf16():
@@ -289,39 +310,40 @@ def reason_of(within, cheaper, worst, spent):
     """Why it may not be used, or None."""
     if not within:
         text = f"{worst['matched']:.1%} of the boxes match those of fp32, with scores {worst['score_difference']} apart"
-        if worst["map"] is not None:
-            text += f" and mAP {worst['map']} for {worst['map_f32']}"
+        if "map" in worst:
+            text += f" and AP {worst['ap_merged']} for {worst['ap_merged_f32']}"
         return text
     if not cheaper:
         return "it costs " + ", ".join(f"{ms} ms as {precision}" for precision, ms in spent.items())
     return None
 
 
-def try_recipe(name, kept, folder, feed, calibration, judge):
+def try_recipe(name, kept, folder, feed, judge):
     """One recipe's network with its figures."""
-    model = quantised(folder, feed, kept, calibration, judge.prepared)
+    models = [quantised(folder, feed, kept, side, judge.prepared) for side in judge.sides]
     # What is not int8 runs in fp32, or in bf16 where the machine has it: both must agree.
     rest = ["f32", "bf16"] if able_bf16() else ["f32"]
-    figures = {precision: judge.compare(Network(model, feed, precision)) for precision in rest}
-    plain = read_network(folder, feed)
-    networks = [judge.reference, Network(model, feed, rest[-1])]
-    networks += [Network(plain, feed, "bf16")] if able_bf16() else []
-    tensor = judge.prepared[judge.judging[0]][0]
+    figures, within = {}, True
+    for precision in rest:
+        figures[precision], keeps = judge.compare(models, precision)
+        within = within and keeps
+    networks = [judge.reference, Network(models[0], feed, rest[-1])]
+    networks += [Network(read_network(folder, feed), feed, "bf16")] if able_bf16() else []
+    tensor = judge.prepared[judge.sides[0][0]][0]
     spent = dict(zip(["f32", "int8", "bf16"], (round(ms, 2) for ms in costs(networks, tensor))))
     other = min(ms for precision, ms in spent.items() if precision != "int8")
-    within = all([figure.pop("within") for figure in figures.values()])
     cheaper = spent["int8"] <= COST * other
     worst = min(figures.values(), key=lambda figure: figure["matched"])
     say(
         f"{feed['name']}, {name}: {worst['matched']:.1%} of {worst['boxes']} boxes matched, scores "
         f"{worst['score_difference']:.3f} apart, "
-        + (f"mAP {worst['map']:.3f} (f32 {worst['map_f32']:.3f}), " if worst["map"] is not None else "")
+        + (f"AP {worst['ap_merged']:.3f} (f32 {worst['ap_merged_f32']:.3f}), " if "map" in worst else "")
         + ", ".join(f"{precision} {ms} ms" for precision, ms in spent.items())
         + ("" if within else ": outside the limits")
         + ("" if cheaper else ": not cheaper")
     )
     return {
-        "model": model,
+        "model": models[0],
         "recipe": name,
         "figures": figures,
         "cpu_ms": spent,
@@ -336,7 +358,7 @@ def sha256_of(path):
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def write(folder, feed, result, sources, labelled):
+def write(folder, feed, result, sources):
     """The network first, its description last, each in its place by renaming."""
     import nncf
     import openvino
@@ -354,13 +376,10 @@ def write(folder, feed, result, sources, labelled):
                 "accepted": result["accepted"],
                 **({} if result["accepted"] else {"reason": result["reason"]}),
                 "agreement": result["figures"],
-                "limits": {"matched": MATCHED, "score_difference": DIFFERENCE, "map_loss": MAP_LOSS},
+                "limits": {"matched": MATCHED, "score_difference": DIFFERENCE, "ap_merged_loss": AP_LOSS},
                 "cpu_ms": result["cpu_ms"],
                 "calibrated_on": {source: count[0] for source, count in sources.items() if count[0]},
-                "judged_on": {
-                    **{source: count[1] for source, count in sources.items() if count[1]},
-                    **({os.path.basename(labelled.folder): len(labelled.pictures)} if labelled else {}),
-                },
+                "judged_on": {source: count[1] for source, count in sources.items() if count[1]},
                 "recipe": {"version": RECIPE, "int8": result["recipe"], "nncf": nncf.__version__},
                 "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
@@ -375,17 +394,15 @@ def write(folder, feed, result, sources, labelled):
             os.replace(os.path.join(part, f"{name}.{ending}"), os.path.join(folder, f"{name}.{ending}"))
 
 
-def make(options, name, sets, labelled):
+def make(options, name, sides, sources, labelled):
     """True when an int8 version of it was accepted."""
-    calibration, judging, sources = sets
     with open(os.path.join(options.models, f"{name}.json"), encoding="utf-8") as file:
         feed = json.load(file)
-    if feed["head"] not in measure.HEADS:
-        raise Refused(f"{name} is no detector that this program can read (head {feed['head']})")
-    prepared = Prepared(feed)
-    judge = Judge(options.models, feed, judging, labelled, prepared)
+    if feed.get("head") not in measure.HEADS:
+        raise Refused(f"{name} is no detector that this program can read (head {feed.get('head')})")
+    judge = Judge(options.models, feed, sides, labelled, Prepared(feed))
     results = [
-        try_recipe(recipe, kept, options.models, feed, calibration, judge)
+        try_recipe(recipe, kept, options.models, feed, judge)
         for recipe, kept in RECIPES.items()
         if not options.recipe or recipe == options.recipe
     ]
@@ -396,7 +413,7 @@ def make(options, name, sets, labelled):
         if accepted
         else max(results, key=lambda r: r["matched"])
     )
-    write(options.models, feed, result, sources, labelled)
+    write(options.models, feed, result, sources)
     verdict = "accepted" if accepted else "refused, it will not be used"
     say(f"{name}_int8 ({result['recipe']}): {verdict}")
     return bool(accepted)
@@ -438,9 +455,9 @@ def main(argv=None):
     labelled = coco.Labelled(folder) if os.path.exists(os.path.join(folder, "instances.json")) else None
     try:
         with tempfile.TemporaryDirectory(prefix="gtv-quantise-") as work:
-            sets = gather(options, work)
-            say(f"{len(sets[0])} pictures to calibrate with, {len(sets[1])} others to judge by")
-            accepted = [make(options, name, sets, labelled) for name in options.model]
+            sides, sources = gather(options, labelled, work)
+            say(f"{len(sides[0])} and {len(sides[1])} pictures, either side judges the other's network")
+            accepted = [make(options, name, sides, sources, labelled) for name in options.model]
     except Refused as refused:
         say(f"{refused}")
         return 1
