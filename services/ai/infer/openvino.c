@@ -55,8 +55,9 @@ static bool fail(struct gtv_error *err, ov_status_e status, const char *what)
     for (const char *p = raw; p && *p;) {
         size_t len = strcspn(p, "\n");
         if (len > 3 && strncmp(p, "Exception from", 14) != 0) {
-            line = p;
-            n = len;
+            size_t dashes = strspn(p, "- ");
+            line = p + dashes;
+            n = len - dashes;
         }
         p += len + (p[len] == '\n');
     }
@@ -432,8 +433,13 @@ static ov_model_t *read_model(struct gtv_infer *rt, const char *path, struct gtv
         return NULL;
     ov_model_t *model = NULL;
     ov_status_e status = ov_core_read_model(rt->core, path, NULL, &model);
-    if (status != OK)
+    if (status != OK) {
         fail(err, status, "the network's file cannot be read");
+        // The library then lists what it could have read.
+        if (err && strstr(err->message, "Unable to read the model"))
+            gtv_error_set(err, GTV_E_INVALID, NULL,
+                          "it is neither an ONNX nor an OpenVINO IR file, or it is damaged or cut short");
+    }
     return model;
 }
 
