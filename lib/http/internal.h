@@ -21,8 +21,10 @@ enum {
     HTTP_READ_BUFFER = 64 * 1024,
     HTTP_READ_HEAD =
         16 * 1024, // offered to a read while no body is awaited: bounds what pipelining can leave over
-    HTTP_POOLED_REQUESTS = 64,           // spare request objects a server keeps
-    HTTP_CHUNK_OVERHEAD = 16 * 1024,     // framing bytes of a chunked body beyond 8 per byte of content
+    HTTP_POOLED_REQUESTS = 64,       // spare request objects a server keeps
+    HTTP_CHUNK_OVERHEAD = 16 * 1024, // framing bytes of a chunked body beyond 8 per byte of content
+    HTTP_CLAIM_FACTOR = 16,          // an announced body is given room at once when this part of it is there
+    HTTP_CLAIM_MAX = 1024 * 1024,    // and when no more than that is to come
     HTTP_ALL_BODIES = 256 * 1024 * 1024, // memory of all bodies that a server holds at once; beyond it 503
     HTTP_BODY_DEADLINE_MS = 300000,      // a whole request body
     HTTP_LINGER_MS = 2000,               // reading on after the last reply

@@ -228,16 +228,21 @@ static int on_headers_complete(llhttp_t *p)
     return 0;
 }
 
-static bool body_reserve(struct gtv_http_request *req, size_t more)
+// announced: bytes that are said to follow these; 0: not known.
+static bool body_reserve(struct gtv_http_request *req, size_t more, uint64_t announced)
 {
     size_t need = req->body_len + more;
     if (need <= req->body_cap) {
         return true;
     }
-    // The announced length is only a claim: memory follows what really comes.
+    // The announced length is only a claim: memory follows what really comes, but a body of common size is
+    // not copied again and again while it grows.
     size_t cap = req->body_cap ? req->body_cap * 2 : 4096;
     while (cap < need) {
         cap *= 2;
+    }
+    if (announced > 0 && announced < HTTP_CLAIM_MAX && need + announced <= need * HTTP_CLAIM_FACTOR) {
+        cap = need + (size_t)announced;
     }
     if (cap > req->max_body && req->max_body >= need) {
         cap = req->max_body;
@@ -246,7 +251,7 @@ static bool body_reserve(struct gtv_http_request *req, size_t more)
     if (s && s->body_bytes + cap - req->body_cap > HTTP_ALL_BODIES) {
         return false;
     }
-    char *grown = realloc(req->body_owned ? req->body : NULL, cap);
+    char *grown = realloc(req->body_owned ? req->body : NULL, cap + GTV_HTTP_BODY_PADDING);
     if (!grown) {
         return false;
     }
@@ -273,7 +278,7 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
         req->body_len = n;
         return 0;
     }
-    if (!body_reserve(req, n)) {
+    if (!body_reserve(req, n, p->flags & F_CHUNKED ? 0 : p->content_length)) {
         return fail(p, GTV_E_LIMIT, "Too many request bodies are being read");
     }
     memcpy(req->body + req->body_len, at, n);

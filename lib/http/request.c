@@ -297,14 +297,11 @@ struct gtv_str gtv_http_body(const struct gtv_http_request *req)
 char *gtv_http_take_body(struct gtv_http_request *req, size_t *len)
 {
     size_t n = req->body_len;
-    char *taken = req->body_owned ? req->body : NULL;
-    if (!taken || req->body_cap < n + GTV_HTTP_BODY_PADDING) {
-        taken = realloc(taken, n + GTV_HTTP_BODY_PADDING);
-        if (!taken)
-            return NULL;
-        if (!req->body_owned && n)
-            memcpy(taken, req->body, n);
-    }
+    char *taken = req->body_owned ? req->body : malloc(n + GTV_HTTP_BODY_PADDING);
+    if (!taken)
+        return NULL;
+    if (!req->body_owned && n)
+        memcpy(taken, req->body, n);
     memset(taken + n, 0, GTV_HTTP_BODY_PADDING);
     if (req->body_owned && req->server)
         req->server->body_bytes -= req->body_cap;

@@ -3,6 +3,9 @@
 
 #include "lib/http/internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static bool allow_body(struct gtv_http_request *req)
 {
     req->max_body = 1000;
@@ -64,6 +67,33 @@ static void chunks_are_joined(void **state)
         assert_str(gtv_http_body(req), "abcde");
         assert_int_equal(req->field_count, 2); // trailers are no headers
         http_request_free(req);
+    }
+}
+
+// From the head's own memory and from a body's, in one piece and in many.
+static void a_body_can_be_taken(void **state)
+{
+    (void)state;
+    char text[1200];
+    for (size_t len = 0; len <= 1000; len += 250) {
+        size_t head = (size_t)snprintf(text, sizeof(text),
+                                       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+        memset(text + head, 'b', len);
+        for (size_t step = 1; step <= 1200; step += 333) {
+            struct gtv_http_request *req = fresh();
+            assert_int_equal(feed(req, text, head + len, step), head + len);
+            size_t n = SIZE_MAX;
+            char *body = gtv_http_take_body(req, &n);
+            assert_non_null(body);
+            assert_int_equal(gtv_http_body(req).n, 0);
+            http_request_free(req);
+            assert_int_equal(n, len);
+            for (size_t i = 0; i < len; i++)
+                assert_int_equal(body[i], 'b');
+            for (size_t i = 0; i < GTV_HTTP_BODY_PADDING; i++)
+                assert_int_equal(body[len + i], 0);
+            free(body);
+        }
     }
 }
 
@@ -165,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fragments_do_not_matter),
         cmocka_unit_test(chunks_are_joined),
+        cmocka_unit_test(a_body_can_be_taken),
         cmocka_unit_test(keep_alive_follows_version_and_header),
         cmocka_unit_test(refusals),
         cmocka_unit_test(a_request_object_is_as_new_after_use),

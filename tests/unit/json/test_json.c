@@ -24,6 +24,35 @@ static void strict_parsing(void **state)
     }
 }
 
+static void in_place(void **state)
+{
+    static const struct {
+        const char *text, *value; // of "a"; NULL: refused
+    } cases[] = {
+        {"{\"a\":\"x\\\\\",\"b\":1}", "x\\"},
+        {"{\"a\":\"[[[\\\"[[[\"}", "[[[\"[[["},
+        {"{\"a\":\"\\u00e7\"}", "ç"},
+        {"{\"a\":\"open", NULL},
+        {"{\"a\":\"\\\"}", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64] = {0};
+        struct gtv_error err = {0};
+        struct gtv_str value = {0};
+        size_t n = strlen(cases[i].text);
+        memcpy(text, cases[i].text, n);
+        yyjson_doc *doc = gtv_json_parse_in_place(text, n, &err);
+        assert_int_equal(doc != NULL, cases[i].value != NULL);
+        if (doc) {
+            assert_true(gtv_json_get_str(yyjson_doc_get_root(doc), "a", GTV_JSON_REQUIRED, &value, &err));
+            assert_str(value, cases[i].value);
+            assert_true(value.p >= text && value.p < text + sizeof(text));
+        }
+        yyjson_doc_free(doc);
+    }
+}
+
 static void depth_is_bounded(void **state)
 {
     char text[256] = "";
@@ -121,9 +150,13 @@ static void quotes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strict_parsing),         cmocka_unit_test(depth_is_bounded),
-        cmocka_unit_test(typed_fields),           cmocka_unit_test(errors_name_the_field),
-        cmocka_unit_test(writes_what_it_can),     cmocka_unit_test(quotes),
+        cmocka_unit_test(in_place),
+        cmocka_unit_test(strict_parsing),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(typed_fields),
+        cmocka_unit_test(errors_name_the_field),
+        cmocka_unit_test(writes_what_it_can),
+        cmocka_unit_test(quotes),
         cmocka_unit_test(shapes_of_every_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
