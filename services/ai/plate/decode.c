@@ -7,12 +7,11 @@
 const char gtv_plate_signs[GTV_PLATE_SIGNS + 1] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const char *const gtv_plate_format_names[] = {"unreadable", "foreign", "old", "mercosul"};
 
-enum { N = GTV_PLATE_CHARS, S = GTV_PLATE_SIGNS, LETTERS = 10 };
+// EITHER: the position where digits and letters may stand; there look-alikes are rivals.
+enum { N = GTV_PLATE_CHARS, S = GTV_PLATE_SIGNS, LETTERS = 10, EITHER = 4 };
 
 // A slot that says something may still be none of the seven: a stroke of the frame, a doubled sign.
 #define SKIP 0.01
-// Share of a sign's probability that its look-alike of the other kind inherits: a format leaves one of them.
-#define LOOK_ALIKE 0.1
 // Nothing is impossible: a recogniser's certainty must not outvote all others.
 #define FLOOR     1e-4
 #define TINY      1e-300
@@ -32,18 +31,23 @@ int gtv_plate_sign(char c)
 static void range(int position, int *first, int *last)
 {
     *first = position < 3 ? LETTERS : 0;
-    *last = position < 3 || position == 4 ? S : LETTERS;
+    *last = position < 3 || position == EITHER ? S : LETTERS;
 }
 
-// Adds to each sign what its look-alikes have.
+// Adds to each sign a share of what its look-alikes of the other kind have: where the format leaves one kind,
+// a reading of the other still says which.
 static void add_look_alikes(const float in[S], float out[S])
 {
-    static const char pairs[][2] = {{'O', '0'}, {'0', 'O'}, {'I', '1'}, {'1', 'I'}, {'Z', '2'},
-                                    {'2', 'Z'}, {'S', '5'}, {'5', 'S'}, {'B', '8'}, {'8', 'B'},
-                                    {'G', '6'}, {'6', 'G'}, {'Q', '0'}, {'D', '0'}};
+    static const struct {
+        char is, read;
+        float share;
+    } pairs[] = {{'O', '0', 0.1F},  {'0', 'O', 0.1F}, {'I', '1', 0.1F},  {'1', 'I', 0.1F},  {'Z', '2', 0.1F},
+                 {'2', 'Z', 0.1F},  {'S', '5', 0.1F}, {'5', 'S', 0.1F},  {'B', '8', 0.1F},  {'8', 'B', 0.1F},
+                 {'G', '6', 0.1F},  {'6', 'G', 0.1F}, {'Q', '0', 0.05F}, {'D', '0', 0.03F}, {'0', 'Q', 0.05F},
+                 {'0', 'D', 0.05F}, {'T', '7', 0.03F}};
     memcpy(out, in, sizeof(float) * S);
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        out[gtv_plate_sign(pairs[i][0])] += (float)LOOK_ALIKE * in[gtv_plate_sign(pairs[i][1])];
+        out[gtv_plate_sign(pairs[i].is)] += pairs[i].share * in[gtv_plate_sign(pairs[i].read)];
 }
 
 // Marginals (any scale) to logarithms that are normalised at each position.
@@ -86,18 +90,18 @@ void gtv_plate_decode_slots(const float *p, size_t slots, struct gtv_plate_opini
 {
     assert(slots > 0 && slots <= GTV_PLATE_MAX_STEPS);
     double ahead[GTV_PLATE_MAX_STEPS + 1][N + 1] = {{1}}, back[GTV_PLATE_MAX_STEPS + 1][N + 1] = {{0}};
-    float sign[GTV_PLATE_MAX_STEPS][S];
+    float alike[GTV_PLATE_MAX_STEPS][S];
     double skip[GTV_PLATE_MAX_STEPS], emit[GTV_PLATE_MAX_STEPS][N];
     for (size_t j = 0; j < slots; j++) {
         const float *row = p + j * (S + 1);
-        add_look_alikes(row, sign[j]);
+        add_look_alikes(row, alike[j]);
         skip[j] = (double)row[S] + SKIP * (1 - (double)row[S]);
         for (int k = 0; k < N; k++) {
             int first, last;
             range(k, &first, &last);
             emit[j][k] = 0;
             for (int c = first; c < last; c++)
-                emit[j][k] += (double)sign[j][c];
+                emit[j][k] += (double)(k == EITHER ? row[c] : alike[j][c]);
         }
         for (int k = 0; k <= N; k++)
             ahead[j + 1][k] = ahead[j][k] * skip[j] + (k > 0 ? ahead[j][k - 1] * emit[j][k - 1] : 0);
@@ -112,7 +116,7 @@ void gtv_plate_decode_slots(const float *p, size_t slots, struct gtv_plate_opini
         for (size_t j = 0; j < slots; j++) {
             double here = ahead[j][k] * back[j + 1][k + 1];
             for (int c = 0; c < S; c++)
-                m[k][c] += here * (double)sign[j][c];
+                m[k][c] += here * (double)(k == EITHER ? p[j * (S + 1) + (size_t)c] : alike[j][c]);
         }
     }
     finish_marginals(m, &out->chars);
@@ -124,13 +128,13 @@ void gtv_plate_decode_slots(const float *p, size_t slots, struct gtv_plate_opini
 
 // One step of the recogniser, reduced to what plates have.
 struct step {
-    float sign[S];
+    float raw[S], alike[S];
     float rest; // blank, gaps, and at a price everything else
 };
 
 static void reduce_step(const float *p, const struct gtv_plate_ctc *ctc, struct step *out)
 {
-    float raw[S], known = p[ctc->blank];
+    float *raw = out->raw, known = p[ctc->blank];
     for (int c = 0; c < S; c++) {
         raw[c] = p[ctc->upper[c]] + (c >= LETTERS ? p[ctc->lower[c - LETTERS]] : 0);
         known += raw[c];
@@ -138,9 +142,11 @@ static void reduce_step(const float *p, const struct gtv_plate_ctc *ctc, struct 
     float gap = 0;
     for (size_t i = 0; i < ctc->gap_count; i++)
         gap += p[ctc->gaps[i]];
-    add_look_alikes(raw, out->sign);
-    for (int c = 0; c < S; c++)
-        out->sign[c] += CTC_FLOOR;
+    add_look_alikes(raw, out->alike);
+    for (int c = 0; c < S; c++) {
+        raw[c] += CTC_FLOOR;
+        out->alike[c] += CTC_FLOOR;
+    }
     float other = fmaxf(0, 1 - known - gap);
     out->rest = p[ctc->blank] + gap + CTC_OTHER * other + CTC_FLOOR;
 }
@@ -164,6 +170,11 @@ static void free_of_ctc(const float *p, size_t steps, const struct gtv_plate_ctc
         }
     }
     out->free[n] = '\0';
+}
+
+static const float *signs_at(const struct step *in, int position)
+{
+    return position == EITHER ? in->raw : in->alike;
 }
 
 // The lattice: rest[0] sign[0] rest[1] ... sign[6] rest[7]. A sign follows another directly unless they are
@@ -192,13 +203,14 @@ static void step_ahead(struct lattice *l, size_t t, const struct column *before)
         sum += now->rest[k];
         if (k == N)
             break;
+        const float *sign = signs_at(in, k);
         int first, last;
         range(k, &first, &last);
         double total = 0;
         for (int c = first; c < last; c++) {
             double from = before->rest[k] + (k > 0 ? total_before - before->sign[k - 1][c] : 0);
-            l->enter[t][k][c] = fmax(0, from) * (double)in->sign[c];
-            now->sign[k][c] = l->enter[t][k][c] + before->sign[k][c] * (double)in->sign[c];
+            l->enter[t][k][c] = fmax(0, from) * (double)sign[c];
+            now->sign[k][c] = l->enter[t][k][c] + before->sign[k][c] * (double)sign[c];
             sum += now->sign[k][c];
             total += before->sign[k][c];
         }
@@ -228,8 +240,8 @@ static void step_back(const struct lattice *l, size_t t, const struct column *af
         if (k > 0)
             range(k - 1, &first, &last);
         for (int c = first; c < last; c++) {
-            double same_next = k < N ? after->sign[k][c] * (double)in->sign[c] : 0;
-            double stay = after->sign[k - 1][c] * (double)in->sign[c];
+            double same_next = k < N ? after->sign[k][c] * (double)signs_at(in, k)[c] : 0;
+            double stay = after->sign[k - 1][c] * (double)signs_at(in, k - 1)[c];
             out->sign[k - 1][c] = (stay + rest + fmax(0, total_next - same_next)) * l->scale[t];
             total += stay;
         }
@@ -301,7 +313,7 @@ void gtv_plate_choose(const struct gtv_plate_chars *chars, double mercosul, stru
     double digit = -INFINITY, letter = -INFINITY, digits = 0, letters = 0, joint = 0;
     int best_digit = 0, best_letter = LETTERS;
     for (int c = 0; c < S; c++) {
-        double v = (double)chars->log[4][c];
+        double v = (double)chars->log[EITHER][c];
         if (c < LETTERS) {
             digits += exp(v);
             best_digit = v > digit ? c : best_digit;
@@ -321,7 +333,7 @@ void gtv_plate_choose(const struct gtv_plate_chars *chars, double mercosul, stru
         int best = first;
         for (int c = first; c < last; c++)
             best = chars->log[k][c] > chars->log[k][best] ? c : best;
-        if (k == 4) {
+        if (k == EITHER) {
             best = new_format ? best_letter : best_digit;
             double all = log(digits + letters * exp(mercosul));
             joint += (double)chars->log[k][best] + (new_format ? mercosul : 0) - all;

@@ -1,6 +1,7 @@
 #include "services/ai/plate/plates.h"
 
 #include "lib/base/mem.h"
+#include "services/ai/plate/confidence.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -38,6 +39,8 @@ static bool load(struct gtv_plates *p, const struct gtv_plates_config *config, e
 {
     struct gtv_plate_model *m = &p->models[head];
     char outputs[1][GTV_INFER_NAME_CAP];
+    // No less exact in bf16 on the development pictures.
+    bool exact = strcmp(config->precision, "f32") == 0 || !gtv_infer_has_bf16(config->runtime);
     memcpy(outputs[0], m->output, sizeof(outputs[0]));
     struct gtv_infer_spec spec = {
         .path = m->path,
@@ -45,7 +48,7 @@ static bool load(struct gtv_plates *p, const struct gtv_plates_config *config, e
         .outputs = outputs,
         .output_count = 1,
         .slots = config->slots,
-        .precision = config->precision,
+        .precision = exact ? "f32" : "bf16",
     };
     struct gtv_error cause = {0};
     p->networks[head] = gtv_infer_load(config->runtime, &spec, &cause);
@@ -309,7 +312,7 @@ static void judge(struct gtv_plate *out, const struct gtv_plate_opinion *opinion
         out->format = GTV_PLATE_FORMAT_FOREIGN;
         memcpy(out->text, free->free, sizeof(out->text));
         out->confidence = exp(free->free_log);
-    } else if (out->confidence < gtv_plate_least_confidence) {
+    } else if (out->confidence < GTV_PLATE_LEAST_CONFIDENCE) {
         out->format = GTV_PLATE_FORMAT_UNREADABLE;
         out->text[0] = '\0';
     }
@@ -530,14 +533,4 @@ size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_pl
                       n);
     assign(out, n, vehicles, vehicle_count);
     return n;
-}
-
-// ---- Confidence ----
-
-const double gtv_plate_least_confidence = 0.2, gtv_plate_sure_confidence = 0.85;
-
-double gtv_plate_confidence(double sure, double mass)
-{
-    double doubt = log(-log(fmin(fmax(sure, 1e-12), 1 - 1e-9)));
-    return 1 / (1 + exp(-(0.5 - 0.9 * doubt + 0.35 * fmax(-15, mass))));
 }

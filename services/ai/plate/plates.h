@@ -13,7 +13,7 @@ struct gtv_plates_config {
     struct gtv_infer *runtime; // outlives the chain; NULL: there is none, and the chain is empty
     const char *models_dir;
     const char *lpr_model; // LPR_MODEL, or NULL
-    const char *precision; // AI_PRECISION
+    const char *precision; // AI_PRECISION: "f32" is f32, everything else bf16 where the processor has it
     size_t slots;
     bool enabled; // LPR_ENABLED; false: an empty chain without a message
 };
@@ -73,10 +73,5 @@ struct gtv_plate_found {
 size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
                           const struct gtv_detected *vehicles, size_t vehicle_count,
                           struct gtv_plate_found *out);
-
-// The confidence of a choice: `sure` and `mass` as they came out of decode.h. Used by vote.h too.
-double gtv_plate_confidence(double sure, double mass);
-// Below it a reading is reported as unreadable; from the other one on it counts as sure.
-extern const double gtv_plate_least_confidence, gtv_plate_sure_confidence;
 
 #endif
