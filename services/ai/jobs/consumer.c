@@ -1,7 +1,8 @@
 // A job's way here: READ (from the stream, or taken over from a dead consumer) -> READY -> MARKED in Redis as
 // begun -> RUNNING in the engine -> FINISHED (its answer is written) -> stored, acknowledged and gone. Only a
-// marked job is blamed for the death of its process, and one that was blamed runs alone from then on, so that
-// the innocent are blamed once at most.
+// marked job is blamed for the death of its process, and one that was blamed runs alone from then on. Before
+// its last chance there must have been calm: where processes die for other reasons, the innocent wait for the
+// end of it.
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
@@ -28,6 +29,7 @@ enum {
     FLUSH_MAX = 64,                // answers stored at once
     FLUSH_BYTES = 8 * 1024 * 1024,
     FLUSHES = 2, // at a time
+    CALM_MS = 10000,
     LEAVE_MS = 2000,
 };
 
@@ -57,7 +59,7 @@ struct gtv_consumer {
     char name[96];
     struct gtv_map *held; // by entry: all that are here
     size_t held_bytes;
-    struct list ready, suspects, marked, finished;
+    struct list ready, suspects, last_chances, marked, finished;
     size_t marking, running, storing, flushes;
     bool can_detect, reading, stopping, leaving, group_made, taking;
     bool
@@ -65,6 +67,7 @@ struct gtv_consumer {
     char cursor[GTV_JOB_ID_CAP];
     size_t read_count, ahead, window;
     int64_t lease_since_ms, lease_ms; // since when it is held without a gap, and when it was last renewed
+    int64_t calm_since_ms;            // this process began, or a job of a dead one was taken over
     int64_t pause_until_ms;           // Redis refused something
     bool complained;
     sem_t stopped;
@@ -320,10 +323,11 @@ static void start(struct gtv_consumer *c)
     if (c->stopping || !gtv_redis_up(c->redis) || gtv_mono_ms() < c->pause_until_ms)
         return;
     size_t begun = c->marking + c->marked.count + c->running;
-    if (c->suspects.count) {
+    bool calm = c->last_chances.count && gtv_mono_ms() - c->calm_since_ms >= CALM_MS;
+    if (c->suspects.count || calm) {
         // Alone: nobody else is to be blamed for what it does.
         if (begun + c->finished.count + c->storing == 0)
-            mark(c, &c->suspects, 1);
+            mark(c, c->suspects.count ? &c->suspects : &c->last_chances, 1);
         return;
     }
     if (c->ready.count && begun <= c->window / 2)
@@ -338,14 +342,13 @@ static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fi
     if (id.n >= GTV_JOB_ID_CAP || gtv_map_get(c->held, id))
         return true;
     size_t count = fields && fields->type == REDIS_REPLY_ARRAY ? fields->elements : 0, size = 0;
-    if (count > (size_t)2 * GTV_JOB_FIELDS_MAX + 2)
-        count = (size_t)2 * GTV_JOB_FIELDS_MAX + 2; // enough to be refused for it
-    struct gtv_str slices[2 * GTV_JOB_FIELDS_MAX + 2];
     for (size_t i = 0; i < count; i++)
         size += reply_str(fields->element[i]).n;
     struct job *job = GTV_NEW(struct job);
+    struct gtv_str *slices = gtv_alloc((count + 1) * sizeof(*slices));
     job->data = malloc(size + 1);
     if (!job->data) {
+        free(slices);
         free(job);
         return false;
     }
@@ -362,6 +365,7 @@ static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fi
     job->size = size;
     job->entry.options.confidence = c->config.confidence;
     bool ok = gtv_job_entry_read(id, slices, count, &job->entry, &err);
+    free(slices);
     if (ok && job->entry.callback_url.n && !c->config.callback_secret) {
         gtv_error_set(&err, GTV_E_INVALID, "callback_url",
                       "callbacks are off here: the operator has to set AI_CALLBACK_SECRET");
@@ -386,7 +390,7 @@ static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fi
     job->exam.field = job->entry.base64 ? "image_base64" : "picture";
     job->exam.options = job->entry.options;
     job->exam.done = examined;
-    push(deaths ? &c->suspects : &c->ready, job);
+    push(deaths >= GTV_JOBS_DEATHS_MAX - 1 ? &c->last_chances : deaths ? &c->suspects : &c->ready, job);
     return true;
 }
 
@@ -515,6 +519,8 @@ static void taken_over(void *arg, redisReply *reply)
     }
     uint64_t died = (uint64_t)reply_int(reply_at(reply, 1)), buried = (uint64_t)reply_int(reply_at(reply, 2));
     gtv_counter_add(c->claimed, n);
+    if (died)
+        c->calm_since_ms = gtv_mono_ms();
     gtv_counter_add(c->deaths, died);
     gtv_counter_add(c->dead, buried);
     if (n || buried)
@@ -746,6 +752,7 @@ struct gtv_consumer *gtv_consumer_create(const struct gtv_jobs_config *config,
     c->read_count = READ_FIRST;
     c->ahead = HELD_MIN;
     c->window = 2;
+    c->calm_since_ms = gtv_mono_ms();
     make_name(c->name);
     c->loop = gtv_loop_create("gtv-ai-jobs");
     c->redis = gtv_redis_create(c->loop, config->redis_url, "gtv-ai-jobs", on_state, c, err);
