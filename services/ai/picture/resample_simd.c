@@ -21,6 +21,8 @@ static bool pick(const struct gtv_axis *a, int first, int lanes, struct gtv_axis
             return false;
         for (int k = 0; k < each; k++)
             g->pick[i * each + k] = (int8_t)(at + k);
+        if (each == 2 && first + i < a->out)
+            memcpy(g->weight + i * 2, a->weight + (size_t)(first + i) * (size_t)a->stride, 2);
     }
     return true;
 }
@@ -47,18 +49,15 @@ static inline AVX2 __m128i load(const void *p)
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-// Two taps: eight outputs of a group, from eight pairs of weights that stand four bytes apart.
+// Two taps: eight outputs of a group.
 static AVX2 void across_two(const struct gtv_axis *a, const uint8_t *row, int8_t *to)
 {
     const __m128i sign = _mm_set1_epi8((char)0x80), half = _mm_set1_epi16(GTV_AXIS_ONE / 2);
-    const __m128i low = _mm_set1_epi32(0xFFFF);
     int i = 0;
     for (; i + 8 <= a->out; i += 8) {
         const struct gtv_axis_group *g = &a->groups[i / 8];
-        const uint8_t *w = a->weight + (size_t)i * 4;
-        __m128i pairs = _mm_packus_epi32(_mm_and_si128(load(w), low), _mm_and_si128(load(w + 16), low));
         __m128i x = _mm_xor_si128(_mm_shuffle_epi8(load(row + g->from), load(g->pick)), sign);
-        __m128i sum = _mm_srai_epi16(_mm_add_epi16(_mm_maddubs_epi16(pairs, x), half), 7);
+        __m128i sum = _mm_srai_epi16(_mm_add_epi16(_mm_maddubs_epi16(load(g->weight), x), half), 7);
         _mm_storel_epi64((__m128i *)(to + i), _mm_packs_epi16(sum, sum));
     }
     for (; i < a->out; i++) {

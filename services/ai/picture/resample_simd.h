@@ -17,7 +17,8 @@ enum {
 // taps, from every fourth byte behind it on).
 struct gtv_axis_group {
     int from;
-    int8_t pick[16]; // which of the 16
+    int8_t pick[16];    // which of the 16
+    uint8_t weight[16]; // of two taps: beside pick
 };
 
 // One side's resampling: output i is the weighted sum of taps inputs from start[i] on.
