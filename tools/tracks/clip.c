@@ -20,7 +20,7 @@ struct gtv_clip {
     AVCodecContext *codec;
     AVPacket *packet;
     AVFrame *frame;
-    struct gtv_frame_scaler scaler;
+    struct gtv_scalers *scalers;
     int stream;
     bool draining;
     // From a file of detections.
@@ -95,6 +95,7 @@ struct gtv_clip *gtv_clip_open(const struct gtv_clip_config *config, struct gtv_
 {
     struct gtv_clip *c = GTV_NEW(struct gtv_clip);
     c->config = *config;
+    c->scalers = gtv_scalers_create();
     c->packet = av_packet_alloc();
     c->frame = av_frame_alloc();
     if (!c->packet || !c->frame)
@@ -125,7 +126,7 @@ void gtv_clip_close(struct gtv_clip *c)
     close_video(c);
     av_packet_free(&c->packet);
     av_frame_free(&c->frame);
-    gtv_frame_scaler_finish(&c->scaler);
+    gtv_scalers_destroy(c->scalers);
     gtv_detector_unref(c->detector);
     gtv_infer_destroy(c->runtime);
     if (c->saved)
@@ -203,7 +204,7 @@ static bool detect(struct gtv_clip *c, struct gtv_clip_look *out, struct gtv_err
     struct gtv_detector_input in = {.min_confidence = c->config.confidence};
     gtv_geometry_init(&in.at, gtv_detector_model(c->detector), c->frame->width, c->frame->height);
     double ms;
-    if (!gtv_frame_fill(&c->scaler, c->frame, &in.at, gtv_detector_pixels(c->detector, 0, 0), err) ||
+    if (!gtv_frame_fill(c->scalers, c->frame, &in.at, gtv_detector_pixels(c->detector, 0, 0), err) ||
         !gtv_detector_run(c->detector, 0, &in, 1, &out->found, &ms, err))
         return false;
     out->analysed = true;

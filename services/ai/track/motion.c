@@ -7,7 +7,7 @@ static const double MEASURE_SHARE = 0.07; // standard deviation of a measured ce
 static const double CUT_SHARE = 0.35;     // of one whose box is cut on both sides
 static const double MEASURE_PIXELS = 1;
 static const double UNKNOWN_SPEED = 4;  // sizes a second: of a vehicle seen once
-static const double ACCELERATION = 1.0; // sizes a second^2
+static const double ACCELERATION = 0.7; // sizes a second^2
 static const double STILL_SPREAD = 0.3;
 static const double SIZE_GAIN = 0.5;
 static const double GROWTH_SIGMA = 0.8, GROWTH_DRIFT = 0.35, SIZE_SIGMA = 0.1;

@@ -24,14 +24,16 @@ static const double SINGLE = 12;       // of leaving a track and a detection wit
 static const double SINGLE_UNSURE = 7; // the same in the second round
 static const double OTHER_CLASS = 0.7, OTHER_KIND = 6; // a truck is easily a bus, a motorcycle is neither
 static const double OTHER_SURE = 8;    // more, when the track and the detection are sure of theirs
+static const double OWN_WAY = 4;       // one seen once, where others have shown the way, may go another
+static const double SURPRISE = 4;      // deviations from the expected, squared, that teach nothing
 static const double FLOW_DOUBT = 1;    // a way that others took may not be this one's
 static const double MOST_SPEED = 14;   // sizes a second
 static const double MOST_RATIO = 2.6;  // of sizes between two looks
 static const double STILL_SHARE = 0.2; // of its size: what may move while it stands
-static const double INSIDE = 0.65, INSIDE_AREA = 0.25;                  // a second box on the same vehicle
+static const double INSIDE = 0.65, INSIDE_AREA = 0.25;              // a second box on the same vehicle
 static const double TURN_S = 5, TURN_SHARE = 0.2, TURN_SPEED = 0.3; // see turns_back
 static const double AWAY_DOUBT = 4; // for each second out of sight: where it went is a guess by then
-static const double EDGE_DOUBT = 8, IN_SHARE = 0.15;
+static const double EDGE_DOUBT = 10, IN_SHARE = 0.15;
 static const double IN_SIGHT = 0.06;  // of its width and height: less, and it has left the picture
 static const double AWAY_LOOKS = 2.3; // a track outlives that many looks without it, however rare they are
 
@@ -208,7 +210,10 @@ static size_t ways_of(const struct gtv_tracker *t, const struct track *k, int64_
     out[0] = (struct way){k->motion.x.at, k->motion.y.at, k->motion.x.var, k->motion.y.var, 0};
     if (k->motion.measured > 2 || k->shown.still_ms)
         return 1;
-    return 1 + ways_of_flow(t, k, (double)(wall_ms - k->shown.seen_ms) / 1000, out + 1);
+    size_t n = ways_of_flow(t, k, (double)(wall_ms - k->shown.seen_ms) / 1000, out + 1);
+    if (n && k->motion.measured == 1)
+        out[0].price = OWN_WAY;
+    return 1 + n;
 }
 
 // The surer the track is of its class, the dearer another one.
@@ -338,7 +343,7 @@ static void remember(struct gtv_tracker *t, struct track *k, const struct seen *
 {
     struct gtv_motion_seen at = gtv_motion_whole(&k->motion, &s->at);
     struct place now = place_of(&at, t->wall_ms);
-    if (k->motion.measured >= 3 && k->surprise < 9) {
+    if (k->motion.measured >= 3 && k->surprise < SURPRISE) {
         if (k->motion.measured == 3)
             learn_way(t, &k->before[1], &k->before[0]);
         learn_way(t, &k->before[0], &now);
