@@ -83,9 +83,9 @@ def street_of(folder, work):
             plate = tuple(box["plate"][key] for key in "xywh")
             wanted.setdefault(box["frame"], []).append((vehicle["plate"], plate))
     for number, plates in sorted(wanted.items()):
-        # The middle of the frame's time, so that rounding cannot take the one before.
+        # ffmpeg takes the first frame that is not before the time.
         path = frame(
-            os.path.join(folder, "street.mp4"), (number + 0.2) / truth["fps"], os.path.join(work, f"s{number}.jpg")
+            os.path.join(folder, "street.mp4"), max(0, number - 0.3) / truth["fps"], os.path.join(work, f"s{number}.jpg")
         )
         for plate, box in plates:
             yield Case(path, plate, box)

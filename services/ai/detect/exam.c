@@ -389,10 +389,10 @@ static void add_lone_plate(yyjson_mut_doc *doc, yyjson_mut_val *list, const stru
     enum gtv_vehicle kind = plate->two_lines ? GTV_MOTORCYCLE : GTV_CAR;
     bool wanted = !exam->options.vehicles || exam->options.vehicles & 1U << kind;
     if (found->vehicle >= 0 || !wanted || plate->format < GTV_PLATE_FORMAT_OLD ||
-        plate->confidence < GTV_EXAM_LONE_CONFIDENCE || plate->located < exam->options.confidence)
+        plate->confidence < GTV_EXAM_LONE_CONFIDENCE || plate->confidence < exam->options.confidence)
         return;
     struct gtv_detected d = {
-        .confidence = plate->located, .x = plate->x, .y = plate->y, .w = plate->w, .h = plate->h};
+        .confidence = plate->confidence, .x = plate->x, .y = plate->y, .w = plate->w, .h = plate->h};
     snprintf(d.object_type, sizeof(d.object_type), "%s", gtv_vehicle_names[kind]);
     add_detection(doc, list, exam, &d, plate, when);
     yyjson_mut_obj_add_bool(doc, yyjson_mut_arr_get_last(list), "from_plate", true);

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LATE_CONFIDENCE 0.5 // a second look must be surer than a first
+
 enum {
+    SMALLEST_PLATE = 24,   // pixels of its width: smaller ones are not looked at twice
     SMALLEST_VEHICLE = 48, // pixels of its longer side: smaller ones have no readable plate
     LARGE = 1600,          // pixels of a picture's side
 };
@@ -381,6 +384,36 @@ static size_t add_plate(struct gtv_plate *out, size_t n, const struct gtv_plate 
     return n + 1;
 }
 
+// The place made wider by a quarter, about its middle: the localiser may have cut a sign off.
+static struct gtv_plate_place widened(const struct gtv_plate_place *place)
+{
+    struct gtv_plate_place out = *place;
+    const int other[4] = {1, 0, 3, 2};
+    for (int k = 0; k < 4; k++) {
+        out.quad.x[k] += (place->quad.x[k] - place->quad.x[other[k]]) * 0.125F;
+        out.quad.y[k] += (place->quad.y[k] - place->quad.y[other[k]]) * 0.125F;
+    }
+    float w = place->box[2] - place->box[0];
+    out.box[0] -= w * 0.125F;
+    out.box[2] += w * 0.125F;
+    return out;
+}
+
+// What does not read as a Brazilian plate is looked at once more.
+static bool read_patiently(struct reader *r, const struct gtv_plate_place *place, struct gtv_plate *out)
+{
+    if (!read_place(r, place, out))
+        return false;
+    if (out->format >= GTV_PLATE_FORMAT_OLD || out->width < SMALLEST_PLATE)
+        return true;
+    struct gtv_plate again;
+    const struct gtv_plate_place wide = widened(place);
+    if (read_place(r, &wide, &again) && again.format >= GTV_PLATE_FORMAT_OLD &&
+        again.confidence > LATE_CONFIDENCE)
+        *out = again;
+    return true;
+}
+
 static size_t read_region(struct reader *r, enum gtv_plate_head head, const int region[4], double margin,
                           struct gtv_plate *out)
 {
@@ -391,8 +424,9 @@ static size_t read_region(struct reader *r, enum gtv_plate_head head, const int 
     for (size_t i = 0; i < count; i++) {
         struct gtv_plate plate;
         // Any sign has text: only what reads as a Brazilian plate is one.
-        if (read_place(r, &places[i], &plate) &&
-            (head == GTV_PLATE_HEAD_CORNERS || plate.format >= GTV_PLATE_FORMAT_OLD))
+        bool read = head == GTV_PLATE_HEAD_CORNERS ? read_patiently(r, &places[i], &plate)
+                                                   : read_place(r, &places[i], &plate);
+        if (read && (head == GTV_PLATE_HEAD_CORNERS || plate.format >= GTV_PLATE_FORMAT_OLD))
             n = add_plate(out, n, &plate);
     }
     return n;
