@@ -160,7 +160,8 @@ static size_t decode_level(const struct gtv_model *m, const struct level *l, flo
         struct gtv_box *box = &boxes[n];
         if (!best_vehicle(m, l->scores + i * l->score_step, min_score, box))
             continue;
-        float x = ((float)(i % across) + l->offset) * stride, y = ((float)(i / across) + l->offset) * stride;
+        size_t column = i % across, line = i / across;
+        float x = ((float)column + l->offset) * stride, y = ((float)line + l->offset) * stride;
         const float *d = l->sides + i * l->side_step;
         box->at[0] = x - expectation(d, m->bins) * stride;
         box->at[1] = y - expectation(d + bins, m->bins) * stride;
