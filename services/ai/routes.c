@@ -190,7 +190,7 @@ const struct gtv_http_route gtv_ai_routes[] = {
     {"GET", "/stats/workers", gtv_ai_handle_workers, 0, "The inference threads"},
     {"GET", "/stats/all", gtv_ai_handle_all, 0, "Workers, what waits for them, and cameras"},
     {"GET", "/models", gtv_ai_handle_models, 0, "The networks that are there, and the one in use"},
-    {"POST", "/models/reload", gtv_ai_handle_reload, 16 * 1024, "Load the network again, or another"},
+    {"POST", "/models/reload", gtv_ai_handle_reload, 16384, "Load the network again, or another"},
     {"GET", "/stats/streams", gtv_ai_handle_streams, 0, "All cameras and how they are watched"},
     GTV_SERVICE_PAGE_ROUTES,
 };

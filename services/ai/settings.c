@@ -19,9 +19,10 @@ static const struct gtv_option options[] = {
     {"WORKERS", GTV_OPT_INT, FIELD(workers), "4", 1, 256,
      .help = "Inference threads; never more than the cores that this process may use."},
     {"MAX_QUEUE_SIZE", GTV_OPT_INT, FIELD(max_queue_size), "1000", 1, 100000,
-     .help = "Posted pictures that may wait; beyond it 503 with Retry-After."},
+     .help = "Posted pictures that may wait; beyond it 503 with Retry-After. As many jobs in the queue; "
+             "beyond it 429."},
     {"BATCH_SIZE", GTV_OPT_INT, FIELD(batch_size), "8", 1, 64,
-     .help = "Accepted; each worker runs one picture at a time, which is the fastest on a CPU."},
+     .help = "Pictures that a worker takes at once when several wait, at most; it never waits for more."},
     {"AI_RESULT_TTL", GTV_OPT_INT, FIELD(result_ttl), "300", 10, 86400,
      .help = "Seconds for which the result of a queued picture can be fetched."},
     {"AI_CALLBACK_SECRET", GTV_OPT_STRING, FIELD(callback_secret), NULL, .secret = true,

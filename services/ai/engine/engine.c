@@ -456,9 +456,11 @@ static double milliseconds_before(struct gtv_engine *e, enum gtv_work_kind kind,
     const struct client *own = find(q, client);
     size_t rounds = own ? own->count + 1 : 1, before = rounds - 1;
     const struct client *c = q->turn;
-    for (size_t i = 0; i < q->client_count; i++, c = c->next)
+    while (c) {
         if (c != own)
             before += c->count < rounds ? c->count : rounds;
+        c = c->next == q->turn ? NULL : c->next;
+    }
     double ms = 0;
     for (size_t k = 0; k < GTV_WORK_KINDS; k++) {
         size_t n = e->queues[k].count;
