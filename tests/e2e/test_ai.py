@@ -90,9 +90,10 @@ def test_health_says_what_the_contract_says(ai):
     assert isinstance(health["queue_size"], int) and isinstance(health["processed_total"], int)
     assert isinstance(health["avg_processing_time_ms"], float) and health["gpu_available"] is False
     assert health["model"]["name"] and health["message"] is None
+    assert health["plates"]["enabled"] is False and "LPR_MODEL=plates.pt" in health["plates"]["message"]
     assert ai.get("/ready").json()["ready"] is True
     log = ai.process.log()
-    assert "plates are not read yet" in log and "finds no GPU" in log and "GPU_MEMORY_FRACTION has no effect" in log
+    assert "LPR_MODEL=plates.pt is not there" in log and "finds no GPU" in log and "GPU_MEMORY_FRACTION has no effect" in log
 
 
 def test_detect_finds_the_vehicles_of_the_street(ai, frame, truth):
