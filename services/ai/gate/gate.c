@@ -26,8 +26,8 @@ static const float CUT_SHARE = 0.55F;   // of the pixels
 static const float NOISE_FACTOR = 3.2F; // mean deviations that are no motion
 static const float MOST_NOISE = 14;     // leaves that move more than that are motion
 static const double BLACK_MEAN = 26, BLACK_SPREAD = 4;
-static const double FLAT_DETAIL = 0.9,
-                    FLAT_SPREAD = 14; // grey levels from a pixel to the next; around the mean
+// Grey levels from a pixel to the next, and around the mean: less of both, and there is nothing to see.
+static const double FLAT_DETAIL = 1.3, FLAT_SPREAD = 10;
 static const double GREY_CHROMA = 1.6, COLOUR_CHROMA = 3;
 static const double SHAKE_BETTER = 0.6; // how much better the shifted picture must fit
 static const double SHAKE_ON = 0.35, SHAKE_OFF = 0.1, SHAKE_S = 1.5;
@@ -208,12 +208,12 @@ static double follow(double seconds, double dt)
     return 1 - exp(-dt / seconds);
 }
 
-static void watch_shakes(struct gtv_gate *g, const uint8_t *luma, double dt)
+static void watch_shakes(struct gtv_gate *g, const struct look *l, double dt)
 {
     float across[GTV_GATE_MAX_SIDE], down[GTV_GATE_MAX_SIDE];
-    profile(g, luma, across, down);
-    bool shifted = shifted_profile(across, g->across, g->config.width) ||
-                   shifted_profile(down, g->down, g->config.height);
+    profile(g, l->luma, across, down);
+    bool shifted = l->spread >= FLAT_SPREAD && (shifted_profile(across, g->across, g->config.width) ||
+                                                shifted_profile(down, g->down, g->config.height));
     g->shaking += follow(SHAKE_S, dt) * ((shifted ? 1 : 0) - g->shaking);
     float share = (float)follow(FAST_S, dt);
     for (int x = 0; x < g->config.width; x++)
@@ -236,7 +236,7 @@ static void judge_all(struct gtv_gate *g, const struct look *l, const struct gtv
         g->grey = frame->chroma < (g->grey ? COLOUR_CHROMA : GREY_CHROMA);
         judge(g, GTV_GATE_INFRARED, g->grey && !black, now, HOLD_MS);
     }
-    watch_shakes(g, l->luma, dt);
+    watch_shakes(g, l, dt);
     bool told = (g->faults & GTV_GATE_SHAKING) != 0;
     judge(g, GTV_GATE_SHAKING, g->shaking > (told ? SHAKE_OFF : SHAKE_ON), now, HOLD_MS / 2);
 }

@@ -304,7 +304,7 @@ static double cost_of(const struct track *k, const struct way *ways, size_t coun
     if (edge && back_in(k, &s->at))
         return GTV_ASSIGN_NEVER;
     return best + size_cost(k, &at, dt) + class_cost(k, s) + (edge ? EDGE_DOUBT : 0) +
-           (k->missed > 1 ? AWAY_DOUBT * dt : 0);
+           (k->missed > 1 && !k->shown.still_ms ? AWAY_DOUBT * dt : 0);
 }
 
 // ---- Matching ----
