@@ -13,6 +13,7 @@
 enum {
     SMALLEST_PLATE = 24,   // pixels of its width: smaller ones are not looked at twice
     SMALLEST_VEHICLE = 48, // pixels of its longer side: smaller ones have no readable plate
+    LOWER_PART_OF = 100,   // pixels of a vehicle's height: smaller ones are not looked at in parts
     LARGE = 1600,          // pixels of a picture's side
 };
 
@@ -370,8 +371,29 @@ static double rank(const struct gtv_plate *plate)
     return class + plate->confidence;
 }
 
+static double centre_x(const struct gtv_plate *plate)
+{
+    return plate->x + plate->w / 2.0;
+}
+
+static bool same_place(const struct gtv_plate *a, const struct gtv_plate *b)
+{
+    return fabs(centre_x(a) - centre_x(b)) < fmin(a->w, b->w) / 2.0 &&
+           fabs(a->y + a->h / 2.0 - b->y - b->h / 2.0) < fmin(a->h, b->h) / 2.0;
+}
+
+// The best first; of two readings of one plate the better stays.
 static size_t add_plate(struct gtv_plate *out, size_t n, const struct gtv_plate *plate)
 {
+    for (size_t i = 0; i < n; i++) {
+        if (!same_place(&out[i], plate))
+            continue;
+        if (rank(&out[i]) >= rank(plate))
+            return n;
+        memmove(&out[i], &out[i + 1], (n - i - 1) * sizeof(*out));
+        n--;
+        break;
+    }
     size_t at = n;
     while (at > 0 && rank(&out[at - 1]) < rank(plate))
         at--;
@@ -414,11 +436,12 @@ static bool read_patiently(struct reader *r, const struct gtv_plate_place *place
     return true;
 }
 
+// Adds to the n plates of `out`.
 static size_t read_region(struct reader *r, enum gtv_plate_head head, const int region[4], double margin,
-                          struct gtv_plate *out)
+                          struct gtv_plate *out, size_t n)
 {
     struct gtv_plate_place places[GTV_PLATE_MAX_PLACES];
-    size_t n = 0, count = locate(r, head, region, margin, places);
+    size_t count = locate(r, head, region, margin, places);
     if (head == GTV_PLATE_HEAD_TEXTMAP && count > GTV_PLATES_MAX_TEXTS)
         count = GTV_PLATES_MAX_TEXTS;
     for (size_t i = 0; i < count; i++) {
@@ -432,16 +455,27 @@ static size_t read_region(struct reader *r, enum gtv_plate_head head, const int 
     return n;
 }
 
-static size_t read_around(struct reader *r, const int region[4], bool widen, enum gtv_plates_effort effort,
+static bool reads_well(const struct gtv_plate *plates, size_t n)
+{
+    return n > 0 && plates[0].format >= GTV_PLATE_FORMAT_OLD;
+}
+
+static size_t read_around(struct reader *r, const int region[4], bool vehicle, enum gtv_plates_effort effort,
                           struct gtv_plate out[GTV_PLATES_MAX])
 {
     bool corners = r->p->networks[GTV_PLATE_HEAD_CORNERS] != NULL;
     bool text = r->p->networks[GTV_PLATE_HEAD_TEXTMAP] != NULL;
     enum gtv_plate_head first = corners ? GTV_PLATE_HEAD_CORNERS : GTV_PLATE_HEAD_TEXTMAP;
-    size_t n = read_region(r, first, region, widen ? r->p->models[first].margin : 0, out);
-    if (n == 0 && corners && text && effort == GTV_PLATES_THOROUGH)
+    size_t n = read_region(r, first, region, vehicle ? r->p->models[first].margin : 0, out, 0);
+    if (!reads_well(out, n) && vehicle && effort >= GTV_PLATES_CAREFUL && region[3] >= LOWER_PART_OF) {
+        // Most plates are in the lower part, where the localiser then sees them larger.
+        int top = region[3] * 35 / 100;
+        const int lower[4] = {region[0], region[1] + top, region[2], region[3] - top};
+        n = read_region(r, first, lower, r->p->models[first].margin, out, n);
+    }
+    if (!reads_well(out, n) && corners && text && effort >= GTV_PLATES_THOROUGH)
         n = read_region(r, GTV_PLATE_HEAD_TEXTMAP, region,
-                        widen ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out);
+                        vehicle ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out, n);
     return n;
 }
 
@@ -459,18 +493,7 @@ size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate
 
 // ---- Pictures ----
 
-static double centre_x(const struct gtv_plate *plate)
-{
-    return plate->x + plate->w / 2.0;
-}
-
-static bool same_place(const struct gtv_plate *a, const struct gtv_plate *b)
-{
-    return fabs(centre_x(a) - centre_x(b)) < fmin(a->w, b->w) / 2.0 &&
-           fabs(a->y + a->h / 2.0 - b->y - b->h / 2.0) < fmin(a->h, b->h) / 2.0;
-}
-
-// Keeps the better of two readings of one plate. False when there is no room.
+// Keeps the better of two readings of one plate.
 static void keep(struct gtv_plate_found *out, size_t *n, const struct gtv_plate *plate)
 {
     for (size_t i = 0; i < *n; i++) {
@@ -555,7 +578,7 @@ size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_pl
         bool two_lines = strcmp(v->object_type, gtv_vehicle_names[GTV_MOTORCYCLE]) == 0;
         struct gtv_plate plates[GTV_PLATES_MAX];
         size_t count =
-            read_around(&r, region, true, two_lines ? GTV_PLATES_THOROUGH : GTV_PLATES_QUICK, plates);
+            read_around(&r, region, true, two_lines ? GTV_PLATES_THOROUGH : GTV_PLATES_CAREFUL, plates);
         for (size_t k = 0; k < count; k++)
             keep(out, &n, &plates[k]);
     }

@@ -51,8 +51,9 @@ enum {
 };
 
 enum gtv_plates_effort {
-    GTV_PLATES_QUICK,    // the best localiser alone
-    GTV_PLATES_THOROUGH, // where it finds nothing, the other one too (text; two-line plates)
+    GTV_PLATES_QUICK,    // the best localiser, once
+    GTV_PLATES_CAREFUL,  // where that finds nothing readable, once more on the lower part of the vehicle
+    GTV_PLATES_THOROUGH, // and then the other localiser too (text; it finds two-line plates)
 };
 
 // Reads the plates of one region (x, y, w, h in pixels: a vehicle, which is widened by the localiser's
