@@ -305,7 +305,7 @@ def test_deadline(spawn, redis_module, models, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda _: ai.upload(picture), range(40)))
     late = [a for a in answers if a.status_code == 408]
-    assert late and {a.status_code for a in answers} == {200, 408}
+    assert late and {a.status_code for a in answers} <= {200, 408, 503}
     assert late[0].json()["detail"] == "Processing timeout"
     assert all(4.8 < a.elapsed.total_seconds() < 12 for a in late), [a.elapsed for a in late]
     wait_until(lambda: ai.get("/health").json()["queue_size"] == 0, 20, what="an empty queue")
