@@ -133,6 +133,14 @@ static bool read_field(struct gtv_str name, struct gtv_str v, struct gtv_job_ent
         gtv_error_set(err, GTV_E_INVALID, "annotate", "annotate must be 1 or 0");
         return false;
     }
+    if (gtv_str_eq(name, GTV_STR("plates"))) {
+        bool plates = true;
+        if (!gtv_parse_bool(v, &plates)) {
+            gtv_error_set(err, GTV_E_INVALID, "plates", "plates must be 1 or 0");
+            return false;
+        }
+        out->options.no_plates = !plates;
+    }
     return true;
 }
 

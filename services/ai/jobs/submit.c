@@ -120,6 +120,8 @@ static void store(struct submission *s)
     }
     if (s->options.annotate)
         add_field(&a, "annotate", GTV_STR("1"));
+    if (s->options.no_plates)
+        add_field(&a, "plates", GTV_STR("0"));
     if (s->callback_url.n)
         add_field(&a, "callback_url", s->callback_url);
     jobs_ask(s->jobs, s->req, &a, stored, s, free_submission);

@@ -21,6 +21,7 @@ static void a_whole_entry(void **state)
                                      F("classes", "car, truck"),
                                      F("confidence", "0.25"),
                                      F("annotate", "1"),
+                                     F("plates", "0"),
                                      F("callback_url", "https://example.org/x"),
                                      F("enqueued_ms", "123456789"),
                                      F("unknown", "thing")};
@@ -35,6 +36,7 @@ static void a_whole_entry(void **state)
     assert_int_equal(e.options.vehicles, 1u << GTV_CAR | 1u << GTV_TRUCK);
     assert_true(e.options.confidence > 0.249 && e.options.confidence < 0.251);
     assert_true(e.options.annotate);
+    assert_true(e.options.no_plates);
     assert_int_equal(e.enqueued_ms, 123456789);
     assert_int_equal(e.callback_url.n, 21);
 }
