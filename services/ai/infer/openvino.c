@@ -5,6 +5,8 @@
 #include "lib/base/mem.h"
 #include "services/ai/infer/blob.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <malloc.h>
 #include <openvino/c/openvino.h>
 #include <pthread.h>
@@ -128,10 +130,41 @@ struct gtv_infer *gtv_infer_create(const char *cache_dir, struct gtv_error *err)
     return rt;
 }
 
+enum { MAX_READERS = 16 };
+
+struct readers {
+    char *path[MAX_READERS];
+    size_t count;
+};
+
+static int note_reader(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct readers *r = arg;
+    if (info->dlpi_name && strstr(info->dlpi_name, "libopenvino_") && strstr(info->dlpi_name, "_frontend") &&
+        r->count < MAX_READERS)
+        r->path[r->count++] = gtv_strdup(info->dlpi_name);
+    return 0;
+}
+
+// The core unloads its readers of files, and these leave behind what then nobody refers to any more. They
+// stay until the process ends.
+static void keep_readers(void)
+{
+    struct readers r = {0};
+    (void)dl_iterate_phdr(note_reader, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        void *handle = dlopen(r.path[i], RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        if (handle)
+            (void)dlclose(handle);
+        free(r.path[i]);
+    }
+}
+
 void gtv_infer_destroy(struct gtv_infer *rt)
 {
     if (!rt)
         return;
+    keep_readers();
     ov_core_free(rt->core);
     (void)pthread_mutex_destroy(&rt->lock);
     free(rt->cache_dir);
@@ -505,8 +538,9 @@ static bool key_of(struct gtv_infer *rt, const struct gtv_infer_spec *spec, char
     add_file(out, cap, real);
     struct gtv_str s = gtv_str_of(real);
     if (gtv_str_ends(s, GTV_STR(".xml"))) {
-        memcpy(real + s.n - 4, ".bin", 4);
-        add_file(out, cap, real);
+        char *bin = gtv_asprintf("%.*s.bin", (int)(s.n - 4), real);
+        add_file(out, cap, bin);
+        free(bin);
     }
     free(real);
     return n > 0 && strlen(out) + 1 < cap;
