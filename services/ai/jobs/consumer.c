@@ -3,84 +3,26 @@
 // marked job is blamed for the death of its process, and one that was blamed runs alone from then on. Before
 // its last chance there must have been calm: where processes die for other reasons, the innocent wait for the
 // end of it.
+#include "services/ai/jobs/consumer.h"
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
-#include "services/ai/jobs/internal.h"
 
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 enum {
-    BLOCK_MS = 2000,               // of a read; the connection's own limit is 5 s
-    TICK_MS = 1000,                // lease, dead peers, callbacks
-    READ_FIRST = 4,                // entries of a read; doubles while they are small
-    READ_MAX = 64,                 // so that a read brings 640 MiB in the very worst case
-    READ_BYTES = 16 * 1024 * 1024, // what a read should bring
-    HELD_MAX = 256,                // jobs that are here
-    HELD_MIN = 8,
-    HELD_BYTES = 64 * 1024 * 1024, // beyond it nothing more is read
-    AHEAD_MS = 500,                // how much work is read ahead
-    WINDOW_MS = 4,                 // how much of it is marked as begun
-    WINDOW_MAX = 32,               // jobs for each worker
-    FLUSH_MAX = 64,                // answers stored at once
     FLUSH_BYTES = 8 * 1024 * 1024,
     FLUSHES = 2, // at a time
     CALM_MS = 10000,
     LEAVE_MS = 2000,
 };
 
-struct job {
-    struct gtv_exam exam;
-    struct gtv_consumer *consumer;
-    struct job *next;
-    struct gtv_job_entry entry;
-    char *data; // what the entry's slices point to
-    size_t size;
-    bool failed;
-    struct gtv_bytes *json;
-};
-
-struct list {
-    struct job *first, *last;
-    size_t count;
-};
-
-struct gtv_consumer {
-    struct gtv_jobs_config config;
-    struct gtv_log log;
-    struct gtv_loop *loop;
-    struct gtv_redis *redis, *reader;
-    struct gtv_callbacks *callbacks;
-    struct gtv_timer *tick, *leave;
-    char name[96];
-    struct gtv_map *held; // by entry: all that are here
-    size_t held_bytes;
-    struct list ready, suspects, last_chances, marked, finished;
-    size_t marking, running, storing, flushes;
-    bool can_detect, reading, stopping, leaving, group_made, taking;
-    bool
-        recovering; // entries may be ours of which we know nothing: their delivery was lost with a connection
-    char cursor[GTV_JOB_ID_CAP];
-    size_t read_count, ahead, window;
-    int64_t lease_since_ms, lease_ms; // since when it is held without a gap, and when it was last renewed
-    int64_t calm_since_ms;            // this process began, or a job of a dead one was taken over
-    int64_t pause_until_ms;           // Redis refused something
-    bool complained;
-    sem_t stopped;
-    struct gtv_counter *claimed, *deaths, *dead, *done, *failed, *dropped, *malformed;
-    struct gtv_gauge *held_gauge, *running_gauge;
-    struct gtv_histogram *wait_seconds;
-};
-
-static void pump(struct gtv_consumer *c);
-
 // ---- Lists ----
 
-static void push(struct list *l, struct job *job)
+void consumer_push(struct list *l, struct job *job)
 {
     job->next = NULL;
     if (l->last)
@@ -112,7 +54,7 @@ static void drop(struct gtv_consumer *c, struct job *job)
     free(job);
 }
 
-static void complain(struct gtv_consumer *c, const char *what, const redisReply *reply)
+void consumer_complain(struct gtv_consumer *c, const char *what, const redisReply *reply)
 {
     struct gtv_str why = reply_str(reply);
     if (!c->complained)
@@ -126,14 +68,9 @@ static void complain(struct gtv_consumer *c, const char *what, const redisReply 
         c->group_made = false;
 }
 
-static bool refused(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_ERROR;
-}
-
 // ---- Answers ----
 
-static struct gtv_bytes *write_failure(const char *task, const struct gtv_error *e)
+struct gtv_bytes *consumer_write_failure(const char *task, const struct gtv_error *e)
 {
     yyjson_mut_val *o;
     yyjson_mut_doc *doc = gtv_json_object(&o);
@@ -151,17 +88,17 @@ static void examined_on_loop(void *arg)
     struct job *job = arg;
     struct gtv_consumer *c = job->consumer;
     c->running--;
-    push(&c->finished, job);
-    pump(c);
+    consumer_push(&c->finished, job);
+    consumer_pump(c);
 }
 
 // On a worker's thread: the answer is written here, so that the loop only carries it.
-static void examined(struct gtv_exam *exam)
+void consumer_examined(struct gtv_exam *exam)
 {
     struct job *job = (struct job *)(void *)((char *)exam - offsetof(struct job, exam));
     if (exam->err.code) {
         job->failed = true;
-        job->json = write_failure(job->entry.task, &exam->err);
+        job->json = consumer_write_failure(job->entry.task, &exam->err);
     } else {
         yyjson_mut_val *o;
         yyjson_mut_doc *doc = gtv_json_object(&o);
@@ -190,16 +127,16 @@ static void stored(void *arg, redisReply *reply)
 {
     struct flush *f = arg;
     struct gtv_consumer *c = f->consumer;
-    bool ok = reply && !refused(reply);
-    if (reply && refused(reply))
-        complain(c, "store", reply);
+    bool ok = reply && !consumer_refused(reply);
+    if (reply && consumer_refused(reply))
+        consumer_complain(c, "store", reply);
     c->flushes--;
     c->storing -= f->count;
     bool calls_back = false;
     for (size_t i = 0; i < f->count; i++) {
         struct job *job = f->jobs[i];
         if (!ok) { // again: storing twice changes nothing
-            push(&c->finished, job);
+            consumer_push(&c->finished, job);
             continue;
         }
         bool first = reply_int(reply_at(reply, i)) == 1;
@@ -212,7 +149,7 @@ static void stored(void *arg, redisReply *reply)
         c->complained = false;
     if (calls_back)
         gtv_callbacks_poll(c->callbacks);
-    pump(c);
+    consumer_pump(c);
 }
 
 static void flush(struct gtv_consumer *c)
@@ -272,15 +209,15 @@ static void marked(void *arg, redisReply *reply)
 {
     struct flush *f = arg;
     struct gtv_consumer *c = f->consumer;
-    bool ok = reply && !refused(reply);
-    if (reply && refused(reply))
-        complain(c, "start", reply);
+    bool ok = reply && !consumer_refused(reply);
+    if (reply && consumer_refused(reply))
+        consumer_complain(c, "start", reply);
     c->marking -= f->count;
     for (size_t i = 0; i < f->count; i++) {
         struct job *job = f->jobs[i];
         bool mine = reply_int(reply_at(reply, i)) == 1;
         if (!ok && !c->stopping) {
-            push(&c->suspects, job); // the mark may be there: should we die, it is told apart alone
+            consumer_push(&c->suspects, job); // the mark may be there: should we die, it is told apart alone
         } else if (c->stopping) {
             unmark(c, job);
         } else if (!mine) {
@@ -289,11 +226,11 @@ static void marked(void *arg, redisReply *reply)
         } else {
             int64_t waited = gtv_wall_ms() - job->entry.enqueued_ms;
             gtv_histogram_observe(c->wait_seconds, waited > 0 ? (double)waited / 1000 : 0);
-            push(&c->marked, job);
+            consumer_push(&c->marked, job);
         }
     }
     free(f);
-    pump(c);
+    consumer_pump(c);
 }
 
 static void mark(struct gtv_consumer *c, struct list *from, size_t count)
@@ -313,7 +250,7 @@ static void mark(struct gtv_consumer *c, struct list *from, size_t count)
         c->pause_until_ms = gtv_mono_ms() + 100;
         c->marking -= f->count;
         for (size_t i = 0; i < f->count; i++)
-            push(from, f->jobs[i]);
+            consumer_push(from, f->jobs[i]);
         free(f);
     }
 }
@@ -334,236 +271,21 @@ static void start(struct gtv_consumer *c)
         mark(c, &c->ready, c->window - begun);
 }
 
-// ---- Reading ----
-
-// Takes an entry in. False when there is no memory for it: it is left to be found again.
-static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fields, int64_t deaths)
-{
-    if (id.n >= GTV_JOB_ID_CAP || gtv_map_get(c->held, id))
-        return true;
-    size_t count = fields && fields->type == REDIS_REPLY_ARRAY ? fields->elements : 0, size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += reply_str(fields->element[i]).n;
-    struct job *job = GTV_NEW(struct job);
-    struct gtv_str *slices = gtv_alloc((count + 1) * sizeof(*slices));
-    job->data = malloc(size + 1);
-    if (!job->data) {
-        free(slices);
-        free(job);
-        return false;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct gtv_str s = reply_str(fields->element[i]);
-        if (s.n)
-            memcpy(job->data + at, s.p, s.n);
-        slices[i] = (struct gtv_str){job->data + at, s.n};
-        at += s.n;
-    }
-    struct gtv_error err = {0};
-    job->consumer = c;
-    job->size = size;
-    job->entry.options.confidence = c->config.confidence;
-    bool ok = gtv_job_entry_read(id, slices, count, &job->entry, &err);
-    free(slices);
-    if (ok && job->entry.callback_url.n && !c->config.callback_secret) {
-        gtv_error_set(&err, GTV_E_INVALID, "callback_url",
-                      "callbacks are off here: the operator has to set AI_CALLBACK_SECRET");
-        job->entry.callback_url = (struct gtv_str){0};
-        ok = false;
-    }
-    c->held_bytes += size;
-    (void)gtv_map_put(c->held, gtv_str_of(job->entry.id), job);
-    if (!ok) {
-        job->failed = true;
-        job->json = write_failure(job->entry.task, &err);
-        gtv_counter_add(c->malformed, 1);
-        push(&c->finished, job);
-        return true;
-    }
-    job->exam.work.kind = GTV_WORK_JOB;
-    job->exam.work.client = (uint64_t)job->entry.camera_id;
-    job->exam.camera_id = job->entry.camera_id;
-    job->exam.received_wall_ms = job->entry.enqueued_ms;
-    job->exam.picture = job->entry.picture;
-    job->exam.base64 = job->entry.base64;
-    job->exam.field = job->entry.base64 ? "image_base64" : "picture";
-    job->exam.options = job->entry.options;
-    job->exam.done = examined;
-    push(deaths >= GTV_JOBS_DEATHS_MAX - 1 ? &c->last_chances : deaths ? &c->suspects : &c->ready, job);
-    return true;
-}
-
-static void next_read_count(struct gtv_consumer *c, size_t biggest)
-{
-    size_t fits = biggest ? READ_BYTES / biggest : READ_MAX;
-    c->read_count = c->read_count * 2 < READ_MAX ? c->read_count * 2 : READ_MAX;
-    if (c->read_count > fits)
-        c->read_count = fits ? fits : 1;
-}
-
-static void take_entries(struct gtv_consumer *c, const redisReply *entries)
-{
-    size_t biggest = 0;
-    for (size_t i = 0; i < entries->elements; i++) {
-        struct gtv_str id = reply_str(reply_at(entries->element[i], 0));
-        const redisReply *fields = reply_at(entries->element[i], 1);
-        if (!id.p || id.n >= GTV_JOB_ID_CAP)
-            continue; // of another server than Redis
-        if (c->recovering)
-            memcpy(c->cursor, id.p, id.n + 1);
-        if (!fields || fields->type != REDIS_REPLY_ARRAY) { // deleted since
-            (void)gtv_redis_command(c->redis, NULL, NULL, "XACK ai:jobs ai %b", id.p, id.n);
-            continue;
-        }
-        size_t before = c->held_bytes;
-        if (!take(c, id, fields, c->recovering))
-            c->pause_until_ms = gtv_mono_ms() + TICK_MS;
-        if (c->held_bytes - before > biggest)
-            biggest = c->held_bytes - before;
-    }
-    next_read_count(c, biggest);
-}
-
-static void read_done(void *arg, redisReply *reply)
-{
-    struct gtv_consumer *c = arg;
-    c->reading = false;
-    if (!reply)
-        return; // the connection's state is told next
-    if (refused(reply)) {
-        complain(c, "read", reply);
-    } else {
-        const redisReply *entries = reply_at(reply_at(reply, 0), 1);
-        if (entries && entries->type == REDIS_REPLY_ARRAY && entries->elements)
-            take_entries(c, entries);
-        else
-            c->recovering = false;
-    }
-    pump(c);
-}
-
-static void group_done(void *arg, redisReply *reply)
-{
-    struct gtv_consumer *c = arg;
-    c->reading = false;
-    if (reply && refused(reply) && !gtv_str_starts(reply_str(reply), GTV_STR("BUSYGROUP")))
-        complain(c, "group", reply);
-    else if (reply)
-        c->group_made = true;
-    pump(c);
-}
-
-// How much is read ahead and how much is begun, by what a picture takes.
-static void pace(struct gtv_consumer *c)
-{
-    struct gtv_engine_stats stats = {0};
-    gtv_engine_get_stats(c->config.engine, &stats);
-    double workers = stats.workers ? (double)stats.workers : 1;
-    double each = stats.picture_ms > 0.01 ? stats.picture_ms : 0.01;
-    bool known = stats.picture_ms > 0;
-    double begun = known ? WINDOW_MS / each : 2, ahead = known ? AHEAD_MS / each * workers : HELD_MIN;
-    double least = stats.batch > 1 ? (double)stats.batch + 1 : 2;
-    begun = begun < least ? least : begun > WINDOW_MAX ? WINDOW_MAX : begun;
-    c->window = (size_t)(begun * workers);
-    if (c->window > FLUSH_MAX)
-        c->window = FLUSH_MAX;
-    c->ahead = ahead > HELD_MAX ? HELD_MAX : ahead < HELD_MIN ? HELD_MIN : (size_t)ahead;
-    if (c->ahead < 2 * c->window)
-        c->ahead = 2 * c->window;
-}
-
-static void read_more(struct gtv_consumer *c)
-{
-    if (c->reading || c->stopping || !c->can_detect || !c->lease_ms || !gtv_redis_up(c->reader) ||
-        !gtv_redis_up(c->redis) || gtv_mono_ms() < c->pause_until_ms)
-        return;
-    if (!c->group_made) {
-        c->reading = gtv_redis_command(c->reader, group_done, c, "XGROUP CREATE ai:jobs ai 0 MKSTREAM");
-        return;
-    }
-    pace(c);
-    size_t held = gtv_map_count(c->held);
-    if (c->recovering) {
-        c->reading =
-            gtv_redis_command(c->reader, read_done, c, "XREADGROUP GROUP ai %s COUNT %d STREAMS ai:jobs %s",
-                              c->name, (int)READ_FIRST, c->cursor);
-        return;
-    }
-    if (held >= c->ahead || held + c->ahead / 4 > c->ahead || c->held_bytes >= HELD_BYTES)
-        return;
-    size_t count = c->ahead - held < c->read_count ? c->ahead - held : c->read_count;
-    c->reading = gtv_redis_command(c->reader, read_done, c,
-                                   "XREADGROUP GROUP ai %s COUNT %d BLOCK %d STREAMS ai:jobs >", c->name,
-                                   (int)count, (int)BLOCK_MS);
-}
-
-// ---- Dead peers ----
-
-static void taken_over(void *arg, redisReply *reply)
-{
-    struct gtv_consumer *c = arg;
-    c->taking = false;
-    if (!reply)
-        return;
-    if (refused(reply)) {
-        complain(c, "take over", reply);
-        return;
-    }
-    const redisReply *entries = reply_at(reply, 0);
-    size_t n = entries && entries->type == REDIS_REPLY_ARRAY ? entries->elements : 0;
-    for (size_t i = 0; i < n; i++) {
-        const redisReply *e = entries->element[i];
-        if (!take(c, reply_str(reply_at(e, 0)), reply_at(e, 1), reply_int(reply_at(e, 2))))
-            c->recovering = true;
-    }
-    uint64_t died = (uint64_t)reply_int(reply_at(reply, 1)), buried = (uint64_t)reply_int(reply_at(reply, 2));
-    gtv_counter_add(c->claimed, n);
-    if (died)
-        c->calm_since_ms = gtv_mono_ms();
-    gtv_counter_add(c->deaths, died);
-    gtv_counter_add(c->dead, buried);
-    if (n || buried)
-        gtv_log_warn(&c->log, "jobs of a dead worker were taken over", "jobs=%zu running=%llu given_up=%llu",
-                     n, (unsigned long long)died, (unsigned long long)buried);
-    if (buried)
-        gtv_callbacks_poll(c->callbacks);
-    pump(c);
-}
-
-static void take_over(struct gtv_consumer *c, int64_t now)
-{
-    // Right after an outage everybody's lease is gone: first all have to have had the time to renew theirs.
-    size_t held = gtv_map_count(c->held);
-    if (c->taking || c->stopping || !c->can_detect || !c->group_made || !c->lease_since_ms ||
-        now - c->lease_since_ms < GTV_JOBS_LEASE_MS || held >= c->ahead || c->held_bytes >= HELD_BYTES)
-        return;
-    size_t room = c->ahead - held < c->read_count ? c->ahead - held : c->read_count;
-    char count[24], ttl[24], wall[24];
-    struct script_args args = {0};
-    script_begin(&args, gtv_script_take_over);
-    script_add(&args, gtv_str_of(c->name));
-    script_add_int(&args, (int64_t)room, count);
-    script_add_int(&args, c->config.result_ttl, ttl);
-    script_add_int(&args, gtv_wall_ms(), wall);
-    c->taking = script_send(&args, c->redis, taken_over, c);
-}
-
 // ---- Lease ----
 
 static void lease_renewed(void *arg, redisReply *reply)
 {
     struct gtv_consumer *c = arg;
-    if (!reply || refused(reply)) {
+    if (!reply || consumer_refused(reply)) {
         if (reply)
-            complain(c, "lease", reply);
+            consumer_complain(c, "lease", reply);
         return;
     }
     int64_t now = gtv_mono_ms();
     if (!c->lease_ms || now - c->lease_ms > GTV_JOBS_LEASE_MS / 2)
         c->lease_since_ms = now;
     c->lease_ms = now;
-    pump(c);
+    consumer_pump(c);
 }
 
 static void renew_lease(struct gtv_consumer *c)
@@ -588,10 +310,10 @@ static void on_tick(void *arg)
     gtv_gauge_set(c->running_gauge, (int64_t)(c->marked.count + c->running));
     if (gtv_redis_up(c->redis) && !c->leaving) {
         renew_lease(c);
-        take_over(c, gtv_mono_ms());
+        consumer_take_over(c, gtv_mono_ms());
         gtv_callbacks_poll(c->callbacks);
     }
-    pump(c);
+    consumer_pump(c);
 }
 
 static void on_state(void *arg, bool up)
@@ -617,7 +339,7 @@ static void on_reader_state(void *arg, bool up)
         return;
     c->recovering = true;
     snprintf(c->cursor, sizeof(c->cursor), "0");
-    pump(c);
+    consumer_pump(c);
 }
 
 static void left(void *arg, redisReply *reply)
@@ -628,12 +350,12 @@ static void left(void *arg, redisReply *reply)
         gtv_timer_start(c->leave, 0, 0);
 }
 
-static void pump(struct gtv_consumer *c)
+void consumer_pump(struct gtv_consumer *c)
 {
     flush(c);
     run_marked(c);
     start(c);
-    read_more(c);
+    consumer_read_more(c);
     if (c->leaving && c->finished.count + c->storing + c->marking == 0) {
         c->leaving = false;
         // What was read and not begun is anybody's at once.
@@ -680,7 +402,7 @@ static void leave_on_loop(void *arg)
     struct gtv_consumer *c = arg;
     c->stopping = c->leaving = true;
     gtv_timer_start(c->leave, LEAVE_MS, 0);
-    pump(c);
+    consumer_pump(c);
 }
 
 static void free_held(void *value)
