@@ -7,6 +7,7 @@
 #include "lib/http/client.h"
 #include "services/ai/jobs/internal.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -77,8 +78,9 @@ static void over(struct call *call, const char *failure)
         int64_t wait = (int64_t)BACKOFF_MS << (call->attempt > 0 ? call->attempt - 1 : 0);
         wait = wait > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : wait;
         c->jitter = c->jitter * 6364136223846793005u + 1442695040888963407u;
-        wait -= (int64_t)((c->jitter >> 33) % (uint64_t)(wait / 4));
-        snprintf(when, sizeof(when), "%lld", (long long)(gtv_wall_ms() + wait));
+        uint64_t quarter = (uint64_t)wait / 4;
+        wait -= (int64_t)((c->jitter >> 33) % quarter);
+        snprintf(when, sizeof(when), "%" PRId64, gtv_wall_ms() + wait);
         gtv_log_info(&c->log, "callback failed, trying again", "task=%s attempt=%lld in_ms=%lld cause=\"%s\"",
                      call->task, (long long)call->attempt, (long long)wait, failure);
     }

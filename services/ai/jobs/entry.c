@@ -145,8 +145,8 @@ static bool read_field(struct gtv_str name, struct gtv_str v, struct gtv_job_ent
 }
 
 // Who is to be answered, and where: before all that may be wrong.
-static bool read_identity(struct gtv_str id, const struct gtv_str *fields, size_t count,
-                          struct gtv_job_entry *out, struct gtv_error *err)
+static bool read_identity(const struct gtv_str *fields, size_t count, struct gtv_job_entry *out,
+                          struct gtv_error *err)
 {
     struct gtv_str task = {0}, nonce = {0}, url = {0};
     for (size_t i = 0; i + 1 < count; i += 2) {
@@ -157,7 +157,7 @@ static bool read_identity(struct gtv_str id, const struct gtv_str *fields, size_
         else if (gtv_str_eq(fields[i], GTV_STR("callback_url")))
             url = fields[i + 1];
     }
-    bool named = gtv_job_task_valid(task);
+    bool named = task.p && gtv_job_task_valid(task);
     if (named)
         memcpy(out->task, task.p, task.n); // zeroed behind it
     else if (nonce.p && nonce.n <= GTV_JOB_NONCE_MAX && gtv_job_task_valid(nonce))
@@ -184,7 +184,7 @@ bool gtv_job_entry_read(struct gtv_str id, const struct gtv_str *fields, size_t 
         gtv_error_set(err, GTV_E_INVALID, NULL, "this is no entry's id");
         return false;
     }
-    if (!read_identity(id, fields, count, out, err))
+    if (!read_identity(fields, count, out, err))
         return false;
     if (count > (size_t)2 * GTV_JOB_FIELDS_MAX) {
         gtv_error_set(err, GTV_E_INVALID, NULL, "the entry has more than %d fields", GTV_JOB_FIELDS_MAX);
