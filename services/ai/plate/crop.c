@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAX_SAMPLES = 6 }; // a side, of one pixel of the crop
+// A side, of one pixel of the crop. 16 samples of 255 * 65536 fit into 32 bits.
+enum { MAX_SAMPLES = 4 };
 
 struct gtv_plate_quad gtv_plate_quad_of_box(float left, float top, float right, float bottom)
 {
@@ -59,6 +60,13 @@ static bool projection_init(struct projection *p, const struct gtv_plate_quad *q
     return true;
 }
 
+// floor of what lies within a million; the library's is a call where the processor may be an old one.
+static int whole(double v)
+{
+    enum { FAR = 1 << 21 };
+    return (int)(v + FAR) - FAR;
+}
+
 static int clamp(int v, int top)
 {
     return v < 0 ? 0 : v > top ? top : v;
@@ -76,7 +84,7 @@ static void cubic_weights(double t, double w[4])
 
 static void sample_cubic(const struct gtv_plate_picture *p, double x, double y, double out[3])
 {
-    int left = (int)floor(x), top = (int)floor(y);
+    int left = whole(x), top = whole(y);
     double wx[4], wy[4];
     cubic_weights(x - left, wx);
     cubic_weights(y - top, wy);
@@ -93,27 +101,71 @@ static void sample_cubic(const struct gtv_plate_picture *p, double x, double y, 
     }
 }
 
-static void add_linear(const struct gtv_plate_picture *p, double x, double y, double out[3])
+// Weights of 1/256 each way: a sample counts 65536.
+static void add_linear(const struct gtv_plate_picture *p, double x, double y, uint32_t out[3])
 {
-    int left = (int)floor(x), top = (int)floor(y);
-    double fx = x - left, fy = y - top;
+    int left = whole(x), top = whole(y);
+    uint32_t fx = (uint32_t)((x - left) * 256), fy = (uint32_t)((y - top) * 256);
     const uint8_t *up = p->rgb + (size_t)clamp(top, p->height - 1) * p->stride;
     const uint8_t *down = p->rgb + (size_t)clamp(top + 1, p->height - 1) * p->stride;
     size_t l = (size_t)clamp(left, p->width - 1) * 3, r = (size_t)clamp(left + 1, p->width - 1) * 3;
     for (size_t c = 0; c < 3; c++) {
-        double above = up[l + c] * (1 - fx) + up[r + c] * fx;
-        double below = down[l + c] * (1 - fx) + down[r + c] * fx;
-        out[c] += above * (1 - fy) + below * fy;
+        uint32_t above = up[l + c] * (256 - fx) + up[r + c] * fx;
+        uint32_t below = down[l + c] * (256 - fx) + down[r + c] * fx;
+        out[c] += above * (256 - fy) + below * fy;
     }
+}
+
+static double within(double v)
+{
+    return v > -1e6 ? v < 1e6 ? v : 1e6 : -1e6;
 }
 
 static void project(const struct projection *p, double u, double v, double *x, double *y)
 {
     double w = p->g * u + p->h * v + 1;
     // Behind the horizon of a badly distorted quad there is nothing: far outside, where the edge goes on.
-    w = fabs(w) < 1e-6 ? 1e-6 : w;
-    *x = fmax(-1e6, fmin(1e6, (p->a * u + p->b * v + p->c) / w)) - 0.5;
-    *y = fmax(-1e6, fmin(1e6, (p->d * u + p->e * v + p->f) / w)) - 0.5;
+    double scale = 1 / (fabs(w) < 1e-6 ? 1e-6 : w);
+    *x = within((p->a * u + p->b * v + p->c) * scale) - 0.5;
+    *y = within((p->d * u + p->e * v + p->f) * scale) - 0.5;
+}
+
+// One row of the crop, each pixel the mean of n x m samples. u and v step from sample to sample.
+static void reduce_row(const struct gtv_plate_picture *picture, const struct projection *p, double u,
+                       double v, double du, double dv, int n, int m, uint8_t *out, int width)
+{
+    const double half = 32768.0 * n * m;
+    for (int i = 0; i < width; i++, out += 3) {
+        uint32_t sum[3] = {0};
+        for (int row = 0; row < m; row++) {
+            for (int k = 0; k < n; k++) {
+                double x, y;
+                project(p, u + (i * n + k + 0.5) * du, v + (row + 0.5) * dv, &x, &y);
+                add_linear(picture, x, y, sum);
+            }
+        }
+        for (int c = 0; c < 3; c++)
+            out[c] = (uint8_t)((sum[c] + half) / (2 * half));
+    }
+}
+
+// So many for a pixel of the crop that covers so many of the picture's.
+static int samples(double pixels)
+{
+    int n = (int)ceil(pixels - 0.3);
+    return n < 1 ? 1 : n > MAX_SAMPLES ? MAX_SAMPLES : n;
+}
+
+static void enlarge_row(const struct gtv_plate_picture *picture, const struct projection *p, double u,
+                        double v, double du, uint8_t *out, int width)
+{
+    for (int i = 0; i < width; i++, out += 3) {
+        double x, y, value[3];
+        project(p, u + (i + 0.5) * du, v, &x, &y);
+        sample_cubic(picture, x, y, value);
+        for (int c = 0; c < 3; c++)
+            out[c] = (uint8_t)fmax(0, fmin(255, value[c] + 0.5));
+    }
 }
 
 void gtv_plate_warp(const struct gtv_plate_picture *picture, const struct gtv_plate_quad *q, double x0,
@@ -125,28 +177,14 @@ void gtv_plate_warp(const struct gtv_plate_picture *picture, const struct gtv_pl
             memset(out + (size_t)j * out_stride, 128, (size_t)width * 3);
         return;
     }
-    double step_u = (x1 - x0) / width, step_v = (y1 - y0) / height;
-    int across = (int)ceil(gtv_plate_quad_width(q) * step_u - 0.01);
-    int down = (int)ceil(gtv_plate_quad_height(q) * step_v - 0.01);
-    int n = across > down ? across : down;
-    n = n < 1 ? 1 : n > MAX_SAMPLES ? MAX_SAMPLES : n;
+    double du = (x1 - x0) / width, dv = (y1 - y0) / height;
+    int n = samples(gtv_plate_quad_width(q) * du), m = samples(gtv_plate_quad_height(q) * dv);
     for (int j = 0; j < height; j++) {
         uint8_t *to = out + (size_t)j * out_stride;
-        for (int i = 0; i < width; i++, to += 3) {
-            double sum[3] = {0}, x, y;
-            if (n == 1) {
-                project(&p, x0 + (i + 0.5) * step_u, y0 + (j + 0.5) * step_v, &x, &y);
-                sample_cubic(picture, x, y, sum);
-            }
-            for (int k = 0; k < n * n && n > 1; k++) {
-                double u = x0 + (i + (k % n + 0.5) / n) * step_u;
-                double v = y0 + (j + (double)(2 * (k / n) + 1) / (2 * n)) * step_v;
-                project(&p, u, v, &x, &y);
-                add_linear(picture, x, y, sum);
-            }
-            for (int c = 0; c < 3; c++)
-                to[c] = (uint8_t)fmax(0, fmin(255, sum[c] / (n * n) + 0.5));
-        }
+        if (n == 1 && m == 1)
+            enlarge_row(picture, &p, x0, y0 + (j + 0.5) * dv, du, to, width);
+        else
+            reduce_row(picture, &p, x0, y0 + j * dv, du / n, dv / m, n, m, to, width);
     }
 }
 

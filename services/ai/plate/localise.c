@@ -117,14 +117,16 @@ static bool rectangle_of(const float *map, int width, const int *pixels, size_t 
 {
     double mx = 0, my = 0, xx = 0, xy = 0, yy = 0, score = 0;
     for (size_t i = 0; i < n; i++) {
-        mx += pixels[i] % width;
-        my += pixels[i] / width;
+        const int x = pixels[i] % width, y = pixels[i] / width;
+        mx += x;
+        my += y;
         score += (double)map[pixels[i]];
     }
     mx /= (double)n;
     my /= (double)n;
     for (size_t i = 0; i < n; i++) {
-        double dx = pixels[i] % width - mx, dy = pixels[i] / width - my;
+        const int x = pixels[i] % width, y = pixels[i] / width;
+        double dx = x - mx, dy = y - my;
         xx += dx * dx;
         xy += dx * dy;
         yy += dy * dy;
@@ -135,7 +137,8 @@ static bool rectangle_of(const float *map, int width, const int *pixels, size_t 
         angle = 0;
     double c = cos(angle), s = sin(angle), low[2] = {1e9, 1e9}, high[2] = {-1e9, -1e9};
     for (size_t i = 0; i < n; i++) {
-        double dx = pixels[i] % width - mx, dy = pixels[i] / width - my;
+        const int x = pixels[i] % width, y = pixels[i] / width;
+        double dx = x - mx, dy = y - my;
         const double along[2] = {dx * c + dy * s, -dx * s + dy * c};
         for (int k = 0; k < 2; k++) {
             low[k] = fmin(low[k], along[k] - 0.5);
