@@ -211,7 +211,7 @@ static double follow(double seconds, double dt)
 
 static void watch_shakes(struct gtv_gate *g, const struct look *l, double dt)
 {
-    float across[GTV_GATE_MAX_SIDE], down[GTV_GATE_MAX_SIDE];
+    float across[GTV_GATE_MAX_SIDE] = {0}, down[GTV_GATE_MAX_SIDE] = {0};
     profile(g, l->luma, across, down);
     bool shifted = l->spread >= FLAT_SPREAD && (shifted_profile(across, g->across, g->config.width) ||
                                                 shifted_profile(down, g->down, g->config.height));

@@ -10,13 +10,15 @@ void gtv_gate_shrink(const uint8_t *luma, size_t stride, int width, int height, 
     out_width = out_width > GTV_GATE_MAX_SIDE ? GTV_GATE_MAX_SIDE : out_width;
     for (int x = 0; x < out_width; x++) {
         for (int i = 0; i < ACROSS; i++)
-            columns[x][i] = (int)((int64_t)(2 * (x * ACROSS + i) + 1) * width / (2 * ACROSS * out_width));
+            columns[x][i] =
+                (int)((2 * ((int64_t)x * ACROSS + i) + 1) * width / ((int64_t)2 * ACROSS * out_width));
     }
     for (int y = 0; y < out_height; y++) {
         const uint8_t *rows[DOWN];
         for (int i = 0; i < DOWN; i++)
-            rows[i] = luma +
-                      (size_t)((int64_t)(2 * (y * DOWN + i) + 1) * height / (2 * DOWN * out_height)) * stride;
+            rows[i] = luma + (size_t)((2 * ((int64_t)y * DOWN + i) + 1) * height /
+                                      ((int64_t)2 * DOWN * out_height)) *
+                                 stride;
         for (int x = 0; x < out_width; x++) {
             unsigned sum = 0;
             for (int i = 0; i < ACROSS; i++) {
