@@ -1,8 +1,11 @@
 #include "services/ai/plate/decode.h"
 
+#include "lib/base/mem.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 
 const char gtv_plate_signs[GTV_PLATE_SIGNS + 1] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const char *const gtv_plate_format_names[] = {"unreadable", "foreign", "old", "mercosul"};
@@ -183,18 +186,17 @@ struct column {
     double sign[N][S], rest[N + 1];
 };
 
-struct lattice {
-    size_t steps;
-    struct step in[GTV_PLATE_MAX_STEPS];
-    struct column ahead[GTV_PLATE_MAX_STEPS];
-    double enter[GTV_PLATE_MAX_STEPS][N][S]; // the part of ahead that entered its sign at this step
-    double scale[GTV_PLATE_MAX_STEPS];
+struct stage {
+    struct step in;
+    struct column ahead;
+    double enter[N][S]; // the part of ahead that entered its sign at this step
+    double scale;
 };
 
-static void step_ahead(struct lattice *l, size_t t, const struct column *before)
+static void step_ahead(struct stage *l, const struct column *before)
 {
-    struct column *now = &l->ahead[t];
-    const struct step *in = &l->in[t];
+    struct column *now = &l->ahead;
+    const struct step *in = &l->in;
     double sum = 0, total_before = 0;
     memset(now, 0, sizeof(*now));
     for (int k = 0; k <= N; k++) {
@@ -209,8 +211,8 @@ static void step_ahead(struct lattice *l, size_t t, const struct column *before)
         double total = 0;
         for (int c = first; c < last; c++) {
             double from = before->rest[k] + (k > 0 ? total_before - before->sign[k - 1][c] : 0);
-            l->enter[t][k][c] = fmax(0, from) * (double)sign[c];
-            now->sign[k][c] = l->enter[t][k][c] + before->sign[k][c] * (double)sign[c];
+            l->enter[k][c] = fmax(0, from) * (double)sign[c];
+            now->sign[k][c] = l->enter[k][c] + before->sign[k][c] * (double)sign[c];
             sum += now->sign[k][c];
             total += before->sign[k][c];
         }
@@ -221,16 +223,16 @@ static void step_ahead(struct lattice *l, size_t t, const struct column *before)
         now->rest[k] *= scale;
         for (int c = 0; c < S && k < N; c++) {
             now->sign[k][c] *= scale;
-            l->enter[t][k][c] *= scale;
+            l->enter[k][c] *= scale;
         }
     }
-    l->scale[t] = scale;
+    l->scale = scale;
 }
 
 // What follows from each state of step t - 1, when `after` is what follows from those of step t.
-static void step_back(const struct lattice *l, size_t t, const struct column *after, struct column *out)
+static void step_back(const struct stage *l, const struct column *after, struct column *out)
 {
-    const struct step *in = &l->in[t];
+    const struct step *in = &l->in;
     double total_next = 0;
     for (int k = N; k >= 0; k--) {
         // total_next: of all signs at position k, reached now.
@@ -242,10 +244,10 @@ static void step_back(const struct lattice *l, size_t t, const struct column *af
         for (int c = first; c < last; c++) {
             double same_next = k < N ? after->sign[k][c] * (double)signs_at(in, k)[c] : 0;
             double stay = after->sign[k - 1][c] * (double)signs_at(in, k - 1)[c];
-            out->sign[k - 1][c] = (stay + rest + fmax(0, total_next - same_next)) * l->scale[t];
+            out->sign[k - 1][c] = (stay + rest + fmax(0, total_next - same_next)) * l->scale;
             total += stay;
         }
-        out->rest[k] = (rest + total_next) * l->scale[t];
+        out->rest[k] = (rest + total_next) * l->scale;
         total_next = total;
     }
 }
@@ -254,22 +256,20 @@ void gtv_plate_decode_ctc(const float *p, size_t steps, const struct gtv_plate_c
                           struct gtv_plate_opinion *out)
 {
     assert(steps > 0 && steps <= GTV_PLATE_MAX_STEPS);
-    // About 700 KB: too much for the stack of every thread.
-    static _Thread_local struct lattice l;
+    // 5 KB a step: too much for the stack of every thread.
+    struct stage *l = gtv_alloc(steps * sizeof(*l));
     struct column before = {.rest = {1}};
     double mass = 0;
-    l.steps = steps;
-    memset(l.enter, 0, sizeof(l.enter[0]) * steps);
     for (size_t t = 0; t < steps; t++) {
-        reduce_step(p + t * ctc->classes, ctc, &l.in[t]);
-        step_ahead(&l, t, t ? &l.ahead[t - 1] : &before);
-        mass -= log(l.scale[t]);
+        reduce_step(p + t * ctc->classes, ctc, &l[t].in);
+        step_ahead(&l[t], t ? &l[t - 1].ahead : &before);
+        mass -= log(l[t].scale);
     }
     struct column after = {{{0}}, {0}}, earlier;
-    double end = l.ahead[steps - 1].rest[N];
+    double end = l[steps - 1].ahead.rest[N];
     for (int c = 0; c < S; c++) {
         after.sign[N - 1][c] = 1;
-        end += l.ahead[steps - 1].sign[N - 1][c];
+        end += l[steps - 1].ahead.sign[N - 1][c];
     }
     after.rest[N] = 1;
     out->mass = mass + log(fmax(end, TINY));
@@ -277,12 +277,13 @@ void gtv_plate_decode_ctc(const float *p, size_t steps, const struct gtv_plate_c
     for (size_t t = steps; t-- > 0;) {
         for (int k = 0; k < N; k++) {
             for (int c = 0; c < S; c++)
-                m[k][c] += l.enter[t][k][c] * after.sign[k][c];
+                m[k][c] += l[t].enter[k][c] * after.sign[k][c];
         }
         memset(&earlier, 0, sizeof(earlier));
-        step_back(&l, t, &after, &earlier);
+        step_back(&l[t], &after, &earlier);
         after = earlier;
     }
+    free(l);
     finish_marginals(m, &out->chars);
     free_of_ctc(p, steps, ctc, out);
 }
