@@ -124,7 +124,8 @@ static void a_vehicle_is_one_track(void **state)
         struct rig r = {.t = gtv_tracker_create(NULL)};
         int64_t step = (int64_t)(1000 / rates[k]);
         for (int64_t at = 0; at <= 5000; at += step) {
-            struct gtv_detected d = box("car", 0.8, 50 + 0.2 * (double)at, 300 + (double)(at / step % 3), 120, 60);
+            struct gtv_detected d =
+                box("car", 0.8, 50 + 0.2 * (double)at, 300 + (double)(at / step % 3), 120, 60);
             look(&r, at, &d, 1);
         }
         assert_int_equal(r.started, 1);
