@@ -67,22 +67,48 @@ static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gt
         yyjson_mut_obj_add_strcpy(doc, o, "why", p->why);
 }
 
-struct gtv_bytes *gtv_event_happening(const struct gtv_happening_event *e)
+// The envelope with its key; *data is the empty "data" object, with the camera. NULL without memory.
+static yyjson_mut_doc *envelope(const char *type, int64_t camera_id, int64_t wall_ms, const char *key,
+                                yyjson_mut_val **data)
 {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (!doc)
         return NULL;
-    char when[GTV_ISO8601_CAP], path[GTV_CAMERA_PATH_CAP], key[GTV_HAPPENING_KEY_CAP];
+    char when[GTV_ISO8601_CAP], path[GTV_CAMERA_PATH_CAP];
     yyjson_mut_val *o = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, o);
     yyjson_mut_obj_add_int(doc, o, "v", GTV_EVENT_VERSION);
-    yyjson_mut_obj_add_strcpy(doc, o, "type", e->type);
-    yyjson_mut_obj_add_strcpy(doc, o, "stream", gtv_camera_path(e->camera_id, path));
-    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", gtv_iso8601_utc(e->wall_ms, when));
-    yyjson_mut_obj_add_sint(doc, o, "wall_ms", e->wall_ms);
-    yyjson_mut_obj_add_strcpy(doc, o, "key", gtv_happening_key(e, key));
-    yyjson_mut_val *data = yyjson_mut_obj_add_obj(doc, o, "data");
-    yyjson_mut_obj_add_sint(doc, data, "camera_id", e->camera_id);
+    yyjson_mut_obj_add_strcpy(doc, o, "type", type);
+    yyjson_mut_obj_add_strcpy(doc, o, "stream", gtv_camera_path(camera_id, path));
+    yyjson_mut_obj_add_strcpy(doc, o, "timestamp", gtv_iso8601_utc(wall_ms, when));
+    yyjson_mut_obj_add_sint(doc, o, "wall_ms", wall_ms);
+    yyjson_mut_obj_add_strcpy(doc, o, "key", key);
+    *data = yyjson_mut_obj_add_obj(doc, o, "data");
+    yyjson_mut_obj_add_sint(doc, *data, "camera_id", camera_id);
+    return doc;
+}
+
+struct gtv_bytes *gtv_event_picture(int64_t camera_id, const char *fault, bool on, int64_t wall_ms,
+                                    char key[GTV_HAPPENING_KEY_CAP])
+{
+    yyjson_mut_val *data;
+    snprintf(key, GTV_HAPPENING_KEY_CAP, "cam_%lld/picture/%s/%s/%lld", (long long)camera_id, fault,
+             on ? "on" : "off", (long long)wall_ms);
+    yyjson_mut_doc *doc = envelope("picture", camera_id, wall_ms, key, &data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_strcpy(doc, data, "fault", fault);
+    yyjson_mut_obj_add_bool(doc, data, "on", on);
+    return gtv_json_write(doc);
+}
+
+struct gtv_bytes *gtv_event_happening(const struct gtv_happening_event *e)
+{
+    char key[GTV_HAPPENING_KEY_CAP];
+    yyjson_mut_val *data;
+    yyjson_mut_doc *doc = envelope(e->type, e->camera_id, e->wall_ms, gtv_happening_key(e, key), &data);
+    if (!doc)
+        return NULL;
     if (e->alert)
         yyjson_mut_obj_add_strcpy(doc, data, "alert", e->alert);
     yyjson_mut_obj_add_uint(doc, data, "track_id", e->track);

@@ -51,6 +51,11 @@ struct gtv_happening_event {
     const struct gtv_plate_said *plate;
 };
 
+// Type "picture": what is wrong with a camera's picture, and when it is over. data: {"camera_id","fault",
+// "on"}; faults: frozen, black, covered, shaking, infrared (no fault, but no colours), untimed, resized.
+struct gtv_bytes *gtv_event_picture(int64_t camera_id, const char *fault, bool on, int64_t wall_ms,
+                                    char key[GTV_HAPPENING_KEY_CAP]) GTV_WARN_UNUSED;
+
 // The whole key, with the camera in front. Returns out.
 const char *gtv_happening_key(const struct gtv_happening_event *e, char out[GTV_HAPPENING_KEY_CAP]);
 // The envelope with "key" and these data. NULL without memory.

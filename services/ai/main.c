@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DRAIN_MS = 3000 };
+enum {
+    DRAIN_MS = 3000,
+    SNAPSHOTS_MAX = 8, // connections to the media node for tests of cameras
+};
 
 struct program {
     struct gtv_ai ai;
@@ -126,6 +129,15 @@ static bool start_watching(struct program *p, struct gtv_error *err)
     p->redis_url = s->events_redis_url
                        ? gtv_strdup(s->events_redis_url)
                        : gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, 2);
+    if (s->crops_dir && *s->crops_dir) {
+        p->ai.crops = gtv_store_create(&(struct gtv_store_config){.dir = s->crops_dir,
+                                                                  .max_bytes = (uint64_t)s->crops_bytes,
+                                                                  .max_age_s = s->crops_days * 86400},
+                                       err);
+        if (!p->ai.crops)
+            return false;
+    }
+    p->ai.snapshots = gtv_http_client_create(p->ai.loop, SNAPSHOTS_MAX);
     p->ai.watcher = gtv_watcher_create(
         &(struct gtv_watcher_config){
             .loop = p->ai.loop,
@@ -135,8 +147,13 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .metrics = p->ai.pages.metrics,
             .max_fps = s->camera_max_fps,
             .min_confidence = camera_confidence(&p->ai),
+            .store = p->ai.crops,
+            .min_fps = s->camera_min_fps,
+            .cpu_budget = s->cpu_budget,
             .max_cameras = (size_t)s->max_cameras,
-            .decode_threads = gtv_ai_cpus(),
+            .cores = gtv_ai_cpus(),
+            .spool_dir = s->spool_dir,
+            .spool_bytes = (size_t)s->spool_bytes,
             .policy = decode_policy(s),
         },
         err);
@@ -213,6 +230,9 @@ static void last(void *arg)
     gtv_jobs_destroy(p->ai.jobs); // stores what the engine's last runs found
     p->ai.jobs = NULL;
     gtv_ai_detect_finish(&p->ai);
+    gtv_ai_camera_tests_finish(&p->ai);
+    gtv_http_client_destroy(p->ai.snapshots);
+    p->ai.snapshots = NULL;
     gtv_watcher_destroy(p->ai.watcher);
     p->ai.watcher = NULL;
     gtv_http_server_destroy(p->metrics_only);
@@ -255,6 +275,8 @@ static void finish(struct program *p)
     gtv_engine_destroy(p->ai.engine);
     gtv_jobs_destroy(p->ai.jobs);
     gtv_examiner_destroy(p->ai.examiner);
+    gtv_http_client_destroy(p->ai.snapshots);
+    gtv_store_destroy(p->ai.crops);
     gtv_plates_unref(p->ai.plates);
     gtv_ai_models_destroy(p->ai.models);
     gtv_infer_destroy(p->ai.runtime);

@@ -35,6 +35,10 @@ struct gtv_ai {
     struct gtv_engine *engine; // NULL when the program ends
     struct gtv_examiner *examiner;
     struct gtv_watcher *watcher;
+    struct gtv_store *crops;              // pictures of tracks; NULL: none are kept
+    struct gtv_http_client *snapshots;    // of the media node, for tests of cameras
+    struct gtv_camera_test *camera_tests; // that are not answered yet
+    size_t camera_test_count;
     struct gtv_jobs *jobs; // NULL before the start and after the end
 
     // Requests for detection that are not answered yet, the oldest first, and the timer for their deadlines.
@@ -69,5 +73,14 @@ void gtv_ai_handle_start(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_stop(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_status(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_streams(struct gtv_http_request *req, void *user);
+
+// GET and PUT /cameras/{id}/analysis, POST /cameras/{id}/test, GET /capacity, GET
+// /crops/{camera}/{day}/{name} (camera_routes.c).
+void gtv_ai_handle_analysis(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_analysis_put(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_crop(struct gtv_http_request *req, void *user);
+void gtv_ai_camera_tests_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
 
 #endif

@@ -16,6 +16,9 @@ struct gtv_ai_settings {
     double confidence, camera_confidence, camera_max_fps;
     int64_t max_cameras;
     char *decode;
+    double camera_min_fps, cpu_budget;
+    char *crops_dir, *spool_dir;
+    int64_t crops_bytes, crops_days, spool_bytes;
     char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision, *input_size;
     bool enable_gpu, lpr_enabled;
     double gpu_memory_fraction;

@@ -243,6 +243,8 @@ static void ai_env(const struct plan *p, struct env *e)
     env_set(e, "GTV_EVENTS_REDIS_URL", "unix://%s?db=2", p->redis_socket);
     env_set(e, "MEDIAMTX_HLS_URL", "http://127.0.0.1:%d", p->ports.media_hls);
     env_set(e, "MODELS_DIR", "%s/models", p->data);
+    env_set(e, "AI_CROPS_DIR", "%s/crops", p->data);
+    env_set(e, "AI_SPOOL_DIR", "%s/spool", p->data);
     env_set(e, "TBB_ENABLE_SANITIZERS", "1"); // without it OpenVINO's TBB aborts in a sanitized build
     set_documents(p, e);
 }

@@ -25,7 +25,8 @@ class Ai:
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         env = {"AI_PORT": self.port, "METRICS_PORT": self.metrics_port, "REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis_port,
-               "MODELS_DIR": models, "MEDIAMTX_HLS_URL": hls_url, **env}
+               "MODELS_DIR": models, "MEDIAMTX_HLS_URL": hls_url, "AI_CROPS_DIR": spawn.folder / f"crops-{self.port}",
+               "AI_SPOOL_DIR": spawn.folder / f"spool-{self.port}", **env}
         self.process = spawn("gtv-ai", env=env, ready=f"{self.url}/health", seconds=40)
 
     def get(self, path, **more):
@@ -404,7 +405,10 @@ class Cameras:
 
     def events(self, since="-"):
         found = self.redis.xrange("gtv:events", min=since)
-        return [(key, fields["stream"], json.loads(fields["json"])) for key, fields in found]
+        return [(key, fields["stream"], json.loads(fields["json"])) for key, fields in found if fields["type"] == "detection"]
+
+    def happenings(self):
+        return [json.loads(fields["json"]) for _, fields in self.redis.xrange("gtv:events:durable")]
 
 
 @pytest.fixture
@@ -419,19 +423,24 @@ def test_a_camera_is_watched_and_its_boxes_are_right(watching, relay, truth):
     relay.modes["/cam_1/relay"] = "live"
     watching.cameras.put(1)
     wait_until(lambda: watching.status(1)["watching"], 20, what="camera 1 watched")
-    time.sleep(10)
-    status = watching.status(1)
+    started = relay.started_ms["/cam_1/relay"]
+
+    def seen():
+        """Boxes of the truth in the frames that were looked at so far."""
+        return sum(len(truth.get(round((e["wall_ms"] - started) * 15 / 1000), [])) for _, _, e in watching.cameras.events())
+
+    wait_until(lambda: seen() > 15, 45, what="events")
+    status = wait_until(lambda: (s := watching.status(1))["codec"] and s, 5, what="the codec")
     assert status["codec"] == "h264" and (status["width"], status["height"]) == (1280, 720)
-    assert 2 <= status["fps"] <= 5.5 and 10 <= status["decoded_fps"] <= 20, status
+    assert 0.5 <= status["fps"] <= 5.5 and 10 <= status["decoded_fps"] <= 20, status
     assert abs(status["last_frame_wall_ms"] - time.time() * 1000) < 3000
     events = watching.cameras.events()
     assert len(events) > 10
     hits = misses = 0
-    started = relay.started_ms["/cam_1/relay"]
     for _, stream, event in events:
         assert stream == event["stream"] == "cam_1" and event["type"] == "detection" and event["v"] == 1
         assert event["data"]["camera_id"] == 1 and event["data"]["frame"] == {"width": 1280, "height": 720}
-        assert abs(event["wall_ms"] - started) < 20000 and event["data"]["latency_ms"] < 3000
+        assert abs(event["wall_ms"] - started) < 80000 and event["data"]["latency_ms"] < 3000
         number = round((event["wall_ms"] - started) * 15 / 1000)
         for kind, box in truth.get(number, []):
             # ffmpeg begins a little after the moment that was written down: two frames either way are the same picture
@@ -563,7 +572,7 @@ def test_boxes_keep_step_with_the_media_node(spawn, redis_server, models, rtsp_c
     cameras = Cameras(redis_server.client())
     cameras.put(1)
     wait_until(lambda: ai.get("/cameras/1/status").json()["watching"], 20, what="camera 1 watched")
-    time.sleep(15)
+    wait_until(lambda: len(cameras.events()) > 40, 60, what="events")
     events = [event for _, _, event in cameras.events()]
     assert len(events) > 20
     frames = [(event["wall_ms"] * 15 / 1000, event["data"]["objects"]) for event in events]
@@ -582,4 +591,4 @@ def test_boxes_keep_step_with_the_media_node(spawn, redis_server, models, rtsp_c
     assert 0 <= latencies[0] and latencies[len(latencies) // 2] < 1500, latencies
     assert ai.get("/cameras/1/status").json()["cause"] is None
     media.stop()
-    wait_until(lambda: "refused" in ai.get("/cameras/1/status").json()["cause"], 20, what="the media node's absence named")
+    wait_until(lambda: "refused" in (ai.get("/cameras/1/status").json()["cause"] or ""), 20, what="the media node's absence named")

@@ -17,7 +17,51 @@ static const char *state_of(const struct gtv_watched *w)
 {
     if (w->watched)
         return gtv_source_state_name(w->source.state);
+    if (w->elsewhere)
+        return "elsewhere";
     return w->refused ? "refused" : "stopped";
+}
+
+static void add_faults(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_source_status *s)
+{
+    yyjson_mut_val *faults = yyjson_mut_obj_add_arr(doc, o, "faults");
+    for (unsigned bit = 1; bit <= GTV_GATE_INFRARED; bit <<= 1)
+        if (s->faults & bit)
+            yyjson_mut_arr_add_str(doc, faults, gtv_gate_fault_name((enum gtv_gate_fault)bit));
+    if (s->untimed)
+        yyjson_mut_arr_add_str(doc, faults, "untimed");
+}
+
+static void add_by_class(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name,
+                         const uint64_t counts[GTV_VEHICLE_COUNT])
+{
+    yyjson_mut_val *by = yyjson_mut_obj_add_obj(doc, o, name);
+    for (size_t v = 0; v < GTV_VEHICLE_COUNT; v++)
+        yyjson_mut_obj_add_uint(doc, by, gtv_vehicle_names[v], counts[v]);
+}
+
+static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
+{
+    yyjson_mut_val *lines = yyjson_mut_obj_add_arr(doc, o, "lines");
+    for (size_t i = 0; i < w->line_count; i++) {
+        yyjson_mut_val *line = yyjson_mut_arr_add_obj(doc, lines);
+        yyjson_mut_obj_add_strcpy(doc, line, "id", w->counts[i].id);
+        gtv_json_add_text(doc, line, "name", w->counts[i].name);
+        add_by_class(doc, line, "forward", w->counts[i].total[1]);
+        add_by_class(doc, line, "backward", w->counts[i].total[0]);
+        add_by_class(doc, line, "forward_last_minute", w->counts[i].minute[1]);
+        add_by_class(doc, line, "backward_last_minute", w->counts[i].minute[0]);
+    }
+}
+
+// Spent since the camera is watched, in milliseconds of a core.
+static void add_costs(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
+{
+    yyjson_mut_val *cpu = yyjson_mut_obj_add_obj(doc, o, "cpu_ms");
+    yyjson_mut_obj_add_real(doc, cpu, "decode", rounded(w->source.decode.cpu_ms - w->source.gate_cpu_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "gate", rounded(w->source.gate_cpu_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "detect", rounded(w->source.look_ms - w->analysis_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "analysis", rounded(w->analysis_ms));
 }
 
 static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
@@ -33,22 +77,31 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     yyjson_mut_obj_add_bool(doc, o, "watching", w->watched && s->state == GTV_SOURCE_WATCHING);
     yyjson_mut_obj_add_str(doc, o, "state", state_of(w));
     gtv_json_add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
+    gtv_json_add_text(doc, o, "watched_by", w->elsewhere);
     yyjson_mut_obj_add_real(doc, o, "fps", rounded(s->look_rate));
     yyjson_mut_obj_add_real(doc, o, "decoded_fps", rounded(s->frame_rate));
     yyjson_mut_obj_add_real(doc, o, "analysed_every_s", rounded(s->interval_ms / 1000));
     yyjson_mut_obj_add_str(doc, o, "decoding", gtv_decode_mode_name(s->decode.mode));
     yyjson_mut_obj_add_bool(doc, o, "skipping", s->decode.mode != GTV_DECODE_ALL);
+    yyjson_mut_obj_add_bool(doc, o, "squeezed", s->squeezed);
     yyjson_mut_obj_add_uint(doc, o, "left_out", s->decode.left_out);
     yyjson_mut_obj_add_uint(doc, o, "looks", s->looks);
+    yyjson_mut_obj_add_uint(doc, o, "still", s->still);
     yyjson_mut_obj_add_uint(doc, o, "frames", s->frames);
     yyjson_mut_obj_add_uint(doc, o, "failures", s->failures);
     yyjson_mut_obj_add_uint(doc, o, "objects", s->last_count);
+    yyjson_mut_obj_add_uint(doc, o, "tracks", w->tracks);
     gtv_json_add_text(doc, o, "codec", s->codec);
     yyjson_mut_obj_add_int(doc, o, "width", s->width);
     yyjson_mut_obj_add_int(doc, o, "height", s->height);
+    yyjson_mut_obj_add_real(doc, o, "key_frame_every_s", rounded(s->decode.key_interval_ms / 1000));
     yyjson_mut_obj_add_sint(doc, o, "last_frame_wall_ms", s->last_frame_wall_ms);
     gtv_json_add_time(doc, o, "last_frame", s->last_frame_wall_ms);
     gtv_json_add_time(doc, o, "last_look", s->last_look_wall_ms);
+    gtv_json_add_time(doc, o, "last_motion", s->last_motion_wall_ms);
+    add_faults(doc, o, s);
+    add_costs(doc, o, w);
+    add_counts(doc, o, w);
 }
 
 static bool id_of(struct gtv_http_request *req, int64_t *id)

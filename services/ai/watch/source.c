@@ -20,8 +20,13 @@ enum {
     BACKOFF_MAX_MS = 10000,
     RATE_SPAN = 32,
     RATE_STALE_MS = 3000,
-    UNTIMED_UNITS = 30, // pictures without a time-stamp in a row
+    GATE_WIDTH = 160,
+    GATE_EVERY_MS = 180,   // the gate sees frames at that distance, or when a look is due
+    MOTION_HOLD_MS = 1200, // after the last motion looks go on, so that tracks end properly
+    UNTIMED_UNITS = 30,    // pictures without a time-stamp in a row
 };
+
+#define LOW_CONFIDENCE 0.12 // what the tracker's second round can use
 
 // The moments of the last events, for a rate that follows quickly.
 struct rate {
@@ -45,7 +50,11 @@ struct gtv_source {
     unsigned failures_in_a_row;
 
     // Of the decoder's thread.
+    struct gtv_gate *gate;
+    int gate_width, gate_height;
+    uint8_t *plane;
     double due_ms;
+    int64_t gated_ms, moved_ms, posted_ms; // monotonic: the gate's last frame, the last motion, the last look
 
     // A worker's, while a look runs.
     struct gtv_work work;
@@ -57,6 +66,8 @@ struct gtv_source {
     AVFrame *newest; // what the look that waits will see
     int64_t newest_wall_ms;
     bool looking, begun; // a look waits or runs; it has its frame
+    bool settings_new;
+    struct gtv_scene_settings settings;
     struct rate frames, looks;
     struct gtv_source_status status;
 };
@@ -180,7 +191,8 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
                                 .wait_ms = w->wait_ms,
                                 .prepare_ms = w->prepare_ms,
                                 .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1)};
-        count = found->count;
+        for (size_t i = 0; i < found->count; i++)
+            count += found->objects[i].confidence >= s->config.min_confidence;
         ms = look.prepare_ms + look.infer_ms;
         double began = thread_ms();
         s->config.on_look(s->config.arg, &look);
@@ -211,6 +223,92 @@ static void release(struct gtv_work *w, size_t worker)
 
 // ---- Pictures (a decoder's thread) ----
 
+static bool take_settings(struct gtv_source *s, struct gtv_scene_settings *out)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool fresh = s->settings_new;
+    if (fresh)
+        *out = s->settings;
+    s->settings_new = false;
+    (void)pthread_mutex_unlock(&s->lock);
+    return fresh;
+}
+
+// The gate for pictures of this shape, with the settings of now.
+static bool keep_gate(struct gtv_source *s, const AVFrame *frame)
+{
+    int height = frame->width > 0 ? GATE_WIDTH * frame->height / frame->width : 0;
+    height = height < 16 ? 16 : height > GTV_GATE_MAX_SIDE ? GTV_GATE_MAX_SIDE : height;
+    struct gtv_scene_settings settings;
+    bool fresh = take_settings(s, &settings);
+    if (s->gate && s->gate_height == height) {
+        if (fresh)
+            gtv_gate_set(s->gate, &settings);
+        return true;
+    }
+    if (!fresh) {
+        (void)pthread_mutex_lock(&s->lock);
+        settings = s->settings;
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+    gtv_gate_destroy(s->gate);
+    s->gate = gtv_gate_create(&(struct gtv_gate_config){
+        .width = GATE_WIDTH, .height = height, .sensitivity = settings.sensitivity, .settings = &settings});
+    s->gate_width = GATE_WIDTH;
+    s->gate_height = height;
+    s->plane = gtv_realloc(s->plane, (size_t)GATE_WIDTH * (size_t)height);
+    return s->gate != NULL;
+}
+
+// How far the chroma planes are halved; false for pictures that the gate cannot read.
+static bool chroma_shift(int format, int *x, int *y)
+{
+    *x = *y = 0;
+    switch (format) {
+    case AV_PIX_FMT_YUV420P:
+    case AV_PIX_FMT_YUVJ420P:
+        *x = *y = 1;
+        return true;
+    case AV_PIX_FMT_YUV422P:
+    case AV_PIX_FMT_YUVJ422P:
+        *x = 1;
+        return true;
+    case AV_PIX_FMT_YUV444P:
+    case AV_PIX_FMT_YUVJ444P:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms, int64_t now)
+{
+    int x, y;
+    struct gtv_gate_result result = {.motion = true};
+    double began = thread_ms();
+    if (chroma_shift(frame->format, &x, &y) && keep_gate(s, frame)) {
+        gtv_gate_shrink(frame->data[0], (size_t)frame->linesize[0], frame->width, frame->height, s->plane,
+                        s->gate_width, s->gate_height);
+        struct gtv_gate_frame in = {.luma = s->plane,
+                                    .stride = (size_t)s->gate_width,
+                                    .wall_ms = wall_ms,
+                                    .chroma = gtv_gate_chroma(frame->data[1], frame->data[2],
+                                                              (size_t)frame->linesize[1], frame->width >> x,
+                                                              frame->height >> y)};
+        gtv_gate_update(s->gate, &in, &result);
+    }
+    double cost = thread_ms() - began;
+    s->gated_ms = now;
+    if (result.motion)
+        s->moved_ms = now;
+    (void)pthread_mutex_lock(&s->lock);
+    s->status.gate_cpu_ms += cost;
+    s->status.faults = result.faults;
+    if (result.motion)
+        s->status.last_motion_wall_ms = wall_ms;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 // Notes the picture; a look that still waits sees it in place of an older one. Returns whether another look
 // is due.
 static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t now, bool *taken)
@@ -239,6 +337,19 @@ static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t 
     return due;
 }
 
+// Whether a look that is due shall be: something moves, or nothing has been looked at for long.
+static bool worth_it(struct gtv_source *s, int64_t now)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    double idle_ms = s->settings.idle_look_s * 1000;
+    bool worth = !s->settings.motion_gate || now - s->moved_ms <= MOTION_HOLD_MS ||
+                 (double)(now - s->posted_ms) >= idle_ms;
+    if (!worth)
+        s->status.still++;
+    (void)pthread_mutex_unlock(&s->lock);
+    return worth;
+}
+
 static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms)
 {
     struct gtv_source *s = arg;
@@ -249,8 +360,11 @@ static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms)
     bool due = note(s, frame, wall_ms, now, &taken);
     if (taken)
         return;
-    if (!due)
+    if (due || now - s->gated_ms >= GATE_EVERY_MS)
+        run_gate(s, frame, wall_ms, now);
+    if (!due || !worth_it(s, now))
         return;
+    s->posted_ms = now;
     (void)pthread_mutex_lock(&s->lock);
     av_frame_unref(s->newest);
     av_frame_move_ref(s->newest, frame);
@@ -311,6 +425,8 @@ static void on_done(void *arg, const struct gtv_http_response *r, const struct g
         snprintf(text, sizeof(text), "relay of the media node: not found");
     else if (r && r->status != 200)
         snprintf(text, sizeof(text), "relay of the media node: it answered %d", r->status);
+    else if (r && err)
+        snprintf(text, sizeof(text), "relay of the media node: %.120s", err->message);
     else if (r)
         snprintf(text, sizeof(text), "the media node ended the relay");
     else
@@ -337,8 +453,9 @@ static void connect_relay(struct gtv_source *s, int64_t now)
     (void)pthread_mutex_lock(&s->lock);
     s->frames_at_open = s->status.frames;
     (void)pthread_mutex_unlock(&s->lock);
-    s->fetch = gtv_http_fetch(s->config.http, &(struct gtv_http_fetch_options){.url = s->url, .stream = true},
-                              &callbacks, s);
+    s->fetch = gtv_http_fetch(
+        s->config.http, &(struct gtv_http_fetch_options){.url = s->url, .stream = true, .max_body = SIZE_MAX},
+        &callbacks, s);
 }
 
 // What the stream lacks when no picture comes of it.
@@ -374,7 +491,7 @@ void gtv_source_tick(struct gtv_source *s, int64_t now)
     bool stale = st->last_frame_wall_ms && pictures && s->frames.count &&
                  now - s->frames.at_ms[(s->frames.count - 1) % RATE_SPAN] > DECODE_TIMEOUT_MS;
     st->untimed = s->untimed_units > UNTIMED_UNITS;
-    bool keys = st->squeezed;
+    bool keys = s->settings.key_frames || st->squeezed;
     double interval = st->interval_ms;
     if (stats.codec[0])
         snprintf(st->codec, sizeof(st->codec), "%s", stats.codec);
@@ -410,11 +527,14 @@ struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
     s->config = *config;
     s->url = gtv_strdup(config->url);
     s->config.url = s->url;
-    s->work = (struct gtv_work){.ops = &ops,
-                                .kind = GTV_WORK_LOOK,
-                                .client = (uint64_t)config->camera_id,
-                                .min_confidence = config->min_confidence,
-                                .vehicles = 0};
+    s->settings = *config->settings;
+    s->config.settings = NULL;
+    s->work = (struct gtv_work){
+        .ops = &ops,
+        .kind = GTV_WORK_LOOK,
+        .client = (uint64_t)config->camera_id,
+        .min_confidence = config->min_confidence < LOW_CONFIDENCE ? config->min_confidence : LOW_CONFIDENCE,
+        .vehicles = 0};
     gtv_camera_path(config->camera_id, s->name);
     s->log = (struct gtv_log){.component = "ai", .key = "camera", .id = s->name};
     s->newest = new_frame();
@@ -458,6 +578,8 @@ void gtv_source_destroy(struct gtv_source *s)
         (void)pthread_cond_wait(&s->changed, &s->lock);
     (void)pthread_mutex_unlock(&s->lock);
     gtv_ts_finish(&s->ts);
+    gtv_gate_destroy(s->gate);
+    free(s->plane);
     av_frame_free(&s->newest);
     av_frame_free(&s->looked_at);
     (void)pthread_cond_destroy(&s->changed);
@@ -471,6 +593,14 @@ void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze)
     (void)pthread_mutex_lock(&s->lock);
     s->status.interval_ms = interval_ms;
     s->status.squeezed = squeeze;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void gtv_source_set(struct gtv_source *s, const struct gtv_scene_settings *settings)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->settings = *settings;
+    s->settings_new = true;
     (void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -1,11 +1,12 @@
-// One watched camera: its stream is read on the loop, decoded by the shared pool of threads, and
-// looked at by the engine's workers. Newest frame wins: too little time means fewer looks,
+// One watched camera: its stream is read on the loop, decoded by the shared pool of threads, sifted by the
+// motion gate, and looked at by the engine's workers. Newest frame wins: too little time means fewer looks,
 // never late ones. Loop thread only, unless said otherwise.
 #ifndef GTV_AI_SOURCE_H
 #define GTV_AI_SOURCE_H
 
 #include "lib/http/client.h"
 #include "services/ai/engine/engine.h"
+#include "services/ai/gate/gate.h"
 #include "services/ai/watch/decode.h"
 #include "services/ai/watch/frame.h"
 
@@ -37,7 +38,8 @@ struct gtv_source_config {
     struct gtv_scalers *scalers;
     struct gtv_engine *engine;
     enum gtv_decode_policy policy;
-    double min_confidence;
+    double min_confidence; // from which vehicles count; less sure ones are found too, for the tracker
+    const struct gtv_scene_settings *settings; // copied
     void (*on_look)(void *arg,
                     const struct gtv_look *look); // on a worker's thread; one call at a time for each source
     void *arg;
@@ -62,17 +64,20 @@ struct gtv_source_status {
     char codec[32];
     int width, height;
     uint64_t frames, looks, failures; // decoded, looked at, connections lost or refused
+    uint64_t still;                   // looks that were due, but nothing had moved
     uint64_t resized;                 // times that the picture's size changed
     double frame_rate, look_rate;     // a second, over the last moments
     int64_t last_frame_wall_ms;       // 0: none yet
     int64_t last_look_wall_ms;
+    int64_t last_motion_wall_ms;
     size_t last_count;  // vehicles at the last look
+    unsigned faults;    // of the picture: bits of enum gtv_gate_fault
     bool untimed;       // the stream has lost its time-stamps
     bool squeezed;      // only key frames are decoded, because there is too little time
     double interval_ms; // between looks, as granted
     struct gtv_decode_stats decode;
-    double look_ms;      // spent on looks since the beginning
-    double look_wait_ms; // the last look waited so long for a worker
+    double gate_cpu_ms, look_ms; // spent since the beginning: on the gate (part of the decoder's), on looks
+    double look_wait_ms;         // the last look waited so long for a worker
 };
 
 struct gtv_source *gtv_source_start(const struct gtv_source_config *config);
@@ -83,7 +88,8 @@ void gtv_source_destroy(
 void gtv_source_tick(struct gtv_source *s, int64_t now_ms); // every fifth of a second: time limits, retries
 // How often to look; squeeze: decode key frames only, whatever the policy.
 void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze);
-void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out); // any thread
+void gtv_source_set(struct gtv_source *s, const struct gtv_scene_settings *settings); // copied
+void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out);      // any thread
 
 // ---- For tests ----
 // Whether a look is due at now_ms when the last one was due at *due_ms and they are interval_ms apart; moves

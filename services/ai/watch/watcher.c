@@ -3,8 +3,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
-#include "lib/metrics/metrics.h"
-#include "lib/redis/redis.h"
+#include "services/ai/watch/leases.h"
+#include "services/ai/watch/planner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,31 +13,47 @@ enum {
     RELOAD_MS = 10000,  // all cameras are read again, whatever the news said
     NEWS_DELAY_MS = 50, // a burst of news is one reading
     TICK_MS = 200,
+    TICKS_A_SECOND = 1000 / TICK_MS,
     MAX_CAMERAS = 10000, // entries of the hash that are looked at
+    STATE_EXPIRY_S = 120,
 };
 
 struct camera {
     struct gtv_watcher *watcher;
     struct gtv_camera known;
-    enum gtv_watch_order order;
-    bool seen; // by the reading in progress
-    bool gone; // no longer provisioned: freed once its source has ended
+    enum gtv_watch_order order, order_read;
+    struct gtv_scene_settings *settings; // NULL: those of a camera without any
+    struct gtv_str settings_text;        // as read, owned: to see a change
+    bool seen;                           // by the reading in progress
+    bool gone;                           // no longer provisioned: freed once its source has ended
     const char *refused;
     char refusal[256]; // what refused may point to
+    bool loading;      // the state that another program left is being read
     struct gtv_source *source;
+    struct gtv_analysis *analysis; // with the source
+    struct gtv_planned plan;
     bool stopping;
-    bool had_objects; // at the last look published; a worker's while a look runs
+    uint64_t saved; // revision of the state in Redis
+    unsigned faults;
+    bool untimed;
+    uint64_t resized;
 };
 
 struct gtv_watcher {
     struct gtv_watcher_config config;
     struct gtv_log log;
+    char owner[GTV_LEASE_OWNER_CAP];
     struct gtv_redis *redis;
     struct gtv_redis_tail *news;
+    struct gtv_leases *leases;
+    struct gtv_outbox *outbox;
+    struct gtv_planner *planner;
     struct gtv_timer *reload, *tick;
+    unsigned ticks;
     struct gtv_http_client *http;
     struct gtv_decode_pool *decoders;
     struct gtv_scalers *scalers;
+    struct gtv_scene_settings *defaults;
     struct gtv_map *cameras; // id as text -> struct camera
     bool loaded;             // the cameras were read at least once
     bool closing;
@@ -47,11 +63,13 @@ struct gtv_watcher {
     struct gtv_histogram *latency;
 };
 
-// One look on its way from a worker to the loop.
+// What a look has to tell, on its way from a worker to the loop.
 struct report {
     struct gtv_watcher *watcher;
-    struct gtv_bytes *event; // NULL: nothing to publish
+    struct gtv_bytes *event;
     int64_t camera_id, wall_ms;
+    char type[32]; // empty: live boxes
+    char key[GTV_HAPPENING_KEY_CAP];
 };
 
 static void key_of(int64_t id, char out[24])
@@ -66,60 +84,103 @@ static struct camera *find(struct gtv_watcher *w, int64_t id)
     return gtv_map_get(w->cameras, gtv_str_of(key));
 }
 
+static const struct gtv_scene_settings *settings_of(const struct camera *c)
+{
+    return c->settings ? c->settings : c->watcher->defaults;
+}
+
 // ---- Events ----
 
 // Live boxes are worth nothing later: what Redis cannot take now is dropped.
-static bool publish(struct gtv_watcher *w, int64_t camera_id, const struct gtv_bytes *event)
+static void publish_live(struct gtv_watcher *w, int64_t camera_id, const struct gtv_bytes *event,
+                         int64_t wall_ms)
 {
     char stream[GTV_CAMERA_PATH_CAP];
     bool sent = gtv_redis_command(w->redis, NULL, NULL, "XADD %s MAXLEN ~ %d * stream %s type %s json %b",
                                   GTV_KEY_EVENTS, GTV_EVENTS_MAXLEN, gtv_camera_path(camera_id, stream),
                                   "detection", event->data, event->len);
     gtv_counter_add(sent ? w->published : w->dropped, 1);
-    return sent;
+    if (sent && wall_ms)
+        gtv_histogram_observe(w->latency, (double)(gtv_wall_ms() - wall_ms) / 1000);
 }
 
 static void on_report(void *arg)
 {
     struct report *r = arg;
     struct gtv_watcher *w = r->watcher;
-    gtv_counter_add(w->looks, 1);
-    if (r->event && publish(w, r->camera_id, r->event))
-        gtv_histogram_observe(w->latency, (double)(gtv_wall_ms() - r->wall_ms) / 1000);
+    if (r->type[0])
+        gtv_outbox_put(w->outbox, r->camera_id, r->type, r->key, r->event, gtv_wall_ms());
+    else if (w->closing || !gtv_leases_held(w->leases, r->camera_id) ||
+             gtv_leases_sure(w->leases, r->camera_id))
+        publish_live(w, r->camera_id, r->event, r->wall_ms);
+    else
+        gtv_counter_add(w->dropped, 1); // another program may have the camera by now
     gtv_bytes_unref(r->event);
     free(r);
 }
 
-// On a worker's thread. A look without vehicles is published only after one with some, so that its boxes
-// vanish.
-static void on_look(void *arg, const struct gtv_look *look)
+static void report(struct camera *c, const char *type, const char *key, struct gtv_bytes *event,
+                   int64_t wall_ms)
 {
-    struct camera *c = arg;
     struct gtv_watcher *w = c->watcher;
     struct report *r = GTV_NEW(struct report);
-    *r = (struct report){.watcher = w, .camera_id = look->camera_id, .wall_ms = look->wall_ms};
-    if (look->found->count || c->had_objects) {
-        struct gtv_detection_event event = {
-            .camera_id = look->camera_id,
-            .wall_ms = look->wall_ms,
-            .width = look->frame->width,
-            .height = look->frame->height,
-            .model = look->model->name,
-            .latency_ms = (double)(gtv_wall_ms() - look->wall_ms),
-            .objects = look->found->objects,
-            .count = look->found->count,
-        };
-        r->event = gtv_event_detection(&event);
-        c->had_objects = look->found->count > 0;
-    }
+    *r = (struct report){.watcher = w, .event = event, .camera_id = c->known.id, .wall_ms = wall_ms};
+    snprintf(r->type, sizeof(r->type), "%s", type);
+    snprintf(r->key, sizeof(r->key), "%s", key);
     if (!gtv_loop_post(w->config.loop, on_report, r)) {
         gtv_counter_add(w->dropped, 1);
-        gtv_bytes_unref(r->event);
+        gtv_bytes_unref(event);
         free(r);
     }
 }
 
-// ---- Which cameras ----
+static void on_live(void *arg, struct gtv_bytes *event, int64_t wall_ms)
+{
+    report(arg, "", "", event, wall_ms);
+}
+
+static void on_happening(void *arg, const char *type, const char *key, struct gtv_bytes *event,
+                         int64_t wall_ms)
+{
+    report(arg, type, key, event, wall_ms);
+}
+
+// On a worker's thread.
+static void on_look(void *arg, const struct gtv_look *look)
+{
+    struct camera *c = arg;
+    gtv_counter_add(c->watcher->looks, 1);
+    gtv_analysis_look(c->analysis, look);
+}
+
+static void tell_fault(struct camera *c, const char *fault, bool on)
+{
+    char key[GTV_HAPPENING_KEY_CAP];
+    struct gtv_bytes *event = gtv_event_picture(c->known.id, fault, on, gtv_wall_ms(), key);
+    if (!event)
+        return;
+    gtv_outbox_put(c->watcher->outbox, c->known.id, "picture", key, event, gtv_wall_ms());
+    gtv_bytes_unref(event);
+    char path[GTV_CAMERA_PATH_CAP];
+    gtv_log_info(&c->watcher->log, "the picture has changed", "camera=%s fault=%s on=%d",
+                 gtv_camera_path(c->known.id, path), fault, on);
+}
+
+static void tell_faults(struct camera *c, const struct gtv_source_status *s)
+{
+    for (unsigned bit = 1; bit <= GTV_GATE_INFRARED; bit <<= 1)
+        if ((s->faults ^ c->faults) & bit)
+            tell_fault(c, gtv_gate_fault_name((enum gtv_gate_fault)bit), (s->faults & bit) != 0);
+    if (s->untimed != c->untimed)
+        tell_fault(c, "untimed", s->untimed);
+    if (s->resized != c->resized)
+        tell_fault(c, "resized", true);
+    c->faults = s->faults;
+    c->untimed = s->untimed;
+    c->resized = s->resized;
+}
+
+// ---- Sources ----
 
 static bool wanted(const struct camera *c)
 {
@@ -127,11 +188,21 @@ static bool wanted(const struct camera *c)
            (c->order == GTV_WATCH_START || c->known.ai_enabled);
 }
 
-static void start_source(struct gtv_watcher *w, struct camera *c)
+static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str state)
 {
     char path[GTV_CAMERA_PATH_CAP];
     char *url = gtv_asprintf("%s/%s/relay", w->config.hls_url, gtv_camera_path(c->known.id, path));
-    c->had_objects = false;
+    c->analysis = gtv_analysis_create(&(struct gtv_analysis_config){
+        .camera_id = c->known.id,
+        .confidence = w->config.min_confidence,
+        .settings = settings_of(c),
+        .store = w->config.store,
+        .on_live = on_live,
+        .on_happening = on_happening,
+        .arg = c,
+    });
+    if (state.n)
+        gtv_analysis_load(c->analysis, state);
     c->source = gtv_source_start(&(struct gtv_source_config){
         .camera_id = c->known.id,
         .url = url,
@@ -141,13 +212,43 @@ static void start_source(struct gtv_watcher *w, struct camera *c)
         .engine = w->config.engine,
         .policy = w->config.policy,
         .min_confidence = w->config.min_confidence,
+        .settings = settings_of(c),
         .on_look = on_look,
         .arg = c,
     });
     free(url);
-    gtv_source_grant(c->source, 1000 / w->config.max_fps, false);
+    c->plan = (struct gtv_planned){0};
+    c->faults = 0;
+    c->untimed = false;
+    c->resized = 0;
+    c->saved = 0;
+    gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, settings_of(c)), false);
     w->sources++;
-    gtv_log_info(&w->log, "watching", "camera=%s", path);
+    gtv_log_info(&w->log, "watching", "camera=%s resumed=%d", path, state.n > 0);
+}
+
+static void on_state_read(void *arg, redisReply *reply)
+{
+    struct camera *c = arg;
+    struct gtv_watcher *w = c->watcher;
+    struct gtv_str text = {0};
+    c->loading = false;
+    if (reply && reply->type == REDIS_REPLY_STRING)
+        text = (struct gtv_str){reply->str, (size_t)reply->len};
+    if (!c->source && wanted(c) && gtv_leases_held(w->leases, c->known.id))
+        start_source(w, c, text);
+}
+
+// What another program would need to go on here.
+static void save_state(struct gtv_watcher *w, struct camera *c)
+{
+    uint64_t revision;
+    struct gtv_bytes *state = gtv_analysis_save(c->analysis, &revision);
+    if (state && revision != c->saved &&
+        gtv_redis_command(w->redis, NULL, NULL, "SET %s%lld %b EX %d", GTV_KEY_AI_STATE,
+                          (long long)c->known.id, state->data, state->len, STATE_EXPIRY_S))
+        c->saved = revision;
+    gtv_bytes_unref(state);
 }
 
 static bool has_network(struct gtv_watcher *w, struct camera *c)
@@ -160,59 +261,81 @@ static bool has_network(struct gtv_watcher *w, struct camera *c)
     return has;
 }
 
-// Brings what is done in line with what is wanted.
+// Brings what is done in line with what is wanted and held.
 static void reconcile(struct gtv_watcher *w, struct camera *c)
 {
     c->refused = NULL;
-    if (!wanted(c)) {
+    bool want = wanted(c), held = gtv_leases_held(w->leases, c->known.id);
+    if (want && !has_network(w, c)) {
+        c->refused = c->refusal;
+        want = false;
+    }
+    if (!want || !held) {
         if (c->source && !c->stopping) {
+            save_state(w, c);
             gtv_source_stop(c->source);
             c->stopping = true;
         }
-    } else if (!c->source) {
-        if (!has_network(w, c))
-            c->refused = c->refusal;
-        else if (w->sources >= w->config.max_cameras)
+        if (want && !gtv_leases_owner(w->leases, c->known.id) && w->sources >= w->config.max_cameras)
             c->refused = "as many cameras as AI_MAX_CAMERAS allows are watched already";
-        else
-            start_source(w, c);
+    } else if (!c->source && !c->loading) {
+        c->loading = gtv_redis_command(w->redis, on_state_read, c, "GET %s%lld", GTV_KEY_AI_STATE,
+                                       (long long)c->known.id);
+        if (!c->loading)
+            start_source(w, c, (struct gtv_str){0});
     }
     gtv_gauge_set(w->watched, (int64_t)w->sources);
 }
 
-// A camera that is watched no longer must not keep its last boxes on the viewers' screens.
-static void publish_nothing(struct gtv_watcher *w, struct camera *c, const struct gtv_source_status *last)
-{
-    struct gtv_detector *d = gtv_engine_detector(w->config.engine);
-    const struct gtv_model *model = gtv_detector_model(d);
-    struct gtv_bytes *event = gtv_event_detection(&(struct gtv_detection_event){
-        .camera_id = c->known.id,
-        .wall_ms = last->last_frame_wall_ms,
-        .width = last->width,
-        .height = last->height,
-        .model = model ? model->name : "",
-        .latency_ms = (double)(gtv_wall_ms() - last->last_frame_wall_ms),
-    });
-    gtv_detector_unref(d);
-    if (event)
-        (void)publish(w, c->known.id, event);
-    gtv_bytes_unref(event);
-    c->had_objects = false;
-}
-
 static void collect(struct gtv_watcher *w, struct camera *c)
 {
-    struct gtv_source_status last;
-    gtv_source_get_status(c->source, &last);
+    bool elsewhere = w->closing || (wanted(c) && !gtv_leases_held(w->leases, c->known.id));
     gtv_source_destroy(c->source);
     c->source = NULL;
     c->stopping = false;
     w->sources--;
-    if (c->had_objects)
-        publish_nothing(w, c, &last);
+    gtv_analysis_finish(c->analysis, elsewhere);
+    gtv_analysis_destroy(c->analysis);
+    c->analysis = NULL;
+    if (!elsewhere)
+        (void)gtv_redis_command(w->redis, NULL, NULL, "DEL %s%lld", GTV_KEY_AI_STATE, (long long)c->known.id);
 }
 
-// Collects the sources whose threads have ended, and gives their places to others.
+static void camera_free(void *p)
+{
+    struct camera *c = p;
+    free(c->settings);
+    free((void *)(uintptr_t)c->settings_text.p);
+    free(c);
+}
+
+static void plan(struct gtv_watcher *w)
+{
+    struct gtv_planned *list[GTV_PLANNER_MAX];
+    struct gtv_source_status status;
+    size_t n = 0, it = 0;
+    struct gtv_str key;
+    void *value;
+    while (gtv_map_next(w->cameras, &it, &key, &value) && n < GTV_PLANNER_MAX) {
+        struct camera *c = value;
+        if (!c->source || c->stopping)
+            continue;
+        gtv_source_get_status(c->source, &status);
+        gtv_planner_measure(w->planner, &c->plan, &status, gtv_analysis_cpu_ms(c->analysis), settings_of(c));
+        tell_faults(c, &status);
+        save_state(w, c);
+        list[n++] = &c->plan;
+    }
+    gtv_planner_share(w->planner, list, n);
+    it = 0;
+    while (gtv_map_next(w->cameras, &it, &key, &value)) {
+        struct camera *c = value;
+        if (c->source && !c->stopping && c->plan.measured)
+            gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze);
+    }
+}
+
+// Collects the sources that have ended, and gives their places to others.
 static void on_tick(void *arg)
 {
     struct gtv_watcher *w = arg;
@@ -227,11 +350,37 @@ static void on_tick(void *arg)
         else if (c->source)
             gtv_source_tick(c->source, now);
         reconcile(w, c);
-        if (c->gone && !c->source) {
+        if (c->gone && !c->source && !c->loading) {
             (void)gtv_map_remove(w->cameras, key);
-            free(c);
+            camera_free(c);
         }
     }
+    if (++w->ticks % TICKS_A_SECOND == 0)
+        plan(w);
+}
+
+// ---- Which cameras ----
+
+static size_t wanted_ids(void *arg, int64_t *ids, size_t cap)
+{
+    struct gtv_watcher *w = arg;
+    size_t n = 0, it = 0;
+    struct gtv_str key;
+    void *value;
+    while (gtv_map_next(w->cameras, &it, &key, &value) && n < cap) {
+        struct camera *c = value;
+        if (wanted(c) && has_network(w, c))
+            ids[n++] = c->known.id;
+    }
+    return n;
+}
+
+static void on_lease(void *arg, int64_t id, bool held)
+{
+    struct gtv_watcher *w = arg;
+    struct camera *c = find(w, id);
+    if (c)
+        reconcile(w, c);
 }
 
 static void take_camera(struct gtv_watcher *w, const redisReply *text)
@@ -264,7 +413,7 @@ static void take_camera(struct gtv_watcher *w, const redisReply *text)
 static void on_cameras(void *arg, redisReply *reply)
 {
     struct gtv_watcher *w = arg;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY)
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
         return; // what is known stays
     size_t it = 0;
     struct gtv_str key;
@@ -276,16 +425,94 @@ static void on_cameras(void *arg, redisReply *reply)
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
         struct camera *c = value;
+        if (!c->seen && !c->gone) // settings stay for when it comes back; an order does not
+            (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_ORDERS,
+                                    (long long)c->known.id);
         c->gone = !c->seen;
         reconcile(w, c);
     }
     w->loaded = true;
+    gtv_leases_soon(w->leases);
 }
 
+// The value of a camera in a hash's pairs, or NULL.
+static struct gtv_str value_of(const redisReply *pairs, int64_t id)
+{
+    char key[24];
+    key_of(id, key);
+    for (size_t i = 0; i + 1 < pairs->elements; i += 2)
+        if (strcmp(pairs->element[i]->str, key) == 0)
+            return (struct gtv_str){pairs->element[i + 1]->str, (size_t)pairs->element[i + 1]->len};
+    return (struct gtv_str){0};
+}
+
+static void on_orders(void *arg, redisReply *reply)
+{
+    struct gtv_watcher *w = arg;
+    size_t it = 0;
+    struct gtv_str key;
+    void *value;
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
+        return;
+    while (gtv_map_next(w->cameras, &it, &key, &value)) {
+        struct camera *c = value;
+        struct gtv_str order = value_of(reply, c->known.id);
+        c->order = gtv_str_eq(order, GTV_STR("start"))  ? GTV_WATCH_START
+                   : gtv_str_eq(order, GTV_STR("stop")) ? GTV_WATCH_STOP
+                                                        : GTV_WATCH_AUTO;
+        reconcile(w, c);
+    }
+}
+
+static void apply_settings(struct camera *c)
+{
+    if (c->source)
+        gtv_source_set(c->source, settings_of(c));
+    if (c->analysis)
+        gtv_analysis_set(c->analysis, settings_of(c));
+}
+
+static void take_settings(struct gtv_watcher *w, struct camera *c, struct gtv_str text)
+{
+    if (gtv_str_eq(text, c->settings_text))
+        return;
+    struct gtv_error err = {0};
+    struct gtv_scene_settings *s = text.n ? GTV_NEW(struct gtv_scene_settings) : NULL;
+    if (s && !gtv_scene_settings_read(text, s, &err)) {
+        gtv_log_warn(&w->log, "the settings of a camera's analysis cannot be read",
+                     "camera_id=%lld field=%s cause=\"%s\"", (long long)c->known.id, err.field, err.message);
+        free(s);
+        return;
+    }
+    free(c->settings);
+    free((void *)(uintptr_t)c->settings_text.p);
+    c->settings = s;
+    c->settings_text = (struct gtv_str){text.n ? gtv_strndup(text) : NULL, text.n};
+    apply_settings(c);
+}
+
+static void on_settings(void *arg, redisReply *reply)
+{
+    struct gtv_watcher *w = arg;
+    size_t it = 0;
+    struct gtv_str key;
+    void *value;
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
+        return;
+    while (gtv_map_next(w->cameras, &it, &key, &value)) {
+        struct camera *c = value;
+        take_settings(w, c, value_of(reply, c->known.id));
+    }
+}
+
+// Settings and orders are read before the cameras are, the first time after them: a camera that is new gets
+// them a moment later.
 static void load(void *arg)
 {
     struct gtv_watcher *w = arg;
     (void)gtv_redis_command(w->redis, on_cameras, w, "HGETALL %s", GTV_KEY_CAMERAS);
+    (void)gtv_redis_command(w->redis, on_orders, w, "HGETALL %s", GTV_KEY_AI_ORDERS);
+    (void)gtv_redis_command(w->redis, on_settings, w, "HGETALL %s", GTV_KEY_AI_ANALYSIS);
 }
 
 static void on_state(void *arg, bool up)
@@ -299,6 +526,12 @@ static void on_news(void *arg, const char *id, const redisReply *fields)
 {
     struct gtv_watcher *w = arg;
     gtv_timer_start(w->reload, NEWS_DELAY_MS, RELOAD_MS);
+}
+
+static void spread(struct gtv_watcher *w, int64_t id)
+{
+    (void)gtv_redis_command(w->redis, NULL, NULL, "XADD %s MAXLEN ~ 1000 * id %lld by ai",
+                            GTV_KEY_CAMERAS_NEWS, (long long)id);
 }
 
 // ---- From outside ----
@@ -318,19 +551,50 @@ static void register_metrics(struct gtv_watcher *w)
                                        sizeof(bounds) / sizeof(bounds[0]));
 }
 
+static void create_parts(struct gtv_watcher *w)
+{
+    const struct gtv_watcher_config *config = &w->config;
+    w->reload = gtv_timer_create(config->loop, load, w);
+    w->tick = gtv_timer_create(config->loop, on_tick, w);
+    w->http = gtv_http_client_create(config->loop, config->max_cameras + 16);
+    w->decoders = gtv_decode_pool_create(config->cores);
+    w->scalers = gtv_scalers_create();
+    w->defaults = GTV_NEW(struct gtv_scene_settings);
+    gtv_scene_settings_init(w->defaults);
+    w->planner = gtv_planner_create(&(struct gtv_planner_config){
+        .cores = config->cores,
+        .cpu_budget = config->cpu_budget,
+        .max_fps = config->max_fps,
+        .min_fps = config->min_fps,
+        .metrics = config->metrics,
+    });
+    w->leases = gtv_leases_create(&(struct gtv_leases_config){
+        .loop = config->loop,
+        .owner = w->owner,
+        .max = config->max_cameras,
+        .wanted = wanted_ids,
+        .on_change = on_lease,
+        .arg = w,
+    });
+}
+
 struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, struct gtv_error *err)
 {
     struct gtv_watcher *w = GTV_NEW(struct gtv_watcher);
     w->config = *config;
     w->log = (struct gtv_log){.component = "ai"};
     w->cameras = gtv_map_create();
-    w->http = gtv_http_client_create(config->loop, config->max_cameras + 16);
-    w->decoders = gtv_decode_pool_create(config->decode_threads);
-    w->scalers = gtv_scalers_create();
+    gtv_lease_owner(w->owner);
     register_metrics(w);
-    w->reload = gtv_timer_create(config->loop, load, w);
-    w->tick = gtv_timer_create(config->loop, on_tick, w);
-    w->redis = gtv_redis_create(config->loop, config->redis_url, "gtv-ai", on_state, w, err);
+    create_parts(w);
+    w->outbox = gtv_outbox_create(&(struct gtv_outbox_config){.loop = config->loop,
+                                                              .spool_dir = config->spool_dir,
+                                                              .spool_bytes = config->spool_bytes,
+                                                              .owner = w->owner,
+                                                              .metrics = config->metrics},
+                                  err);
+    if (w->outbox)
+        w->redis = gtv_redis_create(config->loop, config->redis_url, "gtv-ai", on_state, w, err);
     if (w->redis)
         w->news = gtv_redis_tail_create(config->loop, config->redis_url, "gtv-ai-news", GTV_KEY_CAMERAS_NEWS,
                                         "$", on_news, w, err);
@@ -338,6 +602,8 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, 
         gtv_watcher_destroy(w);
         return NULL;
     }
+    gtv_outbox_redis(w->outbox, w->redis);
+    gtv_leases_redis(w->leases, w->redis);
     gtv_timer_start(w->tick, TICK_MS, TICK_MS);
     return w;
 }
@@ -345,6 +611,7 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, 
 void gtv_watcher_stop(struct gtv_watcher *w)
 {
     w->closing = true;
+    gtv_timer_stop(w->tick);
     size_t it = 0;
     struct gtv_str key;
     void *value;
@@ -353,24 +620,30 @@ void gtv_watcher_stop(struct gtv_watcher *w)
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
         struct camera *c = value;
-        gtv_source_destroy(c->source);
-        c->source = NULL;
+        if (c->source)
+            collect(w, c);
     }
-    w->sources = 0;
+    gtv_leases_release_all(w->leases);
 }
 
 void gtv_watcher_destroy(struct gtv_watcher *w)
 {
     if (!w)
         return;
-    gtv_map_destroy(w->cameras, free);
+    w->closing = true;
+    gtv_redis_tail_destroy(w->news);
+    gtv_redis_destroy(w->redis); // what was not answered goes to the spool
+    w->redis = NULL;
+    gtv_outbox_destroy(w->outbox);
+    gtv_leases_destroy(w->leases);
+    gtv_map_destroy(w->cameras, camera_free);
     gtv_http_client_destroy(w->http);
     gtv_decode_pool_destroy(w->decoders);
     gtv_scalers_destroy(w->scalers);
-    gtv_redis_tail_destroy(w->news);
-    gtv_redis_destroy(w->redis);
+    gtv_planner_destroy(w->planner);
     gtv_timer_destroy(w->reload);
     gtv_timer_destroy(w->tick);
+    free(w->defaults);
     free(w);
 }
 
@@ -386,6 +659,17 @@ static bool known(struct gtv_watcher *w, int64_t id, struct camera **out, struct
     return false;
 }
 
+static void store_order(struct gtv_watcher *w, const struct camera *c)
+{
+    if (c->order == GTV_WATCH_AUTO)
+        (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_ORDERS,
+                                (long long)c->known.id);
+    else
+        (void)gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %s", GTV_KEY_AI_ORDERS,
+                                (long long)c->known.id, c->order == GTV_WATCH_START ? "start" : "stop");
+    spread(w, c->known.id);
+}
+
 bool gtv_watcher_order(struct gtv_watcher *w, int64_t id, enum gtv_watch_order order, struct gtv_error *err)
 {
     struct camera *c;
@@ -394,17 +678,21 @@ bool gtv_watcher_order(struct gtv_watcher *w, int64_t id, enum gtv_watch_order o
     enum gtv_watch_order before = c->order;
     c->order = order;
     reconcile(w, c);
-    if (order != GTV_WATCH_STOP && c->refused) {
+    // With other programs there, one of them may have room for it.
+    if (order != GTV_WATCH_STOP && c->refused && gtv_leases_members(w->leases) <= 1) {
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "%s", c->refused);
         c->order = before;
         reconcile(w, c);
         return false;
     }
+    store_order(w, c);
+    gtv_leases_soon(w->leases);
     return true;
 }
 
 static void describe(struct camera *c, struct gtv_watched *out)
 {
+    const char *owner = gtv_leases_owner(c->watcher->leases, c->known.id);
     memset(out, 0, sizeof(*out));
     out->id = c->known.id;
     out->name = c->known.name;
@@ -412,8 +700,13 @@ static void describe(struct camera *c, struct gtv_watched *out)
     out->order = c->order;
     out->watched = c->source && !c->stopping;
     out->refused = c->refused;
-    if (c->source)
-        gtv_source_get_status(c->source, &out->source);
+    out->elsewhere = wanted(c) && owner && strcmp(owner, c->watcher->owner) != 0 ? owner : NULL;
+    if (!c->source)
+        return;
+    gtv_source_get_status(c->source, &out->source);
+    out->tracks = gtv_analysis_tracks(c->analysis);
+    out->analysis_ms = gtv_analysis_cpu_ms(c->analysis);
+    out->line_count = gtv_analysis_counts(c->analysis, gtv_wall_ms(), out->counts, GTV_SCENE_MAX_LINES);
 }
 
 bool gtv_watcher_get(struct gtv_watcher *w, int64_t id, struct gtv_watched *out, struct gtv_error *err)
@@ -452,4 +745,46 @@ size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t c
 bool gtv_watcher_redis_up(const struct gtv_watcher *w)
 {
     return gtv_redis_up(w->redis);
+}
+
+const char *gtv_watcher_owner(const struct gtv_watcher *w)
+{
+    return w->owner;
+}
+
+const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,
+                                                      struct gtv_error *err)
+{
+    struct camera *c;
+    return known(w, id, &c, err) ? settings_of(c) : NULL;
+}
+
+bool gtv_watcher_set(struct gtv_watcher *w, int64_t id, const struct gtv_scene_settings *settings,
+                     struct gtv_error *err)
+{
+    struct camera *c;
+    if (!known(w, id, &c, err))
+        return false;
+    struct gtv_bytes *text = gtv_scene_settings_text(settings);
+    bool sent = text && gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %b", GTV_KEY_AI_ANALYSIS,
+                                          (long long)id, text->data, text->len);
+    if (sent) {
+        take_settings(w, c, gtv_bytes_str(text));
+        spread(w, id);
+    } else {
+        gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "The settings cannot be stored: Redis does not answer");
+    }
+    gtv_bytes_unref(text);
+    return sent;
+}
+
+void gtv_watcher_capacity(struct gtv_watcher *w, struct gtv_capacity *out)
+{
+    *out = (struct gtv_capacity){.programs = gtv_leases_members(w->leases)};
+    gtv_planner_capacity(w->planner, out);
+}
+
+void gtv_watcher_outbox_stats(struct gtv_watcher *w, struct gtv_outbox_stats *out)
+{
+    gtv_outbox_get_stats(w->outbox, out);
 }

@@ -1,12 +1,20 @@
-// Which cameras are watched, and what becomes of their looks: follows the cameras in Redis, keeps one source
-// for each that is wanted, and publishes its detections as events. Loop thread only, unless said otherwise.
+// Which cameras are watched, and what becomes of their looks: follows the cameras in Redis, holds the leases
+// of its share of them, keeps one source and one analysis for each that it holds, shares out the CPU's time,
+// and tells what happens. Loop thread only, unless said otherwise.
 #ifndef GTV_AI_WATCHER_H
 #define GTV_AI_WATCHER_H
 
 #include "lib/loop/loop.h"
-#include "services/ai/watch/source.h"
+#include "services/ai/watch/analysis.h"
+#include "services/ai/watch/outbox.h"
 
 struct gtv_watcher;
+
+// Hashes: camera id -> settings of PUT /cameras/{id}/analysis; camera id -> "start" or "stop".
+#define GTV_KEY_AI_ANALYSIS "gtv:ai:analysis"
+#define GTV_KEY_AI_ORDERS   "gtv:ai:orders"
+// String: what gtv_analysis_save wrote, for who watches the camera next; with an expiry.
+#define GTV_KEY_AI_STATE "gtv:ai:state:"
 
 struct gtv_watcher_config {
     struct gtv_loop *loop;
@@ -14,12 +22,17 @@ struct gtv_watcher_config {
     const char *hls_url; // base address of the media node
     struct gtv_engine *engine;
     struct gtv_metrics *metrics;
-    double max_fps, min_confidence;
-    size_t max_cameras, decode_threads;
+    struct gtv_store *store;   // of crops; NULL: none are kept
+    double max_fps, min_fps;   // looks a second at each camera
+    double min_confidence;     // 0..1
+    double cpu_budget;         // share of `cores` that watching may take
+    size_t max_cameras, cores; // cores: as many threads decode
     enum gtv_decode_policy policy;
+    const char *spool_dir;
+    size_t spool_bytes;
 };
 
-// The strings must live on. NULL with *err when the address of Redis is none.
+// The strings must live on. NULL with *err when the address of Redis is none, or the spool cannot be written.
 struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config,
                                        struct gtv_error *err) GTV_WARN_UNUSED;
 // Ends all sources and waits for them; the engine must still run. What they reported last is on its way over
@@ -41,10 +54,15 @@ struct gtv_watched {
     enum gtv_watch_order order;
     bool watched;                    // a source works on it
     const char *refused;             // why not, though it is wanted; NULL otherwise
+    const char *elsewhere;           // the program that watches it in place of this one; NULL: none
     struct gtv_source_status source; // zeroed without a source
+    size_t tracks;                   // in sight
+    struct gtv_line_count counts[GTV_SCENE_MAX_LINES]; // of the lines; strings borrowed
+    size_t line_count;
+    double analysis_ms; // spent on tracks and scene since the beginning
 };
 
-// An order by hand holds until this process ends, the camera is removed, or another order. GTV_E_NOT_FOUND
+// An order by hand holds, for all programs, until the camera is removed, or another order. GTV_E_NOT_FOUND
 // for a camera that is not provisioned, GTV_E_UNAVAILABLE while the cameras are not known yet or nothing can
 // be watched.
 bool gtv_watcher_order(struct gtv_watcher *w, int64_t id, enum gtv_watch_order order,
@@ -54,5 +72,25 @@ bool gtv_watcher_get(struct gtv_watcher *w, int64_t id, struct gtv_watched *out,
 // All cameras in the order of their ids. Returns how many there are; fills at most cap.
 size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t cap);
 bool gtv_watcher_redis_up(const struct gtv_watcher *w);
+const char *gtv_watcher_owner(const struct gtv_watcher *w); // this program's name in the leases
+
+// The settings of a camera's analysis. Borrowed until the next call on the loop; NULL with *err as above.
+const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,
+                                                      struct gtv_error *err) GTV_WARN_UNUSED;
+// Changes them at once and stores them for all programs. GTV_E_UNAVAILABLE while Redis is away.
+bool gtv_watcher_set(struct gtv_watcher *w, int64_t id, const struct gtv_scene_settings *settings,
+                     struct gtv_error *err) GTV_WARN_UNUSED;
+
+// What watching costs and what else would fit, all in milliseconds of a core a second.
+struct gtv_capacity {
+    size_t cores, cameras, programs; // cameras: watched by this program; programs: that live, 0: not known
+    double budget, used;             // used: measured over the last seconds
+    double decode, gate, look, analysis; // parts of used; gate is part of decode
+    double pressure;                     // 0..1: what is left of the budget while looks have to wait
+    double each;                         // what a camera asks for on average; 0: not known
+    double more;                         // cameras that would fit; negative: not known
+};
+void gtv_watcher_capacity(struct gtv_watcher *w, struct gtv_capacity *out);
+void gtv_watcher_outbox_stats(struct gtv_watcher *w, struct gtv_outbox_stats *out);
 
 #endif

@@ -1,0 +1,114 @@
+"""Cameras watched: CPU of gtv-ai by stage and RSS a camera, with a real RTSP camera behind the real media node.
+
+The clip has traffic a third of the time: 20 s of the synthetic street, then 40 s of its empty road (with its noise). Run alone:
+    GTV_BUILD=build/release python3 bench/ai_watch.py [--cameras 8] [--seconds 60] [--codec libx264] [--decode all|keys|auto] [--fps 1]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from common import ROOT, cpu_seconds, free_port, program, redis, rss_kib, started, wait_for
+
+
+def clip(folder, codec):
+    path = folder / f"third-{codec}.mp4"
+    street = ROOT / "var" / "street" / "street.mp4"
+    graph = "[0:v]trim=0:20,setpts=PTS-STARTPTS[a];[1:v]trim=end_frame=18,setpts=PTS-STARTPTS,loop=-1:18:0,trim=duration=40,setpts=N/15/TB[b];[a][b]concat=n=2"
+    options = ["-x265-params", "log-level=error:keyint=15:min-keyint=15:bframes=0"] if codec == "libx265" else ["-bf", "0", "-g", "15"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", street, "-i", street, "-filter_complex", graph, "-r", "15", "-c:v", codec, "-preset",
+                    "veryfast", "-b:v", "1400k", *options, "-pix_fmt", "yuv420p", path], check=True)
+    return path
+
+
+def get(url):
+    return json.loads(urllib.request.urlopen(url, timeout=10).read())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cameras", type=int, default=8)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--codec", default="libx264")
+    parser.add_argument("--decode", default="all")
+    parser.add_argument("--fps", default="1")
+    parser.add_argument("--settings", default="{}")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, redis() as redis_port:
+        folder = Path(folder)
+        camera = subprocess.Popen(["/usr/bin/python3", ROOT / "tools/camera/rtsp_camera.py", "--clip", clip(folder, options.codec)],
+                                  stdout=subprocess.PIPE, text=True)
+        api, hls, port = free_port(), free_port(), free_port()
+        media_env = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTP_PORT": "0",
+                     "MEDIA_API_PORT": str(api), "MEDIA_HLS_PORT": str(hls), "MEDIA_DATA": str(folder / "media"), "LOG_LEVEL": "ERROR",
+                     "GTV_CAMERA_ALLOW": "127.0.0.0/8"}
+        ai_env = {"AI_PORT": str(port), "METRICS_PORT": "0", "GTV_EVENTS_REDIS_URL": f"redis://127.0.0.1:{redis_port}/2",
+                  "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis_port), "MODELS_DIR": str(ROOT / "var/models"),
+                  "MEDIAMTX_HLS_URL": f"http://127.0.0.1:{hls}", "AI_MAX_FPS": options.fps, "AI_DECODE": options.decode,
+                  "AI_MAX_CAMERAS": "1000", "AI_CROPS_DIR": str(folder / "crops"), "AI_SPOOL_DIR": str(folder / "spool")}
+        try:
+            url = camera.stdout.readline().strip()
+            with started([program("gtv-media")], media_env, folder / "media.log"):
+                wait_for(f"http://127.0.0.1:{api}/v3/paths/list")
+                with started([program("gtv-ai")], ai_env, folder / "ai.log") as ai:
+                    wait_for(f"http://127.0.0.1:{port}/health", seconds=60)
+                    measure(options, url, api, port, redis_port, ai)
+        finally:
+            camera.terminate()
+            camera.wait(10)
+
+
+def add(number, options, url, api, redis_port):
+    body = json.dumps({"source": url}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{api}/v3/config/paths/add/cam_{number}", body,
+                                                  {"Content-Type": "application/json"}), timeout=10)
+    record = json.dumps({"id": number, "url": url, "ai_enabled": True})
+    subprocess.run(["redis-cli", "-p", str(redis_port), "-n", "2", "HSET", "gtv:ai:analysis", str(number), options.settings], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["redis-cli", "-p", str(redis_port), "-n", "2", "HSET", "gtv:cameras", str(number), record], check=True, stdout=subprocess.DEVNULL)
+
+
+def watching(base, count, seconds=90):
+    subprocess_end = time.monotonic() + seconds
+    while get(f"{base}/stats/streams")["watching"] < count:
+        if time.monotonic() > subprocess_end:
+            sys.exit("bench: the cameras are not watched")
+        time.sleep(0.3)
+
+
+def measure(options, url, api, port, redis_port, ai):
+    base = f"http://127.0.0.1:{port}"
+    add(1, options, url, api, redis_port)
+    watching(base, 1)
+    time.sleep(12)
+    before = rss_kib(ai.pid)
+    for number in range(2, options.cameras + 1):
+        add(number, options, url, api, redis_port)
+    watching(base, options.cameras)
+    time.sleep(8)
+    first, began, cpu = get(f"{base}/stats/streams")["streams"], time.monotonic(), cpu_seconds(ai.pid)
+    time.sleep(options.seconds)
+    last, took, cpu = get(f"{base}/stats/streams")["streams"], time.monotonic() - began, cpu_seconds(ai.pid) - cpu
+    n = options.cameras
+    stages = {stage: sum(b["cpu_ms"][stage] - a["cpu_ms"][stage] for a, b in zip(first, last)) / took / n for stage in last[0]["cpu_ms"]}
+    each = cpu * 1000 / took / n
+    print(f"{n} cameras, {options.codec}, decode {options.decode}, {options.fps} looks/s: {each:.1f} ms/s a camera, so {1000 / each:.1f} a core")
+    print("  by stage, ms/s a camera: " + ", ".join(f"{k} {v:.2f}" for k, v in stages.items()) + f", the rest {each - sum(stages.values()):.2f}")
+    print(f"  looks/s {sum(b['looks'] - a['looks'] for a, b in zip(first, last)) / took / n:.2f}, still/s "
+          f"{sum(b['still'] - a['still'] for a, b in zip(first, last)) / took / n:.2f}, frames/s "
+          f"{sum(b['frames'] - a['frames'] for a, b in zip(first, last)) / took / n:.2f}, decoding {last[0]['decoding']}, "
+          f"left out {sum(b['left_out'] - a['left_out'] for a, b in zip(first, last))}")
+    if n > 1:
+        print(f"  RSS a camera: {(rss_kib(ai.pid) - before) / 1024 / (n - 1):.2f} MiB (of {rss_kib(ai.pid) / 1024:.0f})")
+    text = urllib.request.urlopen(f"{base}/metrics", timeout=10).read().decode()
+    buckets = [line for line in text.splitlines() if line.startswith("ai_event_latency_seconds")]
+    print("  " + "; ".join(line.removeprefix("ai_event_latency_seconds") for line in buckets))
+    print("  capacity:", json.dumps(get(f"{base}/capacity")))
+
+
+if __name__ == "__main__":
+    main()

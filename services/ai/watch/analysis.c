@@ -1,0 +1,537 @@
+#include "services/ai/watch/analysis.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/ai/watch/shots.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+// A track that another program followed and this one goes on with.
+struct known {
+    uint64_t id;
+    int64_t first_ms, seen_ms;
+    enum gtv_vehicle vehicle;
+    double confidence;
+    struct gtv_track_box box;
+    double vx, vy;
+};
+
+// A track's id here, and by which it was known before.
+struct alias {
+    uint64_t here, before;
+    int64_t first_ms;
+};
+
+// What one look needs; made and freed with it.
+struct scratch {
+    struct gtv_detected found[GTV_MAX_OBJECTS];
+    struct gtv_track_event events[GTV_TRACK_EVENTS_MAX];
+    struct gtv_track tracks[GTV_TRACK_EVENTS_MAX];
+    struct gtv_happening happenings[GTV_SCENE_MAX_HAPPENINGS];
+    size_t found_count, event_count, happening_count;
+    int64_t wall_ms;
+    int width, height;
+    const AVFrame *frame; // NULL: the last one is gone
+};
+
+struct gtv_analysis {
+    struct gtv_analysis_config config;
+    struct gtv_shots *shots; // of the thread that looks
+    int64_t live_ms;         // monotonic, of the last live event
+    bool had_boxes;
+    int width, height; // of the last look
+    int64_t wall_ms;
+    char model[64];
+
+    pthread_mutex_t lock; // guards what follows
+    struct gtv_tracker *tracker;
+    struct gtv_scene *scene;
+    struct gtv_scene_settings settings;
+    bool settings_new;
+    struct known open[GTV_TRACK_MAX]; // tracks that have begun, as of the last look
+    size_t open_count;
+    struct known resumed[GTV_TRACK_MAX]; // of another program, not found again yet
+    size_t resumed_count;
+    int64_t resumed_ms; // when the first look after it was, 0: not yet
+    struct alias aliases[GTV_TRACK_MAX];
+    size_t alias_count, in_sight;
+    uint64_t revision;
+    double cpu_ms;
+};
+
+static double thread_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
+static const struct gtv_track *track_of(const struct scratch *x, uint64_t id)
+{
+    for (size_t i = 0; i < x->event_count; i++)
+        if (x->tracks[i].id == id)
+            return &x->tracks[i];
+    return NULL;
+}
+
+// ---- Going on where another program ended ----
+
+static double overlap(const struct gtv_track_box *a, const struct gtv_track_box *b)
+{
+    double w = fmin(a->x + a->w, b->x + b->w) - fmax(a->x, b->x);
+    double h = fmin(a->y + a->h, b->y + b->h) - fmax(a->y, b->y);
+    return w > 0 && h > 0 ? w * h / (a->w * a->h + b->w * b->h - w * h) : 0;
+}
+
+// Where a vehicle of before should be now; its speed is trusted for a while only.
+static struct gtv_track_box foreseen(const struct known *k, int64_t wall_ms)
+{
+    double s = fmin(fmax((double)(wall_ms - k->seen_ms) / 1000, 0), 8);
+    struct gtv_track_box box = k->box;
+    box.x += k->vx * s;
+    box.y += k->vy * s;
+    return box;
+}
+
+static void adopt(struct gtv_analysis *a, struct gtv_track *t, int64_t wall_ms)
+{
+    size_t best = a->resumed_count;
+    double score = 0;
+    for (size_t i = 0; i < a->resumed_count; i++) {
+        const struct known *k = &a->resumed[i];
+        struct gtv_track_box there = foreseen(k, wall_ms);
+        double far = hypot(there.x + there.w / 2 - t->box.x - t->box.w / 2,
+                           there.y + there.h / 2 - t->box.y - t->box.h / 2);
+        // By its box, or near enough: looks may have been seconds apart.
+        double s = fmax(overlap(&there, &t->box), 0.4 - 0.2 * far / fmax(hypot(t->box.w, t->box.h), 1));
+        if (s > 0.15 && s > score) {
+            score = s;
+            best = i;
+        }
+    }
+    if (best == a->resumed_count || a->alias_count == GTV_TRACK_MAX)
+        return;
+    a->aliases[a->alias_count++] =
+        (struct alias){.here = t->id, .before = a->resumed[best].id, .first_ms = a->resumed[best].first_ms};
+    a->resumed[best] = a->resumed[--a->resumed_count];
+}
+
+static void rename_tracks(struct gtv_analysis *a, struct scratch *x)
+{
+    if (a->resumed_count && !a->resumed_ms)
+        a->resumed_ms = x->wall_ms;
+    for (size_t i = 0; i < x->event_count; i++) {
+        struct gtv_track *t = &x->tracks[i];
+        *t = *x->events[i].track;
+        x->events[i].track = t;
+        if (x->events[i].change == GTV_TRACK_STARTED && a->resumed_count)
+            adopt(a, t, x->wall_ms);
+        for (size_t k = 0; k < a->alias_count; k++) {
+            if (a->aliases[k].here != t->id)
+                continue;
+            t->id = a->aliases[k].before;
+            t->first_ms = a->aliases[k].first_ms;
+            if (x->events[i].change == GTV_TRACK_ENDED)
+                a->aliases[k] = a->aliases[--a->alias_count];
+            break;
+        }
+    }
+}
+
+// ---- Telling ----
+
+static int whole(double v)
+{
+    return (int)lround(fmax(fmin(v, 1e6), -1e6));
+}
+
+static void put_box(struct gtv_happening_event *e, const struct gtv_track_box *box)
+{
+    e->x = whole(box->x);
+    e->y = whole(box->y);
+    e->w = whole(box->w);
+    e->h = whole(box->h);
+}
+
+static void tell(struct gtv_analysis *a, const struct gtv_happening_event *e)
+{
+    char key[GTV_HAPPENING_KEY_CAP];
+    struct gtv_bytes *json = gtv_event_happening(e);
+    if (json)
+        a->config.on_happening(a->config.arg, e->type, gtv_happening_key(e, key), json, e->wall_ms);
+}
+
+static void tell_happening(struct gtv_analysis *a, const struct scratch *x, const struct gtv_happening *h)
+{
+    char crop[GTV_STORE_NAME_CAP], key[sizeof(h->key) + 16];
+    const struct gtv_track *t = track_of(x, h->current);
+    struct gtv_happening_event e = {
+        .type = gtv_happening_name(h->kind),
+        .key = h->key,
+        .camera_id = a->config.camera_id,
+        .wall_ms = h->wall_ms,
+        .width = x->width,
+        .height = x->height,
+        .track = h->track,
+        .object_type = gtv_vehicle_names[h->vehicle],
+        .confidence = h->confidence,
+        .place_id = h->id,
+        .place_name = h->name,
+        .direction = h->kind == GTV_LINE_CROSSED ? h->direction : NULL,
+        .is_crossing = h->kind == GTV_LINE_CROSSED,
+        .forward = h->forward,
+        .seconds = -1,
+        .degrees = h->kind == GTV_WRONG_WAY ? h->degrees : -1,
+        .crop = gtv_shots_name(a->shots, h->current, crop) ? crop : NULL,
+    };
+    put_box(&e, &h->box);
+    if (t) {
+        e.share = t->vehicle_share;
+        e.first_ms = t->first_ms;
+        e.last_ms = h->kind == GTV_TRACK_OVER ? t->seen_ms : 0;
+    }
+    if (h->kind == GTV_ZONE_LEFT || h->kind == GTV_VEHICLE_STOPPED || h->kind == GTV_TRACK_OVER)
+        e.seconds = h->seconds;
+    if (h->kind == GTV_SPEED_MEASURED) {
+        e.speed_kmh = h->speed_kmh;
+        e.limit_kmh = h->limit_kmh;
+    }
+    if (h->kind == GTV_VEHICLE_STOPPED || h->kind == GTV_WRONG_WAY) {
+        e.type = "alert";
+        e.alert = gtv_happening_name(h->kind);
+    }
+    tell(a, &e);
+    if (h->kind == GTV_SPEED_MEASURED && h->over) {
+        snprintf(key, sizeof(key), "speeding/%s", h->key);
+        e.type = "alert";
+        e.alert = "speeding";
+        e.key = key;
+        tell(a, &e);
+    }
+}
+
+// Vehicles of another program's tracks that did not come back: their tracks end here.
+static void end_resumed(struct gtv_analysis *a, const struct known *gone, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct known *k = &gone[i];
+        char key[64], crop[GTV_STORE_NAME_CAP];
+        snprintf(key, sizeof(key), "%s/%llu", gtv_happening_name(GTV_TRACK_OVER), (unsigned long long)k->id);
+        struct gtv_happening_event e = {
+            .type = gtv_happening_name(GTV_TRACK_OVER),
+            .key = key,
+            .camera_id = a->config.camera_id,
+            .wall_ms = k->seen_ms,
+            .width = a->width,
+            .height = a->height,
+            .track = k->id,
+            .object_type = gtv_vehicle_names[k->vehicle],
+            .confidence = k->confidence,
+            .first_ms = k->first_ms,
+            .last_ms = k->seen_ms,
+            .seconds = (double)(k->seen_ms - k->first_ms) / 1000,
+            .degrees = -1,
+            .crop = a->config.store ? gtv_store_name(a->config.camera_id, k->first_ms, k->id, crop) : NULL,
+        };
+        put_box(&e, &k->box);
+        tell(a, &e);
+    }
+}
+
+// The boxes of now, at most five times a second; none only after some, so that they vanish.
+static void tell_boxes(struct gtv_analysis *a, const struct scratch *x)
+{
+    struct gtv_detected shown[GTV_MAX_OBJECTS];
+    uint64_t tracks[GTV_MAX_OBJECTS] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < x->found_count; i++) {
+        uint64_t id = 0;
+        for (size_t k = 0; k < x->event_count && !id; k++)
+            if (x->tracks[k].detection == (int)i)
+                id = x->tracks[k].id;
+        if (!id && x->found[i].confidence < a->config.confidence)
+            continue;
+        shown[n] = x->found[i];
+        tracks[n++] = id;
+    }
+    int64_t now = gtv_mono_ms();
+    if ((n == 0 && !a->had_boxes) || (now - a->live_ms < GTV_ANALYSIS_LIVE_MS && n > 0))
+        return;
+    struct gtv_bytes *event = gtv_event_detection(&(struct gtv_detection_event){
+        .camera_id = a->config.camera_id,
+        .wall_ms = x->wall_ms,
+        .width = x->width,
+        .height = x->height,
+        .model = a->model,
+        .latency_ms = (double)(gtv_wall_ms() - x->wall_ms),
+        .objects = shown,
+        .count = n,
+        .tracks = tracks,
+    });
+    a->had_boxes = n > 0;
+    a->live_ms = now;
+    if (event)
+        a->config.on_live(a->config.arg, event, x->wall_ms);
+}
+
+// ---- A look ----
+
+static void note_open(struct gtv_analysis *a, const struct scratch *x)
+{
+    a->open_count = a->in_sight = 0;
+    for (size_t i = 0; i < x->event_count; i++) {
+        const struct gtv_track *t = &x->tracks[i];
+        if (x->events[i].change == GTV_TRACK_ENDED)
+            continue;
+        a->in_sight++;
+        if (gtv_scene_announced(a->scene, t->id) && a->open_count < GTV_TRACK_MAX)
+            a->open[a->open_count++] = (struct known){.id = t->id,
+                                                      .first_ms = t->first_ms,
+                                                      .seen_ms = t->seen_ms,
+                                                      .vehicle = t->vehicle,
+                                                      .confidence = t->confidence,
+                                                      .box = t->box,
+                                                      .vx = t->vx,
+                                                      .vy = t->vy};
+    }
+    a->revision++;
+}
+
+static void take_settings(struct gtv_analysis *a)
+{
+    if (!a->settings_new)
+        return;
+    a->settings_new = false;
+    gtv_scene_set(a->scene, &a->settings);
+}
+
+// Takes out of what was resumed the tracks whose time is up. Returns how many are in out.
+static size_t expired(struct gtv_analysis *a, int64_t wall_ms, struct known *out)
+{
+    if (!a->resumed_count || wall_ms - a->resumed_ms < GTV_ANALYSIS_RESUME_MS)
+        return 0;
+    size_t n = a->resumed_count;
+    memcpy(out, a->resumed, n * sizeof(*out));
+    a->resumed_count = 0;
+    return n;
+}
+
+static void tell_all(struct gtv_analysis *a, struct scratch *x)
+{
+    bool crops = a->config.store && gtv_scene_settings(a->scene)->crops;
+    if (x->frame && crops)
+        gtv_shots_take(a->shots, x->frame, gtv_scene_settings(a->scene), x->events, x->event_count);
+    for (size_t i = 0; i < x->happening_count; i++) {
+        const struct gtv_happening *h = &x->happenings[i];
+        // Its picture is there before anybody hears of it.
+        if (crops)
+            gtv_shots_keep(a->shots, h->current);
+        tell_happening(a, x, h);
+    }
+    for (size_t i = 0; i < x->event_count; i++)
+        if (x->events[i].change == GTV_TRACK_ENDED)
+            gtv_shots_drop(a->shots, x->tracks[i].id);
+}
+
+void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
+{
+    double began = thread_ms();
+    struct scratch *x = gtv_alloc(sizeof(*x));
+    struct known *gone = gtv_alloc(GTV_TRACK_MAX * sizeof(*gone));
+    x->frame = look->frame;
+    x->wall_ms = look->wall_ms;
+    x->width = look->frame->width;
+    x->height = look->frame->height;
+    x->found_count = look->found->count < GTV_MAX_OBJECTS ? look->found->count : GTV_MAX_OBJECTS;
+    memcpy(x->found, look->found->objects, x->found_count * sizeof(*x->found));
+    snprintf(a->model, sizeof(a->model), "%s", look->model->name);
+    a->width = x->width;
+    a->height = x->height;
+    a->wall_ms = x->wall_ms;
+
+    (void)pthread_mutex_lock(&a->lock);
+    take_settings(a);
+    x->found_count = gtv_scene_filter(&a->settings, x->found, x->found_count, x->width, x->height);
+    x->event_count =
+        gtv_tracker_update(a->tracker, x->found, x->found_count, x->wall_ms, x->width, x->height, x->events);
+    rename_tracks(a, x);
+    x->happening_count =
+        gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width, x->height, x->happenings);
+    note_open(a, x);
+    size_t gone_count = expired(a, x->wall_ms, gone);
+    (void)pthread_mutex_unlock(&a->lock);
+
+    tell_all(a, x);
+    end_resumed(a, gone, gone_count);
+    tell_boxes(a, x);
+    free(gone);
+    free(x);
+    double cost = thread_ms() - began;
+    (void)pthread_mutex_lock(&a->lock);
+    a->cpu_ms += cost;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void gtv_analysis_finish(struct gtv_analysis *a, bool silent)
+{
+    struct scratch *x = gtv_alloc(sizeof(*x));
+    x->wall_ms = a->wall_ms;
+    x->width = a->width;
+    x->height = a->height;
+    if (!silent && a->width) {
+        x->event_count = gtv_tracker_finish(a->tracker, x->events);
+        rename_tracks(a, x);
+        x->happening_count = gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width,
+                                              x->height, x->happenings);
+        tell_all(a, x);
+        end_resumed(a, a->resumed, a->resumed_count);
+    }
+    x->event_count = 0;
+    if (a->had_boxes)
+        tell_boxes(a, x);
+    a->open_count = a->resumed_count = a->in_sight = 0;
+    a->revision++;
+    free(x);
+}
+
+// ---- From outside ----
+
+struct gtv_analysis *gtv_analysis_create(const struct gtv_analysis_config *config)
+{
+    struct gtv_analysis *a = GTV_NEW(struct gtv_analysis);
+    a->config = *config;
+    a->config.settings = NULL;
+    a->settings = *config->settings;
+    a->tracker = gtv_tracker_create(
+        &(struct gtv_track_config){.sure = config->confidence, .start = config->confidence});
+    a->scene = gtv_scene_create(config->settings);
+    a->shots = gtv_shots_create(config->store, config->camera_id);
+    (void)pthread_mutex_init(&a->lock, NULL);
+    return a;
+}
+
+void gtv_analysis_destroy(struct gtv_analysis *a)
+{
+    if (!a)
+        return;
+    gtv_tracker_destroy(a->tracker);
+    gtv_scene_destroy(a->scene);
+    gtv_shots_destroy(a->shots);
+    (void)pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+void gtv_analysis_set(struct gtv_analysis *a, const struct gtv_scene_settings *settings)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->settings = *settings;
+    a->settings_new = true;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+size_t gtv_analysis_tracks(struct gtv_analysis *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    size_t n = a->in_sight;
+    (void)pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
+size_t gtv_analysis_counts(struct gtv_analysis *a, int64_t wall_ms, struct gtv_line_count *out, size_t cap)
+{
+    size_t n = 0;
+    (void)pthread_mutex_lock(&a->lock);
+    while (n < cap && gtv_scene_count(a->scene, n, wall_ms, &out[n]))
+        n++;
+    (void)pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
+double gtv_analysis_cpu_ms(struct gtv_analysis *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    double ms = a->cpu_ms;
+    (void)pthread_mutex_unlock(&a->lock);
+    return ms;
+}
+
+static void add_known(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct known *k)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+    yyjson_mut_obj_add_uint(doc, o, "id", k->id);
+    yyjson_mut_obj_add_sint(doc, o, "first_ms", k->first_ms);
+    yyjson_mut_obj_add_sint(doc, o, "seen_ms", k->seen_ms);
+    yyjson_mut_obj_add_int(doc, o, "vehicle", (int)k->vehicle);
+    yyjson_mut_obj_add_real(doc, o, "confidence", k->confidence);
+    const double box[] = {k->box.x, k->box.y, k->box.w, k->box.h, k->vx, k->vy};
+    yyjson_mut_obj_add_val(doc, o, "at", yyjson_mut_arr_with_real(doc, box, 6));
+}
+
+struct gtv_bytes *gtv_analysis_save(struct gtv_analysis *a, uint64_t *revision)
+{
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
+    (void)pthread_mutex_lock(&a->lock);
+    *revision = a->revision;
+    yyjson_mut_val *tracks = yyjson_mut_obj_add_arr(doc, o, "tracks");
+    for (size_t i = 0; i < a->open_count; i++)
+        add_known(doc, tracks, &a->open[i]);
+    for (size_t i = 0; i < a->resumed_count; i++)
+        add_known(doc, tracks, &a->resumed[i]);
+    struct gtv_bytes *scene = gtv_scene_save(a->scene);
+    (void)pthread_mutex_unlock(&a->lock);
+    if (scene)
+        yyjson_mut_obj_add_strncpy(doc, o, "scene", (const char *)scene->data, scene->len);
+    struct gtv_bytes *text = gtv_json_write(doc);
+    gtv_bytes_unref(scene);
+    return text;
+}
+
+static bool read_known(yyjson_val *v, struct known *k)
+{
+    int64_t id, vehicle;
+    yyjson_val *at = yyjson_obj_get(v, "at");
+    *k = (struct known){0};
+    if (!gtv_json_get_int(v, "id", GTV_JSON_REQUIRED, 1, INT64_MAX, &id, NULL) ||
+        !gtv_json_get_int(v, "first_ms", GTV_JSON_REQUIRED, 0, INT64_MAX, &k->first_ms, NULL) ||
+        !gtv_json_get_int(v, "seen_ms", GTV_JSON_REQUIRED, 0, INT64_MAX, &k->seen_ms, NULL) ||
+        !gtv_json_get_int(v, "vehicle", GTV_JSON_REQUIRED, 0, GTV_VEHICLE_COUNT - 1, &vehicle, NULL) ||
+        !gtv_json_get_double(v, "confidence", GTV_JSON_REQUIRED, 0, 1, &k->confidence, NULL) ||
+        yyjson_arr_size(at) != 6)
+        return false;
+    double n[6];
+    for (size_t i = 0; i < 6; i++) {
+        n[i] = yyjson_get_num(yyjson_arr_get(at, i));
+        if (!(fabs(n[i]) < 1e6))
+            return false;
+    }
+    k->id = (uint64_t)id;
+    k->vehicle = (enum gtv_vehicle)vehicle;
+    k->box = (struct gtv_track_box){n[0], n[1], fmax(n[2], 1), fmax(n[3], 1)};
+    k->vx = n[4];
+    k->vy = n[5];
+    return true;
+}
+
+void gtv_analysis_load(struct gtv_analysis *a, struct gtv_str json)
+{
+    struct gtv_error err = {0};
+    yyjson_doc *doc = gtv_json_parse(json, NULL);
+    yyjson_val *root = yyjson_doc_get_root(doc), *v;
+    struct gtv_str scene = {0};
+    (void)pthread_mutex_lock(&a->lock);
+    if (root && gtv_json_get_str(root, "scene", GTV_JSON_OPTIONAL, &scene, NULL) && scene.n)
+        (void)!gtv_scene_load(a->scene, scene, &err);
+    size_t i, n;
+    yyjson_arr_foreach(yyjson_obj_get(root, "tracks"), i, n, v)
+    {
+        if (a->resumed_count < GTV_TRACK_MAX && read_known(v, &a->resumed[a->resumed_count]))
+            a->resumed_count++;
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    yyjson_doc_free(doc);
+}
