@@ -394,10 +394,38 @@ def test_real_weights_from_the_shared_folder(tmp_path):
     subprocess.run([*command, "--only-source", "shared"], check=True, timeout=60)
     state = json.loads((tmp_path / "models.json").read_text())
     pinned = dict(reversed(line.split()) for line in (SHARED / "SHA256SUMS").open())
-    assert {model["path"]: model["sha256"] for model in state["models"]} == pinned
+    assert {model["files"][0]["file"]: model["sha256"] for model in state["models"]} == pinned
     started = time.monotonic()
     subprocess.run(command, check=True, timeout=60)
     assert time.monotonic() - started < 1
+
+
+@needs_shared
+def test_the_network_of_vehicles_alone_says_what_the_whole_one_says(tmp_path):
+    command = [PYTHON, str(FETCH), "--dest", str(tmp_path), "--shared", str(SHARED), "--only-source", "shared"]
+    subprocess.run([*command, "--model", "picodet_s_416", "--openvino", str(OPENVINO)], check=True, timeout=120)
+    feed = json.loads((tmp_path / "picodet_s_416.json").read_text())
+    assert (feed["file"], feed["classes"]) == ("picodet_s_416_vehicles.xml", ["car", "motorcycle", "bus", "truck"])
+    compare = """
+import sys, numpy, openvino
+settings, core = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}, openvino.Core()
+picture = numpy.random.default_rng(1).standard_normal((1, 3, 416, 416), numpy.float32)
+whole, vehicles = (core.compile_model(file, "CPU", settings)([picture]) for file in sys.argv[1:])
+for a, b in zip(whole.values(), vehicles.values()):
+    a = a[..., [2, 3, 5, 7]] if a.shape[-1] == 80 else a
+    assert a.shape == b.shape and numpy.abs(a - b).max() < 1e-5
+"""
+    files = [str(tmp_path / "picodet_s_416.onnx"), str(tmp_path / feed["file"])]
+    subprocess.run([PYTHON, "-c", compare, *files], check=True, timeout=120, env=os.environ | {"PYTHONPATH": str(OPENVINO)})
+    # Spoilt, it is made again; with another network to be made of, too.
+    (tmp_path / "picodet_s_416_vehicles.bin").write_bytes(b"spoilt")
+    subprocess.run([*command, "--openvino", str(OPENVINO)], check=True, timeout=120)
+    assert (tmp_path / "picodet_s_416_vehicles.bin").stat().st_size > 1_000_000
+    # Where it cannot be made, the whole network serves.
+    (tmp_path / "picodet_s_416_vehicles.xml").unlink()
+    subprocess.run([*command, "--openvino", str(tmp_path / "nowhere")], check=True, timeout=120)
+    feed = json.loads((tmp_path / "picodet_s_416.json").read_text())
+    assert (feed["file"], feed["classes"]) == ("picodet_s_416.onnx", "coco80")
 
 
 @needs_registry

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,8 +32,10 @@ from sources import (
     from_origin,
     from_registry,
     from_shared,
+    last_line,
     remove,
 )
+from vehicles import CLASSES as VEHICLES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -125,6 +128,13 @@ def model_files(model):
     return [model["file"], *model.get("companions", [])]
 
 
+def vehicles_files(model):
+    """The network that knows vehicles alone, made here by vehicles.py; none where the manifest has no recipe for it."""
+    if "vehicles" not in model:
+        return []
+    return [f"{model['name']}_vehicles.xml", f"{model['name']}_vehicles.bin"]
+
+
 def stamp(path, sha256):
     status = os.stat(path)
     return {
@@ -177,6 +187,7 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             # Everything in it can be found out again.
             self.entries, self.missing = {}, {}
+        self.before = dict(self.entries)
 
     def verified(self, model):
         """True when the model's files are there, as the manifest or the conversion left them."""
@@ -212,6 +223,37 @@ class Store:
         self.entries[model["name"]] = entry
         self.missing.pop(model["name"], None)
 
+    def keep_vehicles(self, model, hashes):
+        """Lists the network made of the model's, which is what is read from now on."""
+        entry = self.entries[model["name"]]
+        entry["path"] = vehicles_files(model)[0]
+        entry["vehicles"] = {"recipe": model["vehicles"]["recipe"], "of_sha256": entry["sha256"]}
+        entry["files"] += [stamp(os.path.join(self.dest, name), sha) for name, sha in hashes.items()]
+
+    def vehicles_there(self, model):
+        """True when they were made of this very file by this recipe, and are as they were."""
+        entry, before = self.entries[model["name"]], self.before.get(model["name"], {})
+        made = {"recipe": model["vehicles"]["recipe"], "of_sha256": entry["sha256"]}
+        if before.get("vehicles") != made:
+            return False
+        known = {part["file"]: part for part in before["files"]}
+        hashes = {name: known[name]["sha256"] for name in vehicles_files(model) if name in known}
+        if len(hashes) != 2 or not all(
+            file_is(os.path.join(self.dest, name), sha, known[name]) for name, sha in hashes.items()
+        ):
+            return False
+        self.keep_vehicles(model, hashes)
+        return True
+
+    def accept_vehicles(self, model, part):
+        names = vehicles_files(model)
+        hashes = {name: sha256_of(os.path.join(part, name)) for name in names}
+        for name in reversed(names):
+            path = os.path.join(part, name)
+            os.chmod(path, 0o644)
+            os.replace(path, os.path.join(self.dest, name))
+        self.keep_vehicles(model, hashes)
+
     def accept(self, model, part, source):
         """Moves freshly fetched files, already checked, into their place."""
         hashes = {name: sha256_of(os.path.join(part, name)) for name in model_files(model)}
@@ -224,7 +266,7 @@ class Store:
 
     def drop(self, model, reason, tried=True):
         """The model could not be had; a spoilt copy must not be loaded in its stead."""
-        for name in [*model_files(model), f"{model['name']}.json"]:
+        for name in [*model_files(model), *vehicles_files(model), f"{model['name']}.json"]:
             remove(os.path.join(self.dest, name))
         self.entries.pop(model["name"], None)
         self.missing[model["name"]] = {
@@ -243,11 +285,13 @@ class Store:
         there = [self.entries[name] for name in order if name in self.entries]
         for model in manifest["models"]:
             if model["name"] in self.entries:
+                entry = self.entries[model["name"]]
                 feed = {"format": 1, "name": model["name"], "task": model["task"]}
-                feed["file"] = model["file"]
-                write_json_if_changed(
-                    os.path.join(self.dest, f"{model['name']}.json"), feed | model["feed"]
-                )
+                feed["file"] = entry["path"]
+                feed |= model["feed"]
+                if "vehicles" in entry:
+                    feed["classes"] = list(VEHICLES)
+                write_json_if_changed(os.path.join(self.dest, f"{model['name']}.json"), feed)
         state = {
             "format": 1,
             "detector": next((e["name"] for e in there if e["task"] == "detector"), None),
@@ -355,6 +399,32 @@ class Fetcher:
         self.last_way(work)
         names = {model["name"] for model in wanted} if self.args.model else set()
         return sorted(names - set(self.store.entries))
+
+    def make_vehicles(self, work):
+        """Of each detector that has a recipe for it; where it cannot be made, the whole network serves."""
+        for model in self.manifest["models"]:
+            if not vehicles_files(model) or model["name"] not in self.store.entries:
+                continue
+            if self.store.vehicles_there(model):
+                continue
+            part = tempfile.mkdtemp(dir=work)
+            source = os.path.join(self.args.dest, model["file"])
+            command = [sys.executable, os.path.join(HERE, "vehicles.py"), source]
+            command.append(os.path.join(part, vehicles_files(model)[0]))
+            environment = {**os.environ, "PYTHONPATH": self.args.openvino}
+            try:
+                subprocess.run(
+                    command, env=environment, check=True, capture_output=True, timeout=CONVERT_SECONDS
+                )
+                self.store.accept_vehicles(model, part)
+                self.console.line(f"{model['name']}: the classes that are no vehicles left out")
+            except (OSError, subprocess.SubprocessError) as error:
+                said = getattr(error, "stderr", None) or str(error).encode()
+                self.console.line(
+                    f"{model['name']}: used with all its classes ({last_line(said.decode(errors='replace'))})"
+                )
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
 
     def fetch_missing(self, model, work, patient):
         """patient: try although the last search, not long ago, found nothing."""
@@ -505,6 +575,7 @@ def supply(args, manifest):
         work = tempfile.mkdtemp(prefix=".part-", dir=args.dest)
         try:
             absent = fetcher.fetch(work)
+            fetcher.make_vehicles(work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         sentence = fetcher.sentence(absent)

@@ -22,6 +22,11 @@ VARIABLE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "var", "models")
 
 # The four vehicle classes, counted from 0 in the list of 80: car, motorcycle, bus, truck.
 VEHICLES = [2, 3, 5, 7]
+
+
+def vehicles_of(feed):
+    """Where they are among the network's own classes."""
+    return VEHICLES if feed["classes"] == "coco80" else [feed["classes"].index(name) for name in ("car", "motorcycle", "bus", "truck")]
 SHORTEST = 24
 
 
@@ -133,7 +138,7 @@ class Detector:
         self.seconds += time.process_time() - started
         outputs = [self.request.get_tensor(name).data for name in self.feed["outputs"]]
         boxes, scores = HEADS[self.feed["head"]](outputs, self.feed)
-        scores = scores[:, VEHICLES]
+        scores = scores[:, vehicles_of(self.feed)]
         best = scores.max(1)
         sure = best >= self.feed["score_threshold"]
         boxes, scores, best = boxes[sure] * (*back, *back), scores[sure], best[sure]

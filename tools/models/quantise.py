@@ -199,7 +199,7 @@ class Network:
         self.run(tensor)
         outputs = [self.request.get_tensor(name).data for name in self.feed["outputs"]]
         boxes, scores = measure.HEADS[self.feed["head"]](outputs, self.feed)
-        scores = scores[:, measure.VEHICLES]
+        scores = scores[:, measure.vehicles_of(self.feed)]
         surest = scores.max(1)
         order = np.argsort(-surest)[:400]
         order = order[surest[order] >= confidence]
