@@ -19,6 +19,8 @@ struct gtv_console {
     struct gtv_directory *directory;
     struct gtv_store *store;
     struct gtv_ingest *ingest;
+    struct gtv_happenings *happenings;
+    struct gtv_http_files *crops; // NULL until the folder is there
 };
 
 extern const struct gtv_http_route gtv_console_routes[];
@@ -32,5 +34,11 @@ void gtv_site_handle_vendor(struct gtv_http_request *req, void *user);
 void gtv_handle_cameras(struct gtv_http_request *req, void *user);
 void gtv_handle_camera(struct gtv_http_request *req, void *user);
 void gtv_handle_detections(struct gtv_http_request *req, void *user);
+
+// Handlers of events.c.
+void gtv_handle_events(struct gtv_http_request *req, void *user);
+void gtv_handle_alerts(struct gtv_http_request *req, void *user);
+void gtv_handle_counts(struct gtv_http_request *req, void *user);
+void gtv_handle_crop(struct gtv_http_request *req, void *user);
 
 #endif

@@ -3,12 +3,32 @@
 #ifndef GTV_CONSOLE_DB_H
 #define GTV_CONSOLE_DB_H
 
-#include "lib/contract/contract.h"
+#include "lib/contract/happening.h"
+#include "lib/contract/plate.h"
 
 enum {
-    GTV_DB_EVENT_CAP = 64,
+    GTV_DB_EVENT_CAP = 192,
     GTV_DB_PLATE_CAP = 16,
-    GTV_DB_KEEP_ROWS = 200000, // the newest detections; older ones are deleted
+    GTV_DB_PATTERN_CAP = 20,
+    GTV_DB_TYPE_CAP = 24,
+    GTV_DB_PLACE_CAP = 65, // of a line's or zone's id
+    GTV_DB_NAME_CAP = 129,
+    GTV_DB_CROP_CAP = 96,
+    GTV_DB_WHY_CAP = 256,
+    GTV_DB_KEEP_ROWS = 200000,       // the newest detections; older ones are deleted
+    GTV_DB_KEEP_HAPPENINGS = 500000, // the newest of what happened
+    GTV_DB_KEEP_DAYS = 90,           // of both, counted from when they were stored
+    GTV_DB_TRIM_MAX = 5000,          // rows deleted in one transaction; the rest goes with the next ones
+};
+
+// A plate as it was read over a track; text is empty when there is none.
+struct gtv_db_plate {
+    char text[GTV_DB_PLATE_CAP];
+    char key[GTV_PLATE_KEY_MAX + 1]; // the same for both forms of one registration
+    char format[GTV_DB_PLATE_CAP];
+    double confidence; // 0..1
+    bool uncertain;
+    int64_t votes;
 };
 
 // One stored object. Zeroed, then filled; id is the database's.
@@ -20,20 +40,79 @@ struct gtv_db_detection {
     char plate[GTV_DB_PLATE_CAP]; // "" when none was read
     struct gtv_detected object;
     int frame_width, frame_height;
-    char event[GTV_DB_EVENT_CAP]; // the Redis entry it came from, and its place in it: stored once
+    char event[GTV_DB_EVENT_CAP]; // the Redis entry or the track it came from, and its place in it: once
     int event_index;
+    // Of those that were followed over a track; else 0 and empty.
+    int64_t track, last_ms;
+    struct gtv_db_plate read; // read.text is plate
+    char crop[GTV_DB_CROP_CAP];
 };
 
 struct gtv_db_filter {
-    int64_t camera_id;            // 0: all
-    char plate[GTV_DB_PLATE_CAP]; // "": all
+    int64_t camera_id; // 0: all
+    // "": all; with * and ? a pattern; else found in both forms of a registration.
+    char plate[GTV_DB_PATTERN_CAP];
+    char vehicle_type[16];  // "": all
+    int64_t from_ms, to_ms; // of the vehicle's moment, to_ms not included; 0: open
     int64_t limit, offset;
+};
+
+// Something that happened (lib/contract/happening.h), as it is stored. Fields that its kind has not are
+// empty, 0, or as noted.
+struct gtv_db_happening {
+    int64_t id;
+    char key[GTV_HAPPENING_KEY_CAP]; // stored once
+    char type[GTV_DB_TYPE_CAP];
+    int64_t camera_id, wall_ms, track, first_ms, last_ms;
+    char camera_name[GTV_CAMERA_NAME_MAX + 1];
+    struct gtv_detected object;
+    int frame_width, frame_height;
+    char place[GTV_DB_PLACE_CAP], place_name[GTV_DB_NAME_CAP], direction[GTV_DB_NAME_CAP];
+    int forward;                                     // 1, 0; -1: it is no crossing
+    double seconds, speed_kmh, limit_kmh, degrees;   // negative: not told
+    char alert[GTV_DB_TYPE_CAP];                     // kind of an alert
+    char list[GTV_DB_NAME_CAP], why[GTV_DB_WHY_CAP]; // the watch-list's entry, and how it matches
+    char label[GTV_DB_NAME_CAP], severity[16];       // of that entry
+    struct gtv_db_plate plate;
+    char crop[GTV_DB_CROP_CAP];
+};
+
+struct gtv_db_happening_filter {
+    int64_t camera_id;              // 0: all
+    char type[GTV_DB_TYPE_CAP];     // "": all
+    char alert[GTV_DB_TYPE_CAP];    // "": all
+    char plate[GTV_DB_PATTERN_CAP]; // as above
+    int64_t from_ms, to_ms;
+    int64_t limit, offset;
+};
+
+// Crossings of lines, counted by line, direction and class, and by time where bucket_ms is not 0.
+struct gtv_db_count_filter {
+    int64_t camera_id;           // 0: all
+    char line[GTV_DB_PLACE_CAP]; // "": all
+    int64_t from_ms, to_ms;
+    int64_t bucket_ms; // times are cut to multiples of it since 1970; 0: the whole time as one
+    int64_t limit, offset;
+};
+
+struct gtv_db_count {
+    int64_t camera_id, bucket_ms, count;
+    char camera_name[GTV_CAMERA_NAME_MAX + 1];
+    char line[GTV_DB_PLACE_CAP], line_name[GTV_DB_NAME_CAP], direction[GTV_DB_NAME_CAP];
+    bool forward;
+    char vehicle_type[16];
+};
+
+struct gtv_db_limits {
+    int64_t rows, happenings, days; // 0: the defaults above
 };
 
 struct gtv_db;
 
-// url: sqlite:/path/to/file.db (its folder is made). keep_rows 0: GTV_DB_KEEP_ROWS. NULL with *err.
-struct gtv_db *gtv_db_open(const char *url, int64_t keep_rows, struct gtv_error *err) GTV_WARN_UNUSED;
+// url: sqlite:/path/to/file.db (its folder is made). A file of an older version is brought up to date. limits
+// NULL: the defaults. NULL with *err.
+struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits,
+                           struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_db_close(struct gtv_db *db);
 // The last event whose detections are stored; "" when there is none.
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err) GTV_WARN_UNUSED;
@@ -43,5 +122,18 @@ bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t
 // Newest first. rows has room for filter->limit; *total counts all that match.
 bool gtv_db_find(struct gtv_db *db, const struct gtv_db_filter *filter, struct gtv_db_detection *rows,
                  size_t *n, int64_t *total, struct gtv_error *err) GTV_WARN_UNUSED;
+
+// Stores what happened in one transaction; all or nothing. What is there already (by its key) is passed over.
+// A track's events and its plate become one detection, whose event is "cam_1/track/17".
+bool gtv_db_store_happenings(struct gtv_db *db, const struct gtv_db_happening *rows, size_t n,
+                             struct gtv_error *err) GTV_WARN_UNUSED;
+// As gtv_db_find.
+bool gtv_db_find_happenings(struct gtv_db *db, const struct gtv_db_happening_filter *filter,
+                            struct gtv_db_happening *rows, size_t *n, int64_t *total,
+                            struct gtv_error *err) GTV_WARN_UNUSED;
+// Newest bucket first, then by camera, line, direction and class. *total counts the groups.
+bool gtv_db_count_lines(struct gtv_db *db, const struct gtv_db_count_filter *filter,
+                        struct gtv_db_count *rows, size_t *n, int64_t *total,
+                        struct gtv_error *err) GTV_WARN_UNUSED;
 
 #endif

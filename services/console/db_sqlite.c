@@ -1,264 +1,136 @@
-// SQLite in WAL mode: readers of the file (a backup, sqlite3) do not stop the writer.
+// Detections in SQLite, and the texts of all statements.
 
-#include "lib/base/mem.h"
-#include "services/console/db.h"
+#include "services/console/db_sqlite.h"
+#include "lib/base/clock.h"
 
-#include <sqlite3.h>
-#include <stdlib.h>
-#include <sys/stat.h>
+#define INSERT_TRACK                                                                                         \
+    "INSERT INTO detections (camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h,"  \
+    " frame_width, frame_height, event, event_index, stored_ms, track, last_ms, plate_key, plate_format,"    \
+    " plate_confidence, plate_uncertain, plate_votes, crop) VALUES (?1, ?2, ?3, ?4, ?5, NULLIF(?6, ''), ?7," \
+    " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, NULLIF(?18, ''), NULLIF(?19, ''), ?20, ?21, ?22,"      \
+    " NULLIF(?23, '')) ON CONFLICT (event, event_index) DO "
 
-enum {
-    SCHEMA_VERSION = 1,
-    BUSY_MS = 5000,
-    TRIM_EVERY = 500, // rows stored between two looks at what is too old
+const char *const gtv_db_statement_texts[GTV_DB_STATEMENTS] = {
+    [GTV_DB_INSERT] = INSERT_TRACK "NOTHING",
+    [GTV_DB_TRIM] = "DELETE FROM detections WHERE id IN (SELECT id FROM detections WHERE id <= (SELECT id "
+                    "FROM detections ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
+    // Ids rise with the time of storing: the oldest stand first, and one look at them is enough.
+    [GTV_DB_TRIM_OLD] = "DELETE FROM detections WHERE stored_ms < ?1 AND id IN (SELECT id FROM detections "
+                        "ORDER BY id LIMIT ?2)",
+    [GTV_DB_SET_EVENT] = "INSERT INTO meta (key, value) VALUES ('last_event', ?1)"
+                         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    [GTV_DB_GET_EVENT] = "SELECT value FROM meta WHERE key = 'last_event'",
+    [GTV_DB_TELL] =
+        "INSERT OR IGNORE INTO happenings (key, type, camera_id, camera_name, wall_ms, stored_ms, track,"
+        " first_ms, last_ms, vehicle_type, confidence, x, y, w, h, frame_width, frame_height, place,"
+        " place_name, direction, forward, seconds, speed_kmh, limit_kmh, degrees, alert, list, label,"
+        " severity, why, plate, plate_key, plate_format, plate_confidence, plate_uncertain, plate_votes,"
+        " crop) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+        " NULLIF(?18, ''), NULLIF(?19, ''), NULLIF(?20, ''), ?21, ?22, ?23, ?24, ?25, NULLIF(?26, ''),"
+        " NULLIF(?27, ''), NULLIF(?28, ''), NULLIF(?29, ''), NULLIF(?30, ''), NULLIF(?31, ''),"
+        " NULLIF(?32, ''), NULLIF(?33, ''), ?34, ?35, ?36, NULLIF(?37, ''))",
+    [GTV_DB_TRACK_BEGAN] = INSERT_TRACK "NOTHING",
+    [GTV_DB_TRACK_OVER] =
+        INSERT_TRACK "UPDATE SET vehicle_type = excluded.vehicle_type, confidence = excluded.confidence,"
+                     " last_ms = excluded.last_ms, crop = coalesce(excluded.crop, crop),"
+                     " x = excluded.x, y = excluded.y, w = excluded.w, h = excluded.h,"
+                     " frame_width = excluded.frame_width, frame_height = excluded.frame_height",
+    [GTV_DB_TRACK_PLATE] =
+        INSERT_TRACK "UPDATE SET plate = excluded.plate, plate_key = excluded.plate_key,"
+                     " plate_format = excluded.plate_format, plate_confidence = excluded.plate_confidence,"
+                     " plate_uncertain = excluded.plate_uncertain, plate_votes = excluded.plate_votes,"
+                     " crop = coalesce(excluded.crop, crop)",
+    [GTV_DB_TRIM_TOLD] = "DELETE FROM happenings WHERE id IN (SELECT id FROM happenings WHERE id <= (SELECT "
+                         "id FROM happenings ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
+    [GTV_DB_TRIM_TOLD_OLD] = "DELETE FROM happenings WHERE stored_ms < ?1 AND id IN (SELECT id FROM "
+                             "happenings ORDER BY id LIMIT ?2)",
 };
-
-// COUNT and FIND are four each, in the order of filter_kind: an index serves each of them.
-enum statement { INSERT, TRIM, SET_EVENT, GET_EVENT, COUNT, FIND = COUNT + 4, STATEMENTS = FIND + 4 };
-
-struct gtv_db {
-    sqlite3 *sql;
-    sqlite3_stmt *statements[STATEMENTS];
-    int64_t keep_rows;
-    int64_t since_trim;
-};
-
-static const char *const schema =
-    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS detections ("
-    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " camera_id INTEGER NOT NULL,"
-    " camera_name TEXT NOT NULL,"
-    " wall_ms INTEGER NOT NULL,"
-    " vehicle_type TEXT NOT NULL,"
-    " confidence REAL NOT NULL,"
-    " plate TEXT,"
-    " x INTEGER NOT NULL, y INTEGER NOT NULL, w INTEGER NOT NULL, h INTEGER NOT NULL,"
-    " frame_width INTEGER NOT NULL, frame_height INTEGER NOT NULL,"
-    " event TEXT NOT NULL, event_index INTEGER NOT NULL,"
-    " UNIQUE (event, event_index));"
-    "CREATE INDEX IF NOT EXISTS detections_time ON detections (wall_ms DESC, id DESC);"
-    "CREATE INDEX IF NOT EXISTS detections_camera ON detections (camera_id, wall_ms DESC, id DESC);"
-    "CREATE INDEX IF NOT EXISTS detections_plate ON detections (plate, wall_ms DESC) WHERE plate IS NOT "
-    "NULL;";
-
-#define COUNT_ROWS "SELECT count(*) FROM detections"
-#define FIND_ROWS                                                                                            \
-    "SELECT id, camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h,"               \
-    " frame_width, frame_height FROM detections"
-#define OF_CAMERA    " WHERE camera_id = ?1"
-#define OF_PLATE     " WHERE plate = ?2"
-#define OF_BOTH      " WHERE camera_id = ?1 AND plate = ?2"
-#define NEWEST_FIRST " ORDER BY wall_ms DESC, id DESC LIMIT ?3 OFFSET ?4"
-
-static const char *const texts[STATEMENTS] = {
-    [INSERT] = "INSERT OR IGNORE INTO detections (camera_id, camera_name, wall_ms, vehicle_type, confidence,"
-               " plate, x, y, w, h, frame_width, frame_height, event, event_index)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, NULLIF(?6, ''), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    [TRIM] =
-        "DELETE FROM detections WHERE id <= (SELECT id FROM detections ORDER BY id DESC LIMIT 1 OFFSET ?1)",
-    [SET_EVENT] = "INSERT INTO meta (key, value) VALUES ('last_event', ?1)"
-                  " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    [GET_EVENT] = "SELECT value FROM meta WHERE key = 'last_event'",
-    [COUNT] = COUNT_ROWS,
-    [COUNT + 1] = COUNT_ROWS OF_CAMERA,
-    [COUNT + 2] = COUNT_ROWS OF_PLATE,
-    [COUNT + 3] = COUNT_ROWS OF_BOTH,
-    [FIND] = FIND_ROWS NEWEST_FIRST,
-    [FIND + 1] = FIND_ROWS OF_CAMERA NEWEST_FIRST,
-    [FIND + 2] = FIND_ROWS OF_PLATE NEWEST_FIRST,
-    [FIND + 3] = FIND_ROWS OF_BOTH NEWEST_FIRST,
-};
-
-static bool fail(struct gtv_db *db, const char *doing, struct gtv_error *err)
-{
-    gtv_error_set(err, GTV_E_IO, NULL, "the database could not %s: %s", doing, sqlite3_errmsg(db->sql));
-    return false;
-}
-
-static bool run(struct gtv_db *db, const char *text, const char *doing, struct gtv_error *err)
-{
-    return sqlite3_exec(db->sql, text, NULL, NULL, NULL) == SQLITE_OK || fail(db, doing, err);
-}
-
-// Makes the folders above the file. Those that exist are fine.
-static void make_folders(const char *path)
-{
-    char *copy = gtv_strdup(path);
-    for (char *p = copy + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        (void)mkdir(copy, 0750); // what cannot be made shows when the file is opened
-        *p = '/';
-    }
-    free(copy);
-}
-
-static bool check_version(struct gtv_db *db, struct gtv_error *err)
-{
-    sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(db->sql, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK ||
-        sqlite3_step(s) != SQLITE_ROW) {
-        sqlite3_finalize(s);
-        return fail(db, "be opened", err);
-    }
-    int version = sqlite3_column_int(s, 0);
-    sqlite3_finalize(s);
-    if (version > SCHEMA_VERSION) {
-        gtv_error_set(err, GTV_E_UNSUPPORTED, "DATABASE_URL",
-                      "the database was written by a newer gtv-console (schema %d, this one knows %d)",
-                      version, (int)SCHEMA_VERSION);
-        return false;
-    }
-    return true;
-}
-
-static bool prepare(struct gtv_db *db, const char *path, struct gtv_error *err)
-{
-    if (sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK) {
-        gtv_error_set(err, GTV_E_IO, "DATABASE_URL", "the database %.120s cannot be opened: %s", path,
-                      db->sql ? sqlite3_errmsg(db->sql) : "no memory");
-        return false;
-    }
-    sqlite3_busy_timeout(db->sql, BUSY_MS);
-    char version[48];
-    sqlite3_snprintf(sizeof version, version, "PRAGMA user_version = %d", (int)SCHEMA_VERSION);
-    if (!run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", "be opened", err) ||
-        !check_version(db, err) || !run(db, schema, "be set up", err) || !run(db, version, "be set up", err))
-        return false;
-    for (int i = 0; i < STATEMENTS; i++)
-        if (sqlite3_prepare_v3(db->sql, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) !=
-            SQLITE_OK)
-            return fail(db, "be set up", err);
-    return true;
-}
-
-struct gtv_db *gtv_db_open(const char *url, int64_t keep_rows, struct gtv_error *err)
-{
-    struct gtv_str s = gtv_str_of(url);
-    if (gtv_str_starts(s, GTV_STR("postgresql:")) || gtv_str_starts(s, GTV_STR("postgres:"))) {
-        gtv_error_set(err, GTV_E_UNSUPPORTED, "DATABASE_URL",
-                      "PostgreSQL is not supported by this version; give sqlite:/path/to/file.db");
-        return NULL;
-    }
-    if (!gtv_str_starts(s, GTV_STR("sqlite:")) || s.n == strlen("sqlite:")) {
-        gtv_error_set(err, GTV_E_INVALID, "DATABASE_URL", "DATABASE_URL must be sqlite:/path/to/file.db");
-        return NULL;
-    }
-    const char *path = url + strlen("sqlite:");
-    if (strncmp(path, "///", 3) == 0) // sqlite:///var/x.db, as other programs write it
-        path += 2;
-    make_folders(path);
-    struct gtv_db *db = GTV_NEW(struct gtv_db);
-    db->keep_rows = keep_rows > 0 ? keep_rows : GTV_DB_KEEP_ROWS;
-    if (!prepare(db, path, err)) {
-        gtv_db_close(db);
-        return NULL;
-    }
-    return db;
-}
-
-void gtv_db_close(struct gtv_db *db)
-{
-    if (!db)
-        return;
-    for (int i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(db->statements[i]);
-    sqlite3_close(db->sql);
-    free(db);
-}
-
-static void bind_text(sqlite3_stmt *s, int at, const char *text)
-{
-    sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
-}
-
-static bool column_copy(sqlite3_stmt *s, int at, char *out, size_t cap)
-{
-    struct gtv_str text = {(const char *)sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at)};
-    return gtv_str_copy(out, cap, text);
-}
-
-// Runs a statement that gives no rows, and makes it ready for the next time.
-static bool step(struct gtv_db *db, sqlite3_stmt *s, struct gtv_error *err)
-{
-    bool ok = sqlite3_step(s) == SQLITE_DONE || fail(db, "write", err);
-    sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
-    return ok;
-}
 
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err)
 {
-    sqlite3_stmt *s = db->statements[GET_EVENT];
+    sqlite3_stmt *s = db->statements[GTV_DB_GET_EVENT];
     out[0] = '\0';
     int rc = sqlite3_step(s);
     bool ok = rc == SQLITE_ROW || rc == SQLITE_DONE;
     if (!ok)
-        (void)fail(db, "be read", err);
-    else if (rc == SQLITE_ROW && !column_copy(s, 0, out, GTV_DB_EVENT_CAP))
+        (void)gtv_db_fail(db, "be read", err);
+    else if (rc == SQLITE_ROW && !gtv_db_column(s, 0, out, GTV_DB_EVENT_CAP))
         out[0] = '\0';
     sqlite3_reset(s);
     return ok;
 }
 
-static bool insert(struct gtv_db *db, const struct gtv_db_detection *d, struct gtv_error *err)
+static void bind_plate(sqlite3_stmt *s, const struct gtv_db_detection *d, const char *key)
 {
-    sqlite3_stmt *s = db->statements[INSERT];
+    gtv_db_bind_text(s, 6, d->plate);
+    gtv_db_bind_text(s, 18, key);
+    if (!d->read.format[0])
+        return; // a plate of which only the text is known
+    gtv_db_bind_text(s, 19, d->read.format);
+    sqlite3_bind_double(s, 20, d->read.confidence);
+    sqlite3_bind_int(s, 21, d->read.uncertain);
+    sqlite3_bind_int64(s, 22, d->read.votes);
+}
+
+bool gtv_db_put_detection(struct gtv_db *db, enum gtv_db_statement how, const struct gtv_db_detection *d,
+                          struct gtv_error *err)
+{
+    sqlite3_stmt *s = db->statements[how];
+    char key[GTV_PLATE_KEY_MAX + 1];
+    (void)!gtv_plate_key(gtv_str_of(d->plate), key);
     sqlite3_bind_int64(s, 1, d->camera_id);
-    bind_text(s, 2, d->camera_name);
+    gtv_db_bind_text(s, 2, d->camera_name);
     sqlite3_bind_int64(s, 3, d->wall_ms);
-    bind_text(s, 4, d->object.object_type);
+    gtv_db_bind_text(s, 4, d->object.object_type);
     sqlite3_bind_double(s, 5, d->object.confidence);
-    bind_text(s, 6, d->plate);
+    bind_plate(s, d, key);
     sqlite3_bind_int(s, 7, d->object.x);
     sqlite3_bind_int(s, 8, d->object.y);
     sqlite3_bind_int(s, 9, d->object.w);
     sqlite3_bind_int(s, 10, d->object.h);
     sqlite3_bind_int(s, 11, d->frame_width);
     sqlite3_bind_int(s, 12, d->frame_height);
-    bind_text(s, 13, d->event);
+    gtv_db_bind_text(s, 13, d->event);
     sqlite3_bind_int(s, 14, d->event_index);
-    return step(db, s, err);
-}
-
-static bool trim(struct gtv_db *db, struct gtv_error *err)
-{
-    sqlite3_bind_int64(db->statements[TRIM], 1, db->keep_rows);
-    return step(db, db->statements[TRIM], err);
+    sqlite3_bind_int64(s, 15, gtv_wall_ms());
+    sqlite3_bind_int64(s, 16, d->track);
+    sqlite3_bind_int64(s, 17, d->last_ms);
+    gtv_db_bind_text(s, 23, d->crop);
+    return gtv_db_step(db, s, err);
 }
 
 static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n,
-                      const char *last_event, bool trim_now, struct gtv_error *err)
+                      const char *last_event, struct gtv_error *err)
 {
     for (size_t i = 0; i < n; i++)
-        if (!insert(db, &rows[i], err))
+        if (!gtv_db_put_detection(db, GTV_DB_INSERT, &rows[i], err))
             return false;
     if (last_event && *last_event) {
-        bind_text(db->statements[SET_EVENT], 1, last_event);
-        if (!step(db, db->statements[SET_EVENT], err))
+        gtv_db_bind_text(db->statements[GTV_DB_SET_EVENT], 1, last_event);
+        if (!gtv_db_step(db, db->statements[GTV_DB_SET_EVENT], err))
             return false;
     }
-    return (!trim_now || trim(db, err)) && run(db, "COMMIT", "write", err);
+    return gtv_db_trim(db, n, err) && gtv_db_run(db, "COMMIT", "write", err);
 }
 
 bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n, const char *last_event,
                   struct gtv_error *err)
 {
-    if (!run(db, "BEGIN IMMEDIATE", "write", err))
+    if (!gtv_db_run(db, "BEGIN IMMEDIATE", "write", err))
         return false;
-    int64_t since = db->since_trim + (int64_t)n;
-    int64_t every = db->keep_rows < TRIM_EVERY ? 1 : TRIM_EVERY;
-    bool trim_now = since >= every;
-    if (!store_all(db, rows, n, last_event, trim_now, err)) {
-        (void)run(db, "ROLLBACK", "write", NULL);
-        return false;
-    }
-    db->since_trim = trim_now ? 0 : since;
-    return true;
+    if (store_all(db, rows, n, last_event, err))
+        return true;
+    gtv_db_roll_back(db);
+    return false;
 }
+
+// ---- Finding ----
+
+#define COLUMNS                                                                                              \
+    "SELECT id, camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h, frame_width,"  \
+    " frame_height, track, last_ms, plate_key, plate_format, plate_confidence, plate_uncertain, "            \
+    "plate_votes,"                                                                                           \
+    " crop FROM detections WHERE 1"
 
 static bool read_row(sqlite3_stmt *s, struct gtv_db_detection *d)
 {
@@ -273,46 +145,67 @@ static bool read_row(sqlite3_stmt *s, struct gtv_db_detection *d)
                    .h = sqlite3_column_int(s, 10)},
         .frame_width = sqlite3_column_int(s, 11),
         .frame_height = sqlite3_column_int(s, 12),
+        .track = sqlite3_column_int64(s, 13),
+        .last_ms = sqlite3_column_int64(s, 14),
+        .read = {.confidence = sqlite3_column_double(s, 17),
+                 .uncertain = sqlite3_column_int(s, 18) != 0,
+                 .votes = sqlite3_column_int64(s, 19)},
     };
-    return column_copy(s, 2, d->camera_name, sizeof d->camera_name) &&
-           column_copy(s, 4, d->object.object_type, sizeof d->object.object_type) &&
-           column_copy(s, 6, d->plate, sizeof d->plate);
+    return gtv_db_column(s, 2, d->camera_name, sizeof d->camera_name) &&
+           gtv_db_column(s, 4, d->object.object_type, sizeof d->object.object_type) &&
+           gtv_db_column(s, 6, d->plate, sizeof d->plate) &&
+           gtv_db_column(s, 6, d->read.text, sizeof d->read.text) &&
+           gtv_db_column(s, 15, d->read.key, sizeof d->read.key) &&
+           gtv_db_column(s, 16, d->read.format, sizeof d->read.format) &&
+           gtv_db_column(s, 20, d->crop, sizeof d->crop);
 }
 
-static int filter_kind(const struct gtv_db_filter *f)
+static sqlite3_stmt *ask(struct gtv_db *db, const char *what, const char *order,
+                         const struct gtv_db_filter *f, bool *none, struct gtv_error *err)
 {
-    return (f->camera_id ? 1 : 0) + (f->plate[0] ? 2 : 0);
-}
-
-// A statement that does not name a parameter refuses its value, and needs none.
-static void bind_filter(sqlite3_stmt *s, const struct gtv_db_filter *f)
-{
-    sqlite3_bind_int64(s, 1, f->camera_id);
-    bind_text(s, 2, f->plate);
+    struct gtv_db_question q;
+    struct gtv_db_plate_search plate;
+    gtv_db_ask(&q, db, what);
+    gtv_db_ask_if(&q, f->camera_id != 0, " AND camera_id = :camera");
+    gtv_db_ask_if(&q, f->vehicle_type[0], " AND vehicle_type = :type");
+    gtv_db_ask_if(&q, f->from_ms != 0, " AND wall_ms >= :from");
+    gtv_db_ask_if(&q, f->to_ms != 0, " AND wall_ms < :to");
+    gtv_db_ask_plate(&q, f->plate, &plate);
+    gtv_db_ask_if(&q, true, order);
+    *none = q.none;
+    sqlite3_stmt *s = q.none ? NULL : gtv_db_prepare(&q, err);
+    if (!s)
+        return NULL;
+    gtv_db_give_int(s, ":camera", f->camera_id);
+    gtv_db_give_plate(s, &plate);
+    gtv_db_give_text(s, ":type", f->vehicle_type);
+    gtv_db_give_int(s, ":from", f->from_ms);
+    gtv_db_give_int(s, ":to", f->to_ms);
+    gtv_db_give_int(s, ":limit", f->limit);
+    gtv_db_give_int(s, ":offset", f->offset);
+    return s;
 }
 
 bool gtv_db_find(struct gtv_db *db, const struct gtv_db_filter *filter, struct gtv_db_detection *rows,
                  size_t *n, int64_t *total, struct gtv_error *err)
 {
-    int kind = filter_kind(filter);
-    sqlite3_stmt *count = db->statements[COUNT + kind], *find = db->statements[FIND + kind];
+    bool none;
     *n = 0;
     *total = 0;
-    bind_filter(count, filter);
-    bool ok = sqlite3_step(count) == SQLITE_ROW || fail(db, "be read", err);
-    if (ok)
-        *total = sqlite3_column_int64(count, 0);
-    sqlite3_reset(count);
-    if (!ok)
+    sqlite3_stmt *s = ask(db, "SELECT count(*) FROM detections WHERE 1", "", filter, &none, err);
+    if (!s)
+        return none;
+    bool ok = gtv_db_read_total(db, s, total, err);
+    s = ok ? ask(db, COLUMNS, " ORDER BY wall_ms DESC, id DESC LIMIT :limit OFFSET :offset", filter, &none,
+                 err)
+           : NULL;
+    if (!s)
         return false;
-    bind_filter(find, filter);
-    sqlite3_bind_int64(find, 3, filter->limit);
-    sqlite3_bind_int64(find, 4, filter->offset);
     int rc;
-    while ((rc = sqlite3_step(find)) == SQLITE_ROW && *n < (size_t)filter->limit)
-        if (read_row(find, &rows[*n])) // a row that somebody else wrote too long is passed over
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW && *n < (size_t)filter->limit)
+        if (read_row(s, &rows[*n])) // a row that somebody else wrote too long is passed over
             ++*n;
-    ok = rc == SQLITE_DONE || rc == SQLITE_ROW || fail(db, "be read", err);
-    sqlite3_reset(find);
+    ok = rc == SQLITE_DONE || rc == SQLITE_ROW || gtv_db_fail(db, "be read", err);
+    sqlite3_finalize(s);
     return ok;
 }

@@ -67,10 +67,13 @@ bool gtv_ingest_parse(yyjson_val *event, struct gtv_db_detection *out,
     yyjson_val *o;
     yyjson_arr_foreach(list, i, n, o)
     {
-        if (!parse_object(o, &objects[i], plates[i]))
+        // What is followed over a track is stored by what happens to it (happenings.h).
+        if (yyjson_obj_get(o, "track_id"))
+            continue;
+        if (!parse_object(o, &objects[*count], plates[*count]))
             return false;
+        ++*count;
     }
-    *count = n;
     return true;
 }
 

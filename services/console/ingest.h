@@ -16,6 +16,7 @@ void gtv_ingest_destroy(struct gtv_ingest *in);
 
 // Reads a detection event into out (camera, time, frame) and objects[]. False for what is none, or has values
 // that make no sense: a box outside 32 bits, a confidence outside 0..1, more than GTV_MAX_OBJECTS objects.
+// Objects that are followed over a track are passed over.
 bool gtv_ingest_parse(yyjson_val *event, struct gtv_db_detection *out,
                       struct gtv_detected objects[GTV_MAX_OBJECTS],
                       char plates[GTV_MAX_OBJECTS][GTV_DB_PLATE_CAP], size_t *count) GTV_WARN_UNUSED;

@@ -1,6 +1,7 @@
 // gtv-console: only wires. See README.md for the threads.
 
 #include "services/console/api.h"
+#include "services/console/happenings.h"
 #include "services/console/ingest.h"
 
 #include <stdio.h>
@@ -59,7 +60,11 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
         .docs_ui = has(o->docs_ui_dir) ? gtv_http_files_create(o->docs_ui_dir) : NULL,
         .name = "console",
     };
-    struct gtv_db *db = gtv_db_open(o->database_url, 0, err);
+    struct gtv_db *db =
+        gtv_db_open(o->database_url,
+                    &(struct gtv_db_limits){
+                        .rows = o->keep_detections, .happenings = o->keep_happenings, .days = o->keep_days},
+                    err);
     if (!db)
         return false;
     if (!gtv_db_last_event(db, last_event, err)) {
@@ -73,19 +78,25 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     if (!c->redis)
         return false;
     c->ingest = gtv_ingest_create(c->loop, o->redis_url, last_event, c->store, c->directory, c->metrics, err);
-    return c->ingest && listen_on(c, err);
+    if (!c->ingest)
+        return false;
+    c->happenings = gtv_happenings_create(c->loop, o->redis_url, c->store, c->directory, c->metrics, err);
+    return c->happenings && listen_on(c, err);
 }
 
 // What calls back comes down before what it calls: requests last, so that their handlers may still end them.
 static void destroy(struct gtv_console *c)
 {
     gtv_ingest_destroy(c->ingest);
+    gtv_happenings_stop(c->happenings);
     gtv_redis_destroy(c->redis);
     gtv_store_destroy(c->store);
     gtv_http_server_destroy(c->server);
     gtv_directory_destroy(c->directory);
     gtv_http_client_destroy(c->client);
     gtv_loop_destroy(c->loop);
+    gtv_happenings_destroy(c->happenings);
+    gtv_http_files_destroy(c->crops);
     gtv_http_files_destroy(c->web);
     gtv_http_files_destroy(c->hlsjs);
     gtv_http_files_destroy(c->pages.openapi);

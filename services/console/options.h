@@ -11,6 +11,8 @@ struct gtv_console_options {
     char *database_url;
     char *streaming_url;
     char *public_base;
+    int64_t keep_detections, keep_happenings, keep_days;
+    char *crops_dir;
     char *web_dir, *hlsjs_dir, *api_dir, *docs_ui_dir;
     char *trusted_proxies, *proxy_protocol;
     char *log_level;

@@ -14,15 +14,26 @@ enum { RETRY_MS = 1000, WARN_EVERY_MS = 30000 };
 
 static const struct gtv_log log_store = {"console", "part", "store"};
 
+enum item_kind { ROWS, HAPPENINGS, FIND, FIND_HAPPENINGS, COUNT_LINES };
+
 struct item {
-    bool is_query;
-    // rows
+    enum item_kind kind;
+    // rows, also of an answer
     struct gtv_db_detection *rows;
+    struct gtv_db_happening *happenings;
+    struct gtv_db_count *counts;
     size_t count;
     char last_event[GTV_DB_EVENT_CAP];
+    // happenings to store: their owner's
+    const struct gtv_db_happening *told;
+    void (*told_fn)(void *arg, bool ok);
     // query, and then its answer
-    struct gtv_db_filter filter;
-    void (*fn)(void *arg, const struct gtv_store_result *r);
+    union {
+        struct gtv_db_filter find;
+        struct gtv_db_happening_filter happenings;
+        struct gtv_db_count_filter counts;
+    } filter;
+    gtv_store_answer_fn fn;
     void *arg;
     int64_t total;
     struct gtv_error err;
@@ -47,24 +58,38 @@ struct gtv_store {
     struct batch batch;
     atomic_bool healthy, closing;
     int64_t drop_warn_ms; // loop thread only
-    struct gtv_counter *stored, *dropped, *failures;
+    struct gtv_counter *stored, *told, *dropped, *failures;
     struct gtv_gauge *waiting;
 };
 
 static void free_item(void *p)
 {
     struct item *i = p;
-    if (i)
-        free(i->rows);
+    if (!i)
+        return;
+    free(i->rows);
+    free(i->happenings);
+    free(i->counts);
     free(i);
 }
 
 static void answer(void *p)
 {
     struct item *i = p;
-    const struct gtv_store_result r = {
-        .rows = i->rows, .count = i->count, .total = i->total, .err = i->failed ? &i->err : NULL};
+    const struct gtv_store_result r = {.rows = i->rows,
+                                       .happenings = i->happenings,
+                                       .counts = i->counts,
+                                       .count = i->count,
+                                       .total = i->total,
+                                       .err = i->failed ? &i->err : NULL};
     i->fn(i->arg, &r);
+    free_item(i);
+}
+
+static void answer_told(void *p)
+{
+    struct item *i = p;
+    i->told_fn(i->arg, !i->failed);
     free_item(i);
 }
 
@@ -111,18 +136,54 @@ static void add_rows(struct gtv_store *s, const struct item *i)
     snprintf(b->last_event, sizeof b->last_event, "%s", i->last_event);
 }
 
+static bool run_find(struct gtv_store *s, struct item *i)
+{
+    struct gtv_error *err = &i->err;
+    switch (i->kind) {
+    case FIND:
+        i->rows = calloc((size_t)i->filter.find.limit, sizeof *i->rows);
+        return i->rows && gtv_db_find(s->db, &i->filter.find, i->rows, &i->count, &i->total, err);
+    case FIND_HAPPENINGS:
+        i->happenings = calloc((size_t)i->filter.happenings.limit, sizeof *i->happenings);
+        return i->happenings &&
+               gtv_db_find_happenings(s->db, &i->filter.happenings, i->happenings, &i->count, &i->total, err);
+    case COUNT_LINES:
+        i->counts = calloc((size_t)i->filter.counts.limit, sizeof *i->counts);
+        return i->counts &&
+               gtv_db_count_lines(s->db, &i->filter.counts, i->counts, &i->count, &i->total, err);
+    case ROWS:
+    case HAPPENINGS:
+        break;
+    }
+    return false;
+}
+
 // The item goes back to the loop, or is freed when that has stopped.
 static void run_query(struct gtv_store *s, struct item *i)
 {
     (void)flush(s); // what was reported before the question belongs in the answer
-    i->rows = calloc((size_t)i->filter.limit, sizeof *i->rows);
-    if (!i->rows) {
-        i->failed = true;
+    i->failed = !run_find(s, i);
+    if (i->failed && i->err.code == GTV_OK)
         gtv_error_set(&i->err, GTV_E_LIMIT, NULL, "no memory for the answer");
-    } else {
-        i->failed = !gtv_db_find(s->db, &i->filter, i->rows, &i->count, &i->total, &i->err);
-    }
     if (!gtv_loop_post(s->loop, answer, i))
+        free_item(i);
+}
+
+static void put_happenings(struct gtv_store *s, struct item *i)
+{
+    int64_t now = gtv_mono_ms();
+    i->failed = !gtv_db_store_happenings(s->db, i->told, i->count, &i->err);
+    atomic_store(&s->healthy, !i->failed);
+    if (!i->failed) {
+        gtv_counter_add(s->told, i->count);
+    } else {
+        gtv_counter_add(s->failures, 1);
+        if (now >= s->batch.warn_ms)
+            gtv_log_error(&log_store, "what happened cannot be stored, trying again", "cause=\"%s\"",
+                          i->err.message);
+        s->batch.warn_ms = now >= s->batch.warn_ms ? now + WARN_EVERY_MS : s->batch.warn_ms;
+    }
+    if (!gtv_loop_post(s->loop, answer_told, i))
         free_item(i);
 }
 
@@ -142,11 +203,13 @@ static void *sql_thread(void *arg)
     while (!closing) {
         struct item *i = gtv_queue_pop(s->queue, wait_ms(&s->batch));
         gtv_gauge_set(s->waiting, (int64_t)gtv_queue_count(s->queue));
-        if (i && i->is_query) {
-            run_query(s, i);
-        } else if (i) {
+        if (i && i->kind == ROWS) {
             add_rows(s, i);
             free_item(i);
+        } else if (i && i->kind == HAPPENINGS) {
+            put_happenings(s, i);
+        } else if (i) {
+            run_query(s, i);
         }
         closing = !i && atomic_load(&s->closing);
         if (s->batch.open && (closing || gtv_mono_ms() >= s->batch.due_ms))
@@ -165,6 +228,8 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
     atomic_init(&s->closing, false);
     s->stored = gtv_metrics_counter(metrics, "console_detections_stored_total", "",
                                     "Detections written to the database");
+    s->told = gtv_metrics_counter(metrics, "console_happenings_stored_total", "",
+                                  "Entries of the durable stream that are in the database");
     s->dropped = gtv_metrics_counter(metrics, "console_detections_dropped_total", "",
                                      "Detections given up because the database was too slow or failing");
     s->failures =
@@ -208,18 +273,57 @@ void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, siz
     free_item(i);
 }
 
-bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter,
-                    void (*fn)(void *arg, const struct gtv_store_result *r), void *arg)
+static bool push(struct gtv_store *s, struct item *i)
 {
-    struct item *i = GTV_NEW(struct item);
-    i->is_query = true;
-    i->filter = *filter;
-    i->fn = fn;
-    i->arg = arg;
     if (gtv_queue_push(s->queue, i))
         return true;
     free_item(i);
     return false;
+}
+
+static struct item *query(enum item_kind kind, gtv_store_answer_fn fn, void *arg)
+{
+    struct item *i = GTV_NEW(struct item);
+    i->kind = kind;
+    i->fn = fn;
+    i->arg = arg;
+    return i;
+}
+
+bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter, gtv_store_answer_fn fn,
+                    void *arg)
+{
+    struct item *i = query(FIND, fn, arg);
+    i->filter.find = *filter;
+    return push(s, i);
+}
+
+bool gtv_store_find_happenings(struct gtv_store *s, const struct gtv_db_happening_filter *filter,
+                               gtv_store_answer_fn fn, void *arg)
+{
+    struct item *i = query(FIND_HAPPENINGS, fn, arg);
+    i->filter.happenings = *filter;
+    return push(s, i);
+}
+
+bool gtv_store_count_lines(struct gtv_store *s, const struct gtv_db_count_filter *filter,
+                           gtv_store_answer_fn fn, void *arg)
+{
+    struct item *i = query(COUNT_LINES, fn, arg);
+    i->filter.counts = *filter;
+    return push(s, i);
+}
+
+bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening *rows, size_t n,
+                              void (*fn)(void *arg, bool ok), void *arg)
+{
+    struct item *i = GTV_NEW(struct item);
+    i->kind = HAPPENINGS;
+    i->told = rows;
+    i->count = n;
+    i->told_fn = fn;
+    i->arg = arg;
+    return push(s, i);
 }
 
 bool gtv_store_healthy(struct gtv_store *s)

@@ -18,7 +18,9 @@ struct gtv_store;
 
 // What a query found; lives until the callback returns. err is NULL when all went well.
 struct gtv_store_result {
-    const struct gtv_db_detection *rows;
+    const struct gtv_db_detection *rows; // one of the three, by what was asked
+    const struct gtv_db_happening *happenings;
+    const struct gtv_db_count *counts;
     size_t count;
     int64_t total;
     const struct gtv_error *err;
@@ -34,8 +36,17 @@ void gtv_store_destroy(struct gtv_store *s);
 void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, size_t n,
                    const char *last_event);
 // Loop thread. fn is called on the loop, once; false (and never) when the queue is full.
-bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter,
-                    void (*fn)(void *arg, const struct gtv_store_result *r), void *arg) GTV_WARN_UNUSED;
+typedef void (*gtv_store_answer_fn)(void *arg, const struct gtv_store_result *r);
+bool gtv_store_find(struct gtv_store *s, const struct gtv_db_filter *filter, gtv_store_answer_fn fn,
+                    void *arg) GTV_WARN_UNUSED;
+bool gtv_store_find_happenings(struct gtv_store *s, const struct gtv_db_happening_filter *filter,
+                               gtv_store_answer_fn fn, void *arg) GTV_WARN_UNUSED;
+bool gtv_store_count_lines(struct gtv_store *s, const struct gtv_db_count_filter *filter,
+                           gtv_store_answer_fn fn, void *arg) GTV_WARN_UNUSED;
+// Loop thread. Stores them in one transaction; rows must stay as they are until fn is called, on the loop,
+// with whether they are in the database. False (and never) when the queue is full.
+bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening *rows, size_t n,
+                              void (*fn)(void *arg, bool ok), void *arg) GTV_WARN_UNUSED;
 bool gtv_store_healthy(struct gtv_store *s); // any thread: the last write went well
 
 #endif

@@ -256,6 +256,7 @@ static void console_env(const struct plan *p, struct env *e)
     env_set(e, "REDIS_URL", "unix://%s?db=2", p->redis_socket);
     env_set(e, "DATABASE_URL", "sqlite:%s/console/console.db", p->data);
     env_set(e, "STREAMING_URL", "http://127.0.0.1:%d", p->ports.streaming);
+    env_set(e, "AI_CROPS_DIR", "%s/crops", p->data);
     env_set(e, "GTV_WEB_DIR", "%s/web", p->root);
     env_set(e, "GTV_HLSJS_DIR", "%s/.deps/web/node_modules/hls.js/dist", p->root);
     set_documents(p, e);

@@ -19,7 +19,7 @@ static void stored_and_found(void **state)
     struct folder f;
     folder_make(&f);
     char last[GTV_DB_EVENT_CAP];
-    struct gtv_db *db = gtv_db_open(f.url, 0, NULL);
+    struct gtv_db *db = gtv_db_open(f.url, NULL, NULL);
     assert_non_null(db);
     assert_true(gtv_db_last_event(db, last, NULL));
     assert_string_equal(last, "");
@@ -57,7 +57,7 @@ static void stored_and_found(void **state)
     find(db, 0, "' OR 1=1 --", 100, 0);
     assert_int_equal(total, 0);
     gtv_db_close(db);
-    db = gtv_db_open(f.url, 0, NULL);
+    db = gtv_db_open(f.url, NULL, NULL);
     assert_true(gtv_db_last_event(db, last, NULL));
     assert_string_equal(last, "3-0");
     find(db, 0, "", 100, 0);
@@ -70,7 +70,7 @@ static void only_the_newest_are_kept(void **state)
 {
     struct folder f;
     folder_make(&f);
-    struct gtv_db *db = gtv_db_open(f.url, 10, NULL);
+    struct gtv_db *db = gtv_db_open(f.url, &(struct gtv_db_limits){.rows = 10}, NULL);
     for (int i = 0; i < 25; i++) {
         char event[32];
         snprintf(event, sizeof event, "%d-0", i);
@@ -88,12 +88,12 @@ static void only_the_newest_are_kept(void **state)
 static void what_cannot_be_opened_is_said(void **state)
 {
     struct gtv_error err = {0};
-    assert_null(gtv_db_open("postgresql://u:p@h/db", 0, &err));
+    assert_null(gtv_db_open("postgresql://u:p@h/db", NULL, &err));
     assert_non_null(strstr(err.message, "PostgreSQL"));
     assert_string_equal(err.field, "DATABASE_URL");
-    assert_null(gtv_db_open("mysql://h/db", 0, &err));
-    assert_null(gtv_db_open("sqlite:", 0, &err));
-    assert_null(gtv_db_open("sqlite:/proc/no/such/console.db", 0, &err));
+    assert_null(gtv_db_open("mysql://h/db", NULL, &err));
+    assert_null(gtv_db_open("sqlite:", NULL, &err));
+    assert_null(gtv_db_open("sqlite:/proc/no/such/console.db", NULL, &err));
     assert_non_null(strstr(err.message, "/proc/no/such/console.db"));
     gtv_db_close(NULL);
 }
@@ -102,13 +102,13 @@ static void a_newer_schema_is_left_alone(void **state)
 {
     struct folder f;
     folder_make(&f);
-    gtv_db_close(gtv_db_open(f.url, 0, NULL));
+    gtv_db_close(gtv_db_open(f.url, NULL, NULL));
     sqlite3 *sql;
     assert_int_equal(sqlite3_open(f.url + strlen("sqlite:"), &sql), SQLITE_OK);
     assert_int_equal(sqlite3_exec(sql, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(sql);
     struct gtv_error err = {0};
-    assert_null(gtv_db_open(f.url, 0, &err));
+    assert_null(gtv_db_open(f.url, NULL, &err));
     assert_non_null(strstr(err.message, "newer"));
     folder_remove(&f);
 }

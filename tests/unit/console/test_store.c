@@ -42,7 +42,7 @@ static void rows_and_questions(void **state)
     folder_make(&f);
     struct gtv_metrics *metrics = gtv_metrics_create();
     struct asked a = {.loop = gtv_loop_create("test")};
-    a.store = gtv_store_create(gtv_db_open(f.url, 0, NULL), a.loop, metrics);
+    a.store = gtv_store_create(gtv_db_open(f.url, NULL, NULL), a.loop, metrics);
     assert_true(gtv_loop_post(a.loop, on_loop, &a));
     gtv_loop_run(a.loop);
     assert_int_equal(a.answers, 2);
@@ -57,7 +57,7 @@ static void rows_and_questions(void **state)
     gtv_metrics_destroy(metrics);
 
     char last[GTV_DB_EVENT_CAP];
-    struct gtv_db *db = gtv_db_open(f.url, 0, NULL);
+    struct gtv_db *db = gtv_db_open(f.url, NULL, NULL);
     assert_true(gtv_db_last_event(db, last, NULL));
     assert_string_equal(last, "9001-0");
     gtv_db_close(db);
