@@ -179,11 +179,18 @@ static struct gtv_work *take(struct gtv_engine *e)
     return w;
 }
 
-// A worker's share of what waits: the others shall have theirs, and one picture alone is the quickest.
+// Most pictures of one run. One where the device gains nothing by more: the first of several would only wait
+// for the decoding of the others.
+static size_t most_at_once(const struct gtv_engine *e)
+{
+    size_t step = gtv_detector_step(e->detector);
+    return step < e->batch ? step : e->batch;
+}
+
+// A worker's share of what waits: the others shall have theirs.
 static size_t share(const struct gtv_engine *e)
 {
-    size_t most = gtv_detector_batch(e->detector);
-    most = most < e->batch ? most : e->batch;
+    size_t most = most_at_once(e);
     size_t n = (e->waiting + e->worker_count - 1) / e->worker_count;
     return n < most ? n : most;
 }
@@ -252,27 +259,6 @@ static size_t prepare(struct worker *wk, size_t n, struct gtv_detector *d, const
     return ready;
 }
 
-// `count` of the n that were gathered, from `first` on.
-static void run_some(struct worker *wk, size_t first, size_t count, size_t n, struct gtv_detector *d)
-{
-    const struct gtv_engine *e = wk->engine;
-    const struct gtv_model *model = gtv_detector_model(d);
-    struct gtv_error err = {0};
-    double infer_ms = 0;
-    bool ok =
-        gtv_detector_run_from(d, wk->index, first, wk->inputs + first, count, wk->found, &infer_ms, &err);
-    if (e->batch_size)
-        gtv_histogram_observe(e->infer_seconds, infer_ms / 1000);
-    for (size_t i = 0; i < count; i++) {
-        struct gtv_work *w = wk->batch[first + i];
-        w->infer_ms = infer_ms;
-        w->batch = n;
-        int64_t start = gtv_mono_ns();
-        w->ops->finish(w, wk->index, model, ok ? &wk->found[i] : NULL, ok ? NULL : &err);
-        release(wk, w, ok ? w->prepare_ms + infer_ms / (double)count + ms_since(start) : -1);
-    }
-}
-
 static void run(struct worker *wk, size_t n, struct gtv_detector *d)
 {
     const struct gtv_engine *e = wk->engine;
@@ -284,13 +270,21 @@ static void run(struct worker *wk, size_t n, struct gtv_detector *d)
     n = prepare(wk, n, d, model);
     if (!n)
         return;
-    if (e->batch_size)
+    struct gtv_error err = {0};
+    double infer_ms = 0;
+    bool ok = gtv_detector_run(d, wk->index, wk->inputs, n, wk->found, &infer_ms, &err);
+    if (e->batch_size) {
         gtv_histogram_observe(e->batch_size, (double)n);
-    // Where the device takes one at a time, each is answered as soon as it is done: gathering costs nobody
-    // time.
-    size_t step = gtv_detector_step(d);
-    for (size_t first = 0; first < n; first += step)
-        run_some(wk, first, n - first < step ? n - first : step, n, d);
+        gtv_histogram_observe(e->infer_seconds, infer_ms / 1000);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct gtv_work *w = wk->batch[i];
+        w->infer_ms = infer_ms;
+        w->batch = n;
+        int64_t start = gtv_mono_ns();
+        w->ops->finish(w, wk->index, model, ok ? &wk->found[i] : NULL, ok ? NULL : &err);
+        release(wk, w, ok ? w->prepare_ms + infer_ms / (double)n + ms_since(start) : -1);
+    }
 }
 
 // Takes its share of what waits and runs it. The lock is held before and after.
@@ -505,11 +499,10 @@ void gtv_engine_swap(struct gtv_engine *e, struct gtv_detector *detector)
 void gtv_engine_get_stats(struct gtv_engine *e, struct gtv_engine_stats *out)
 {
     (void)pthread_mutex_lock(&e->lock);
-    size_t batch = gtv_detector_batch(e->detector);
     *out = (struct gtv_engine_stats){
         .workers = e->worker_count,
         .busy = e->busy,
-        .batch = batch < e->batch ? batch : e->batch,
+        .batch = most_at_once(e),
         .done_ms = e->done_ms,
         .picture_ms = e->picture_ms,
         .uptime_ms = (gtv_mono_ns() - e->started_ns) / 1000000,

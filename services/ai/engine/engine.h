@@ -1,7 +1,8 @@
 // The engine: worker threads that run the detector, and what waits for them. Three kinds of work wait apart:
 // pictures that a client waits for, queued jobs, and looks at cameras. They take turns, and within a kind the
-// clients do, so that nobody who posts a thousand keeps another waiting. When several wait, a worker takes up
-// to `batch` of them in one run of the network; it never waits for a batch to fill.
+// clients do, so that nobody who posts a thousand keeps another waiting. When several wait and the device
+// gains by it (gtv_detector_step), a worker takes up to `batch` of them in one run of the network; it never
+// waits for a batch to fill.
 #ifndef GTV_AI_ENGINE_H
 #define GTV_AI_ENGINE_H
 
@@ -52,7 +53,7 @@ struct gtv_work {
 
 struct gtv_engine_config {
     size_t workers;
-    size_t batch;                  // most pictures of one run; at most what the detector was made for
+    size_t batch;                  // most pictures of one run; the detector may take fewer
     size_t limit[GTV_WORK_KINDS];  // how many of each kind may wait; 0: no limit (looks)
     struct gtv_detector *detector; // with a slot for each worker; a reference is taken; may have no network
     struct gtv_metrics *metrics;   // NULL: none

@@ -32,7 +32,7 @@ struct gtv_infer_spec {
                                          // 0: all, as the file orders them
     size_t output_count;
     size_t slots;          // how many threads run at once; each slot computes on one thread
-    size_t batch;          // pictures that a slot has room for; 0: 1
+    size_t batch;          // most pictures of a run, where the device gains by several; 0: 1
     const char *precision; // what is computed with: "f32" or "bf16" (an int8 network runs as int8 with
                            // either), or "auto": what the device likes best
     bool gpu;              // on the GPU; fails where there is none
@@ -86,15 +86,15 @@ size_t gtv_infer_step(const struct gtv_infer_model *m);
 uint8_t *gtv_infer_pixels(struct gtv_infer_model *m,
                           size_t slot); // height * width * 3 bytes to be filled before a run
 uint8_t *gtv_infer_picture(struct gtv_infer_model *m, size_t slot,
-                           size_t picture); // the same of picture 0..batch-1 of the slot
+                           size_t picture); // the same of picture 0..step-1 of the slot
 // For an input with open_width: the pixels of all runs from now on have this width, 1..input.width.
 bool gtv_infer_set_width(struct gtv_infer_model *m, size_t slot, int width,
                          struct gtv_error *err) GTV_WARN_UNUSED;
 bool gtv_infer_run(struct gtv_infer_model *m, size_t slot,
                    struct gtv_error *err) GTV_WARN_UNUSED; // picture 0
-// Pictures first..first+count-1, count at most gtv_infer_step. The outputs' first dimension is the step; rows
-// of pictures beyond count are left-overs.
-bool gtv_infer_run_pictures(struct gtv_infer_model *m, size_t slot, size_t first, size_t count,
+// Pictures 0..count-1, count at most gtv_infer_step. The outputs' first dimension is the step; rows of
+// pictures beyond count are left-overs.
+bool gtv_infer_run_pictures(struct gtv_infer_model *m, size_t slot, size_t count,
                             struct gtv_error *err) GTV_WARN_UNUSED;
 size_t gtv_infer_output_count(const struct gtv_infer_model *m);
 const struct gtv_tensor *gtv_infer_output(const struct gtv_infer_model *m, size_t slot,

@@ -29,8 +29,7 @@ struct slot {
     ov_infer_request_t *request;
     uint8_t *pixels; // of all its pictures, one after another
     ov_tensor_t *bound;
-    size_t bound_first; // the picture that `bound` begins with
-    int width;          // of the pictures from the next run on
+    int width; // of the pictures from the next run on
     struct gtv_tensor outputs[GTV_INFER_MAX_OUTPUTS];
 };
 
@@ -40,7 +39,7 @@ struct gtv_infer_model {
     char names[GTV_INFER_MAX_OUTPUTS][GTV_INFER_NAME_CAP]; // empty: by index
     size_t output_count;
     struct gtv_infer_input input;
-    size_t batch, step;
+    size_t step;
     size_t slot_count;
     struct slot *slots;
     char precision[8];
@@ -166,21 +165,16 @@ static size_t picture_bytes(const struct gtv_infer_model *m, int width)
     return (size_t)width * (size_t)m->input.height * 3;
 }
 
-// Lets the request read pictures first..first+step-1 where they lie: nothing is copied.
-static ov_status_e bind_pictures(struct gtv_infer_model *m, struct slot *s, size_t first)
+// Lets the request read the pictures where they lie: nothing is copied.
+static ov_status_e bind_pictures(struct gtv_infer_model *m, struct slot *s)
 {
-    if (s->bound && s->bound_first == first)
-        return OK;
     if (s->bound)
-        ov_tensor_free(s->bound);
-    s->bound = NULL;
+        return OK;
     const int64_t dims[4] = {(int64_t)m->step, m->input.height, s->width, 3};
     ov_shape_t shape = {0};
     ov_status_e status = ov_shape_create(4, dims, &shape);
-    STEP(
-        ov_tensor_create_from_host_ptr(U8, shape, s->pixels + first * picture_bytes(m, s->width), &s->bound));
+    STEP(ov_tensor_create_from_host_ptr(U8, shape, s->pixels, &s->bound));
     STEP(ov_infer_request_set_input_tensor(s->request, s->bound));
-    s->bound_first = first;
     if (shape.dims)
         ov_shape_free(&shape);
     return status;
@@ -189,14 +183,13 @@ static ov_status_e bind_pictures(struct gtv_infer_model *m, struct slot *s, size
 static bool open_slot(struct gtv_infer_model *m, struct slot *s, struct gtv_error *err)
 {
     s->width = m->input.width;
-    // Pages that no picture was written to take no memory.
-    if (posix_memalign((void **)&s->pixels, 64, m->batch * picture_bytes(m, s->width)) != 0) {
+    if (posix_memalign((void **)&s->pixels, 64, m->step * picture_bytes(m, s->width)) != 0) {
         s->pixels = NULL;
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "there is no memory for its pictures");
         return false;
     }
     ov_status_e status = ov_compiled_model_create_infer_request(m->compiled, &s->request);
-    STEP(bind_pictures(m, s, 0));
+    STEP(bind_pictures(m, s));
     return status == OK || gtv_graph_fail(err, status, "no inference request could be made");
 }
 
@@ -375,7 +368,6 @@ struct gtv_infer_model *gtv_infer_load(struct gtv_infer *rt, const struct gtv_in
 {
     struct gtv_infer_model *m = GTV_NEW(struct gtv_infer_model);
     m->input = spec->input;
-    m->batch = spec->batch ? spec->batch : 1;
     m->step = step_wanted(spec);
     if (!obtain(rt, m, spec, err))
         goto fail;
@@ -474,19 +466,17 @@ bool gtv_infer_set_width(struct gtv_infer_model *m, size_t slot, int width, stru
 
 bool gtv_infer_run(struct gtv_infer_model *m, size_t slot, struct gtv_error *err)
 {
-    return gtv_infer_run_pictures(m, slot, 0, 1, err);
+    return gtv_infer_run_pictures(m, slot, 1, err);
 }
 
-bool gtv_infer_run_pictures(struct gtv_infer_model *m, size_t slot, size_t first, size_t count,
-                            struct gtv_error *err)
+bool gtv_infer_run_pictures(struct gtv_infer_model *m, size_t slot, size_t count, struct gtv_error *err)
 {
     struct slot *s = &m->slots[slot];
-    if (count == 0 || count > m->step || first + m->step > m->batch) {
-        gtv_error_set(err, GTV_E_INTERNAL, NULL, "%zu pictures from %zu on are not a run of this network",
-                      count, first);
+    if (count == 0 || count > m->step) {
+        gtv_error_set(err, GTV_E_INTERNAL, NULL, "%zu pictures are not a run of this network", count);
         return false;
     }
-    ov_status_e status = bind_pictures(m, s, first);
+    ov_status_e status = bind_pictures(m, s);
     STEP(ov_infer_request_infer(s->request));
     if (status != OK)
         return gtv_graph_fail(err, status, "the inference failed");

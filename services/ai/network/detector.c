@@ -226,11 +226,6 @@ const char *gtv_detector_precision(const struct gtv_detector *d)
     return d->precision;
 }
 
-size_t gtv_detector_batch(const struct gtv_detector *d)
-{
-    return d->batch;
-}
-
 size_t gtv_detector_step(const struct gtv_detector *d)
 {
     return d->network ? gtv_infer_step(d->network) : 1;
@@ -273,29 +268,14 @@ static void read_picture(struct gtv_detector *d, size_t slot, size_t picture,
     }
 }
 
-bool gtv_detector_run_from(struct gtv_detector *d, size_t slot, size_t first,
-                           const struct gtv_detector_input *inputs, size_t count, struct gtv_detections *out,
-                           double *infer_ms, struct gtv_error *err)
-{
-    size_t step = gtv_infer_step(d->network);
-    *infer_ms = 0;
-    for (size_t done = 0; done < count; done += step) {
-        size_t n = count - done < step ? count - done : step;
-        // A run takes `step` pictures from its first on: the last one begins early enough to end with the
-        // slot's last picture.
-        size_t at = first + done + step > d->batch ? d->batch - step : first + done;
-        int64_t start = gtv_mono_ns();
-        if (!gtv_infer_run_pictures(d->network, slot, at, first + done + n - at, err))
-            return false;
-        *infer_ms += (double)(gtv_mono_ns() - start) / 1e6;
-        for (size_t i = 0; i < n; i++)
-            read_picture(d, slot, first + done + i - at, &inputs[done + i], &out[done + i]);
-    }
-    return true;
-}
-
 bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
                       size_t count, struct gtv_detections *out, double *infer_ms, struct gtv_error *err)
 {
-    return gtv_detector_run_from(d, slot, 0, inputs, count, out, infer_ms, err);
+    int64_t start = gtv_mono_ns();
+    if (!gtv_infer_run_pictures(d->network, slot, count, err))
+        return false;
+    *infer_ms = (double)(gtv_mono_ns() - start) / 1e6;
+    for (size_t i = 0; i < count; i++)
+        read_picture(d, slot, i, &inputs[i], &out[i]);
+    return true;
 }

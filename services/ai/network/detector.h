@@ -46,18 +46,14 @@ const char *gtv_detector_path(const struct gtv_detector *d);
 const char *gtv_detector_note(const struct gtv_detector *d);
 const char *gtv_detector_device(const struct gtv_detector *d); // "CPU" or "GPU"
 const char *
-gtv_detector_precision(const struct gtv_detector *d);    // "int8", "bf16" or "f32": what it runs with
-size_t gtv_detector_batch(const struct gtv_detector *d); // most pictures of one run, at least 1
+gtv_detector_precision(const struct gtv_detector *d); // "int8", "bf16" or "f32": what it runs with
+// Most pictures of one run, at least 1: what the device gains by, which is 1 on a CPU.
+size_t gtv_detector_step(const struct gtv_detector *d);
 
 // A slot belongs to one thread at a time: fill the pixels of pictures 0..count-1 (u8 RGB, see geometry.h),
-// then run. out has room for count. The time that the network took comes back in *infer_ms.
+// then run. count is at most gtv_detector_step, and out has room for it. The time that the network took comes
+// back in *infer_ms.
 uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture);
-// Pictures first..first+count-1 of the slot, as described by inputs[0..count-1]. Where gtv_detector_step is 1
-// nothing is gained by running several at once: then whoever has several can answer each when it is done.
-bool gtv_detector_run_from(struct gtv_detector *d, size_t slot, size_t first,
-                           const struct gtv_detector_input *inputs, size_t count, struct gtv_detections *out,
-                           double *infer_ms, struct gtv_error *err) GTV_WARN_UNUSED;
-size_t gtv_detector_step(const struct gtv_detector *d); // how many pictures the device takes at once
 bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
                       size_t count, struct gtv_detections *out, double *infer_ms,
                       struct gtv_error *err) GTV_WARN_UNUSED;

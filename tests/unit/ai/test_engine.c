@@ -46,11 +46,6 @@ const char *gtv_detector_message(const struct gtv_detector *d)
     return d->has_network ? NULL : "no network here";
 }
 
-size_t gtv_detector_batch(const struct gtv_detector *d)
-{
-    return d->batch;
-}
-
 uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture)
 {
     assert_true(slot < SLOTS && picture < BATCH);
@@ -59,19 +54,18 @@ uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture
 
 size_t gtv_detector_step(const struct gtv_detector *d)
 {
-    return gtv_detector_batch(d);
+    return d->batch;
 }
 
-bool gtv_detector_run_from(struct gtv_detector *d, size_t slot, size_t first,
-                           const struct gtv_detector_input *inputs, size_t count, struct gtv_detections *out,
-                           double *infer_ms, struct gtv_error *err)
+bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
+                      size_t count, struct gtv_detections *out, double *infer_ms, struct gtv_error *err)
 {
     assert_false(atomic_exchange(&d->running[slot], true));
     atomic_fetch_add(&d->runs, 1);
     if ((int)count > atomic_load(&d->most))
         atomic_store(&d->most, (int)count);
     for (size_t i = 0; i < count; i++)
-        out[i].count = d->pixels[slot][first + i][0];
+        out[i].count = d->pixels[slot][i][0];
     *infer_ms = 2;
     if (d->fails)
         gtv_error_set(err, GTV_E_IO, NULL, "the run failed");

@@ -35,11 +35,6 @@ const char *gtv_detector_message(const struct gtv_detector *d)
     return NULL;
 }
 
-size_t gtv_detector_batch(const struct gtv_detector *d)
-{
-    return 1;
-}
-
 size_t gtv_detector_step(const struct gtv_detector *d)
 {
     return 1;
@@ -50,9 +45,8 @@ uint8_t *gtv_detector_pixels(struct gtv_detector *d, size_t slot, size_t picture
     return d->pixels[slot];
 }
 
-bool gtv_detector_run_from(struct gtv_detector *d, size_t slot, size_t first,
-                           const struct gtv_detector_input *inputs, size_t count, struct gtv_detections *out,
-                           double *infer_ms, struct gtv_error *err)
+bool gtv_detector_run(struct gtv_detector *d, size_t slot, const struct gtv_detector_input *inputs,
+                      size_t count, struct gtv_detections *out, double *infer_ms, struct gtv_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(inputs[i].at.full_width, WIDTH);
