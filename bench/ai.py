@@ -133,18 +133,18 @@ def bench_aiyolo(options, folder):
 # ---- Our own bars ----
 
 def stub_network(folder):
-    """A network that costs nothing: 32x32 in, one candidate below every threshold out. Only the benches have it."""
+    """A network that costs nothing: 96x96 in, all of its candidates below every threshold. Only the benches have it."""
     models = folder / "stub"
     models.mkdir(exist_ok=True)
     code = """
 import sys, numpy, onnx
 from onnx import helper, numpy_helper, TensorProto
-head = numpy.full((1, 84, 21), 0.001, numpy.float32)
+head = numpy.full((1, 84, 189), 0.001, numpy.float32)
 graph = helper.make_graph(
     [helper.make_node('ReduceMean', ['images'], ['mean'], axes=[1, 2, 3], keepdims=1), helper.make_node('Reshape', ['mean', 'one'], ['scalar']),
      helper.make_node('Mul', ['scalar', 'nil'], ['zero']), helper.make_node('Add', ['head', 'zero'], ['output0'])],
-    'stub', [helper.make_tensor_value_info('images', TensorProto.FLOAT, [1, 3, 32, 32])],
-    [helper.make_tensor_value_info('output0', TensorProto.FLOAT, [1, 84, 21])],
+    'stub', [helper.make_tensor_value_info('images', TensorProto.FLOAT, [1, 3, 96, 96])],
+    [helper.make_tensor_value_info('output0', TensorProto.FLOAT, [1, 84, 189])],
     [numpy_helper.from_array(head, 'head'), numpy_helper.from_array(numpy.zeros(1, numpy.float32), 'nil'),
      numpy_helper.from_array(numpy.array([1, 1, 1], numpy.int64), 'one')])
 onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), sys.argv[1])
