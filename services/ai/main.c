@@ -6,11 +6,14 @@
 #include "services/ai/detect/models.h"
 #include "services/ai/service.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
+    ARENAS_MAX = 2,
+    MMAP_FROM = 256 * 1024,
     DRAIN_MS = 3000,
     SNAPSHOTS_MAX = 8, // connections to the media node for tests of cameras
 };
@@ -306,6 +309,9 @@ int main(int argc, char **argv)
         return 2;
     }
     gtv_log_set_level(level);
+    // What many threads take and give back in turns is not kept for each of them, and frames go back whole.
+    mallopt(M_ARENA_MAX, ARENAS_MAX);
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
     gtv_av_init(&(struct gtv_log){.component = "ai"});
     ai->pages.metrics = gtv_metrics_create();
     ai->pages.name = "ai";

@@ -41,6 +41,7 @@ struct scratch {
 struct gtv_analysis {
     struct gtv_analysis_config config;
     struct gtv_shots *shots; // of the thread that looks
+    double confidence;       // that the tracker was made for
     int64_t live_ms;         // monotonic, of the last live event
     bool had_boxes;
     int width, height; // of the last look
@@ -253,7 +254,7 @@ static void tell_boxes(struct gtv_analysis *a, const struct scratch *x)
         for (size_t k = 0; k < x->event_count && !id; k++)
             if (x->tracks[k].detection == (int)i)
                 id = x->tracks[k].id;
-        if (!id && x->found[i].confidence < a->config.confidence)
+        if (!id && x->found[i].confidence < a->confidence)
             continue;
         shown[n] = x->found[i];
         tracks[n++] = id;
@@ -337,9 +338,51 @@ static void tell_all(struct gtv_analysis *a, struct scratch *x)
             gtv_shots_drop(a->shots, x->tracks[i].id);
 }
 
+static void end_tracks(struct gtv_analysis *a)
+{
+    struct scratch *x = gtv_alloc(sizeof(*x));
+    x->wall_ms = a->wall_ms;
+    x->width = a->width;
+    x->height = a->height;
+    (void)pthread_mutex_lock(&a->lock);
+    x->event_count = gtv_tracker_finish(a->tracker, x->events);
+    rename_tracks(a, x);
+    x->happening_count =
+        gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width, x->height, x->happenings);
+    (void)pthread_mutex_unlock(&a->lock);
+    tell_all(a, x);
+    free(x);
+}
+
+static void make_tracker(struct gtv_analysis *a)
+{
+    double own = a->settings.min_confidence;
+    gtv_tracker_destroy(a->tracker);
+    a->confidence = own > 0 ? own : a->config.confidence;
+    a->tracker =
+        gtv_tracker_create(&(struct gtv_track_config){.sure = a->confidence, .start = a->confidence});
+}
+
+// A tracker is made for one confidence: with another the tracks in sight end, and begin anew.
+static void follow_confidence(struct gtv_analysis *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    double own = a->settings.min_confidence;
+    bool other = (own > 0 ? own : a->config.confidence) != a->confidence;
+    (void)pthread_mutex_unlock(&a->lock);
+    if (!other)
+        return;
+    if (a->width)
+        end_tracks(a);
+    (void)pthread_mutex_lock(&a->lock);
+    make_tracker(a);
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
 void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
 {
     double began = thread_ms();
+    follow_confidence(a);
     struct scratch *x = gtv_alloc(sizeof(*x));
     struct known *gone = gtv_alloc(GTV_TRACK_MAX * sizeof(*gone));
     x->frame = look->frame;
@@ -378,21 +421,16 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
 
 void gtv_analysis_finish(struct gtv_analysis *a, bool silent)
 {
+    if (!silent && a->width) {
+        end_tracks(a);
+        end_resumed(a, a->resumed, a->resumed_count);
+    }
     struct scratch *x = gtv_alloc(sizeof(*x));
     x->wall_ms = a->wall_ms;
     x->width = a->width;
     x->height = a->height;
-    if (!silent && a->width) {
-        x->event_count = gtv_tracker_finish(a->tracker, x->events);
-        rename_tracks(a, x);
-        x->happening_count = gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width,
-                                              x->height, x->happenings);
-        tell_all(a, x);
-        end_resumed(a, a->resumed, a->resumed_count);
-    }
-    x->event_count = 0;
     if (a->had_boxes)
-        tell_boxes(a, x);
+        tell_boxes(a, x); // none
     a->open_count = a->resumed_count = a->in_sight = 0;
     a->revision++;
     free(x);
@@ -406,8 +444,7 @@ struct gtv_analysis *gtv_analysis_create(const struct gtv_analysis_config *confi
     a->config = *config;
     a->config.settings = NULL;
     a->settings = *config->settings;
-    a->tracker = gtv_tracker_create(
-        &(struct gtv_track_config){.sure = config->confidence, .start = config->confidence});
+    make_tracker(a);
     a->scene = gtv_scene_create(config->settings);
     a->shots = gtv_shots_create(config->store, config->camera_id);
     (void)pthread_mutex_init(&a->lock, NULL);

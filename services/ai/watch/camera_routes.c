@@ -221,7 +221,8 @@ static bool mask(struct gtv_camera_test *t, const struct gtv_scene_settings *s, 
     if (!gtv_picture_decode(gtv_bytes_str(t->picture), &image, err))
         return false;
     gtv_scene_blacken(s, image.rgb, image.width, image.height, image.stride, 0, 0, 1, 1);
-    struct gtv_bytes *jpeg = gtv_jpeg_encode(image.rgb, image.width, image.height, image.stride, MASKED_QUALITY);
+    struct gtv_bytes *jpeg =
+        gtv_jpeg_encode(image.rgb, image.width, image.height, image.stride, MASKED_QUALITY);
     gtv_image_finish(&image);
     if (!jpeg) {
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "There is no memory for the picture");
@@ -244,7 +245,7 @@ static void on_snapshot(void *arg, const struct gtv_http_response *r, const stru
     else if (r->status != 200 || !r->body)
         gtv_error_set(&err, GTV_E_UPSTREAM, NULL,
                       "The media node gave no picture of the camera: it answered %d", r->status);
-    if (!s || err.code || !t->req) {
+    if (!s || err.code || !t->req || !r || !r->body) {
         fail_test(t, &err);
         return;
     }
@@ -320,8 +321,9 @@ void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user)
 
 void gtv_ai_camera_tests_finish(struct gtv_ai *ai)
 {
-    while (ai->camera_tests) {
-        struct gtv_camera_test *t = ai->camera_tests;
+    struct gtv_camera_test *next;
+    for (struct gtv_camera_test *t = ai->camera_tests; t; t = next) {
+        next = t->next;
         if (t->fetch)
             gtv_http_fetch_cancel(t->fetch);
         struct gtv_error err = {.code = GTV_E_UNAVAILABLE};
