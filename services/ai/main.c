@@ -140,6 +140,9 @@ static bool start_watching(struct program *p, struct gtv_error *err)
         if (!p->ai.crops)
             return false;
     }
+    p->ai.watchlists = gtv_watchlists_create(p->ai.loop, p->redis_url, p->ai.pages.metrics, err);
+    if (!p->ai.watchlists)
+        return false;
     p->ai.snapshots = gtv_http_client_create(p->ai.loop, SNAPSHOTS_MAX);
     p->ai.watcher = gtv_watcher_create(
         &(struct gtv_watcher_config){
@@ -158,6 +161,7 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .spool_dir = s->spool_dir,
             .spool_bytes = (size_t)s->spool_bytes,
             .policy = decode_policy(s),
+            .watchlists = p->ai.watchlists,
         },
         err);
     return p->ai.watcher != NULL;
@@ -238,6 +242,8 @@ static void last(void *arg)
     p->ai.snapshots = NULL;
     gtv_watcher_destroy(p->ai.watcher);
     p->ai.watcher = NULL;
+    gtv_watchlists_destroy(p->ai.watchlists); // its waiting requests still have their server
+    p->ai.watchlists = NULL;
     gtv_http_server_destroy(p->metrics_only);
     gtv_http_server_destroy(p->api);
     p->api = p->metrics_only = NULL;
@@ -277,6 +283,7 @@ static void finish(struct program *p)
     gtv_jobs_stop(p->ai.jobs);
     gtv_engine_destroy(p->ai.engine);
     gtv_jobs_destroy(p->ai.jobs);
+    gtv_watchlists_destroy(p->ai.watchlists);
     gtv_examiner_destroy(p->ai.examiner);
     gtv_http_client_destroy(p->ai.snapshots);
     gtv_store_destroy(p->ai.crops);

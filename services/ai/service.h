@@ -10,6 +10,7 @@
 #include "services/ai/plate/plates.h"
 #include "services/ai/settings.h"
 #include "services/ai/watch/watcher.h"
+#include "services/ai/watchlist/watchlist.h"
 
 enum {
     GTV_AI_MAX_BODY = 10 * 1024 * 1024,       // of a request with a picture, and each picture of a batch
@@ -35,6 +36,7 @@ struct gtv_ai {
     struct gtv_engine *engine; // NULL when the program ends
     struct gtv_examiner *examiner;
     struct gtv_watcher *watcher;
+    struct gtv_watchlists *watchlists;
     struct gtv_store *crops;              // pictures of tracks; NULL: none are kept
     struct gtv_http_client *snapshots;    // of the media node, for tests of cameras
     struct gtv_camera_test *camera_tests; // that are not answered yet
@@ -82,5 +84,14 @@ void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_crop(struct gtv_http_request *req, void *user);
 void gtv_ai_camera_tests_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
+
+// GET, POST, DELETE /watchlist and what is below (watchlist/).
+void gtv_ai_handle_watchlist(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_post(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_clear(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_import(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_check(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_entry(struct gtv_http_request *req, void *user);
+void gtv_ai_handle_watchlist_remove(struct gtv_http_request *req, void *user);
 
 #endif

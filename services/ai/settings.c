@@ -67,6 +67,8 @@ static const struct gtv_option options[] = {
          "their .json; empty takes all that are there."},
     {"LPR_ENABLED", GTV_OPT_BOOL, FIELD(lpr_enabled), "true",
      .help = "Read plates where the networks for it are there; false: plate_number is null."},
+    {"AI_ALERT_POSTED", GTV_OPT_BOOL, FIELD(alert_posted), "true",
+     .help = "Plates of posted pictures of a camera (camera_id from 1) raise the watch-list's alerts too."},
     {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,
      .help = "Accepted; makes are not recognised, vehicle_model is null."},
     {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "auto",

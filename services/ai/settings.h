@@ -20,7 +20,7 @@ struct gtv_ai_settings {
     char *crops_dir, *spool_dir;
     int64_t crops_bytes, crops_days, spool_bytes;
     char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision, *input_size;
-    bool enable_gpu, lpr_enabled;
+    bool enable_gpu, lpr_enabled, alert_posted;
     double gpu_memory_fraction;
     char *hls_url;
     char *cors_origin, *trusted_proxies, *proxy_protocol;

@@ -5,6 +5,7 @@
 #include "lib/base/mem.h"
 #include "services/ai/watch/leases.h"
 #include "services/ai/watch/planner.h"
+#include "services/ai/watchlist/watchlist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,13 @@ static void publish_live(struct gtv_watcher *w, int64_t camera_id, const struct 
         gtv_histogram_observe(w->latency, (double)(gtv_wall_ms() - wall_ms) / 1000);
 }
 
+static void on_alert(void *arg, const char *key, struct gtv_bytes *alert)
+{
+    struct report *r = arg;
+    gtv_outbox_put(r->watcher->outbox, r->camera_id, "alert", key, alert, gtv_wall_ms());
+    gtv_bytes_unref(alert);
+}
+
 static void on_report(void *arg)
 {
     struct report *r = arg;
@@ -115,6 +123,9 @@ static void on_report(void *arg)
         publish_live(w, r->camera_id, r->event, r->wall_ms);
     else
         gtv_counter_add(w->dropped, 1); // another program may have the camera by now
+    if (w->config.watchlists && strcmp(r->type, "plate.read") == 0)
+        (void)gtv_watchlists_on_plate(
+            w->config.watchlists, (struct gtv_str){(const char *)r->event->data, r->event->len}, on_alert, r);
     gtv_bytes_unref(r->event);
     free(r);
 }

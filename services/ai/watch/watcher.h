@@ -9,6 +9,7 @@
 #include "services/ai/watch/outbox.h"
 
 struct gtv_watcher;
+struct gtv_watchlists; // watchlist/watchlist.h
 
 // Hashes: camera id -> settings of PUT /cameras/{id}/analysis; camera id -> "start" or "stop".
 #define GTV_KEY_AI_ANALYSIS "gtv:ai:analysis"
@@ -30,6 +31,7 @@ struct gtv_watcher_config {
     enum gtv_decode_policy policy;
     const char *spool_dir;
     size_t spool_bytes;
+    struct gtv_watchlists *watchlists; // asked for every plate that is read; NULL: none
 };
 
 // The strings must live on. NULL with *err when the address of Redis is none, or the spool cannot be written.
