@@ -22,7 +22,7 @@ static bool pick(const struct gtv_axis *a, int first, int lanes, struct gtv_axis
         for (int k = 0; k < each; k++)
             g->pick[i * each + k] = (int8_t)(at + k);
         if (each == 2 && first + i < a->out)
-            memcpy(g->weight + i * 2, a->weight + (size_t)(first + i) * (size_t)a->stride, 2);
+            memcpy(g->weight + (size_t)i * 2, a->weight + (size_t)(first + i) * (size_t)a->stride, 2);
     }
     return true;
 }
