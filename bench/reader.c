@@ -285,5 +285,6 @@ int main(int argc, char **argv)
     } else {
         run_held(&s);
     }
+    free(s.conns);
     return 0;
 }
