@@ -10,8 +10,8 @@ import zlib
 
 import pytest
 import requests
+from ai_service import Ai, frame, truth  # noqa: F401 (fixtures)
 from conftest import wait_until
-from test_ai import Ai, frame, truth  # noqa: F401 (fixtures)
 
 BATCH = 32  # pictures of one request, at most
 

@@ -13,6 +13,7 @@ import networks
 import numpy as np
 import pytest
 import requests
+from ai_service import Ai
 from conftest import ROOT, free_port
 
 CAR_AT_640 = {"x": 540, "y": 54, "w": 200, "h": 100}  # of 1280x720 in 640x640: half the size, 140 rows of padding above
@@ -28,12 +29,12 @@ def picture(colour):
 RED, BLUE = picture("red"), picture("blue")
 
 
-class Ai:
+class Own(Ai):
+    """Over a folder of networks, without Redis."""
+
     def __init__(self, spawn, folder, **env):
-        self.folder, self.url = folder, f"http://127.0.0.1:{free_port()}"
-        env = {"AI_PORT": self.url.rsplit(":", 1)[1], "METRICS_PORT": 0, "REDIS_HOST": "127.0.0.1", "REDIS_PORT": free_port(),
-               "MODELS_DIR": folder, "MEDIAMTX_HLS_URL": "http://127.0.0.1:9", **env}
-        self.process = spawn("gtv-ai", env=env, ready=f"{self.url}/health", seconds=60)
+        self.folder = folder
+        super().__init__(spawn, free_port(), folder, **env)
 
     def detect(self, image=RED):
         return requests.post(f"{self.url}/detect", json={"camera_id": 1, "image_base64": image}, timeout=30)
@@ -69,7 +70,7 @@ def put(folder, name, model, described=None):
 def ai(spawn_module, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     put(folder, "v8", networks.yolov8())
-    return Ai(spawn_module, folder, YOLO_MODEL=folder / "v8.onnx")
+    return Own(spawn_module, folder, YOLO_MODEL=folder / "v8.onnx")
 
 
 def test_heads_are_recognised(ai):
@@ -224,7 +225,7 @@ def test_a_damaged_cache_is_made_again(ai, spawn):
         blob = bytearray(file.read_bytes())
         blob[len(blob) // 2] ^= 0xFF
         file.write_bytes(bytes(blob) if i % 2 == 0 else blob[:len(blob) // 3])
-    again = Ai(spawn, ai.folder, YOLO_MODEL="v8.onnx", AI_INPUT_SIZE="320x192")
+    again = Own(spawn, ai.folder, YOLO_MODEL="v8.onnx", AI_INPUT_SIZE="320x192")
     assert near(again.boxes(), "car", CAR_AT_640)
     put(ai.folder, "open-192", networks.yolov8(320, 192, open_size=True))
     assert again.use("open-192")["height"] == 192
@@ -245,7 +246,7 @@ def test_int8_is_used_when_it_was_accepted(spawn, tmp_path):
         (tmp_path / "net_int8.json").write_text(json.dumps({"name": "net_int8", "quantised": {"of": "net", "of_sha256": sha, **quantised}}))
 
     judged(accepted=False, reason="two boxes are elsewhere")
-    ai = Ai(spawn, tmp_path, YOLO_MODEL="net", ENABLE_GPU="true")
+    ai = Own(spawn, tmp_path, YOLO_MODEL="net", ENABLE_GPU="true")
     model = ai.models()["model"]
     assert model["precision"] in ("bf16", "f32") and model["file"] == "net.onnx"
     assert "finds no GPU" in model["note"] and "finds no GPU" in ai.process.log()

@@ -6,8 +6,8 @@ import time
 
 import pytest
 import requests
+from ai_service import Ai, Cameras
 from conftest import Redis, free_port, wait_until
-from test_ai import Ai, Cameras
 
 ZONE = {"id": "all", "name": "Rua", "points": [[0.02, 0.3], [0.98, 0.3], [0.98, 0.99], [0.02, 0.99]]}
 LINE = {"id": "mid", "name": "Meio", "points": [[0.5, 0.05], [0.5, 0.99]]}
@@ -29,7 +29,7 @@ class Site:
         self.cameras.put(number)
 
     def ai(self, models, **env):
-        ai = Ai(self.spawn, self.redis.port, models, f"http://127.0.0.1:{self.hls}", AI_CAMERA_CONFIDENCE="0.35", **env)
+        ai = Ai(self.spawn, self.redis.port, models, f"http://127.0.0.1:{self.hls}", AI_CAMERA_CONFIDENCE="0.35", LPR_ENABLED="true", **env)
         ai.status = lambda number: ai.get(f"/cameras/{number}/status").json()
         return ai
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 import requests
+from ai_service import Ai
 from conftest import SHARED
-from test_ai import Ai
 
 LOCALISER, TEXT, SLOTS, CTC = "plate_y5fu_320", "ppocr_v4_det", "plate_ocr_cct_xs_v1", "ppocr_v4_rec"
 PLATE_KEYS = {"plate_number", "plate_confidence", "plate_format", "plate_bbox"}
@@ -15,7 +15,7 @@ PLATE_KEYS = {"plate_number", "plate_confidence", "plate_format", "plate_bbox"}
 
 @pytest.fixture(scope="module")
 def reader(spawn_module, redis_module, models):
-    ai = Ai(spawn_module, redis_module.port, models)
+    ai = Ai(spawn_module, redis_module.port, models, LPR_ENABLED="true")
     ai.networks = set(ai.get("/health").json()["plates"]["models"])
     if not ai.networks:
         pytest.skip("no networks that read plates are at hand")

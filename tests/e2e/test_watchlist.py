@@ -4,8 +4,8 @@ import json
 
 import pytest
 import requests
+from ai_service import Ai
 from conftest import wait_until
-from test_ai import Ai
 from test_plates import read, reader, seen  # noqa: F401
 
 DURABLE, EVENTS = "gtv:events:durable", "gtv:events"
