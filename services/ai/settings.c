@@ -22,7 +22,8 @@ static const struct gtv_option options[] = {
      .help = "Posted pictures that may wait; beyond it 503 with Retry-After. As many jobs in the queue; "
              "beyond it 429."},
     {"BATCH_SIZE", GTV_OPT_INT, FIELD(batch_size), "8", 1, 64,
-     .help = "Pictures that a worker takes at once when several wait, at most; it never waits for more."},
+     .help =
+         "Pictures that a worker runs at once on a GPU when several wait, at most; it never waits for more."},
     {"AI_RESULT_TTL", GTV_OPT_INT, FIELD(result_ttl), "300", 10, 86400,
      .help = "Seconds for which the result of a queued picture can be fetched."},
     {"AI_CALLBACK_SECRET", GTV_OPT_STRING, FIELD(callback_secret), NULL, .secret = true,
