@@ -70,6 +70,15 @@ export async function listCameras() {
 }
 
 export const recentDetections = (n) => request("GET", `/api/detections/?page_size=${n}`).then((r) => r.results);
+
+function queried(path, query) {
+  const q = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== "" && v !== undefined && v !== null));
+  return request("GET", `${path}?${q}`);
+}
+export const detections = (query) => queried("/api/detections/", query);
+export const alerts = (query) => queried("/api/alerts/", query);
+export const counts = (query) => queried("/api/counts/", query);
+
 export const cameraStatus = (id) => request("GET", `/streaming/cameras/${id}/status`, { timeoutMs: 5000 });
 export const streamingStats = () => request("GET", "/streaming/stats", { timeoutMs: 5000 });
 export const provisionCamera = (camera) =>

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { DetectionList } from "./detections.js";
 import { AddForm } from "./forms.js";
 import { currentLanguage, onLanguage, preferredLanguage, setLanguage, t, translate } from "./i18n.js";
+import { History } from "./history.js";
 import { System } from "./system.js";
 import { closeOnBackdrop, confirmDialog, notice, setText } from "./ui.js";
 import { Wall } from "./wall.js";
@@ -21,12 +22,14 @@ const wall = new Wall($("wall"), {
     detections.add({ type: object.type, confidence: object.confidence, plate: object.plate, wallMs, cameraId: camera.id,
       cameraName: camera.name });
   },
+  event: (event) => history.onEvent(event),
   socketState() {
     system?.setSockets(wall.tiles.filter((tile) => tile.socket.up).length, wall.tiles.length);
   },
 });
 let detections;
 let system;
+let history;
 let addForm;
 
 function showWallState(state, detail = "") {
@@ -114,6 +117,7 @@ function setUpLanguages() {
     wall.translate();
     detections.translate();
     system.show();
+    history.translate();
   });
   document.title = t("app.title");
   mark();
@@ -138,6 +142,10 @@ async function start() {
   detections = new DetectionList({ list: $("detections"), empty: $("detections-empty"), filters: $("filters"),
     onPick: (id) => wall.show(id) });
   system = new System($("system"), () => detections.perMinute);
+  history = new History($("history"), (id) => wall.cameras.find((c) => c.id === id)?.name ?? `cam_${id}`);
+  closeOnBackdrop($("history"));
+  for (const b of document.querySelectorAll("[data-history]"))
+    b.addEventListener("click", () => history.open(b.dataset.history, wall.cameras));
   addForm = new AddForm($("add"), loadCameras);
   closeOnBackdrop($("confirm"));
   setUpLanguages();

@@ -39,7 +39,7 @@ export class Tile {
   #tickTimer = 0;
   #alive = true;
 
-  // actions: {remove(camera), expand(tile), detected(camera, object, wallMs), socketState()}
+  // actions: {remove(camera), expand(tile), detected(camera, object, wallMs), event(event), socketState()}
   constructor(camera, actions) {
     this.#camera = camera;
     this.#actions = actions;
@@ -178,6 +178,8 @@ export class Tile {
       for (const o of this.#newcomers.take(look)) this.#actions.detected(this.#camera, o, look.wallMs);
     } else if (event.type === "status" && event.data) {
       this.#setStatus(readStatus(event.data));
+    } else {
+      this.#actions.event(event);
     }
   }
 

@@ -52,6 +52,11 @@ export function notice(text, kind = "good") {
   const box = document.getElementById("notices");
   const item = el("p", { class: "notice", data: { kind } }, icon(kind === "good" ? "check" : "warning"), el("span", {}, text));
   box.append(item);
+  // Above an open dialog too: the top layer shows last what was put there last.
+  if (box.showPopover) {
+    if (box.matches(":popover-open")) box.hidePopover();
+    box.showPopover();
+  }
   setTimeout(() => item.remove(), NOTICE_MS);
 }
 
