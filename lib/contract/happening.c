@@ -61,6 +61,7 @@ static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gt
     yyjson_mut_obj_add_sint(doc, o, "votes", p->votes);
     if (p->box)
         add_box(doc, o, p->box[0], p->box[1], p->box[2], p->box[3]);
+    gtv_json_add_text(doc, o, "crop", p->crop);
     if (p->list)
         yyjson_mut_obj_add_strcpy(doc, o, "list", p->list);
     if (p->why)

@@ -25,6 +25,7 @@ struct gtv_plate_said {
     bool uncertain;         // below the confidence that was calibrated
     int64_t votes;          // readings that it was put together from
     const int *box;         // x, y, w, h in pixels of the frame; NULL: none
+    const char *crop;       // name of a picture of the plate itself at GET /crops/{name}; NULL: none
     const char *list, *why; // of an alert: the watch-list's entry, and how it matches; NULL: none
 };
 

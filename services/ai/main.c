@@ -154,6 +154,7 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .max_fps = s->camera_max_fps,
             .min_confidence = camera_confidence(&p->ai),
             .store = p->ai.crops,
+            .plates = p->ai.plates,
             .min_fps = s->camera_min_fps,
             .cpu_budget = s->cpu_budget,
             .max_cameras = (size_t)s->max_cameras,

@@ -206,7 +206,7 @@ static bool digits(struct gtv_str s, size_t least, size_t most)
     return s.n >= least && s.n <= most;
 }
 
-// cam_<digits>/<8 digits>/<digits>.jpg, as the ai program names them; nothing else of the folder is public.
+// cam_<digits>/<8 digits>/<digits>.jpg, or <digits>-plate.jpg, as the ai program names them; nothing else of the folder is public.
 static bool is_crop(struct gtv_str rest)
 {
     int64_t id;
@@ -214,6 +214,8 @@ static bool is_crop(struct gtv_str rest)
     if (!gtv_camera_path_parse(camera, &id) || !digits(day, 8, 8) || !gtv_str_ends(rest, GTV_STR(".jpg")))
         return false;
     rest.n -= strlen(".jpg");
+    if (gtv_str_ends(rest, GTV_STR("-plate")))
+        rest.n -= strlen("-plate");
     return digits(rest, 1, 20);
 }
 

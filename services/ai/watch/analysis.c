@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { FIRST_PLATES_MS = 200 }; // a second, for plates, until the planner says otherwise
+
 // A track that another program followed and this one goes on with.
 struct known {
     uint64_t id;
@@ -40,9 +42,10 @@ struct scratch {
 
 struct gtv_analysis {
     struct gtv_analysis_config config;
-    struct gtv_shots *shots; // of the thread that looks
-    double confidence;       // that the tracker was made for
-    int64_t live_ms;         // monotonic, of the last live event
+    struct gtv_shots *shots;         // of the thread that looks
+    struct gtv_track_plates *plates; // the same; NULL: none are read
+    double confidence;               // that the tracker was made for
+    int64_t live_ms;                 // monotonic, of the last live event
     bool had_boxes;
     int width, height; // of the last look
     int64_t wall_ms;
@@ -61,7 +64,7 @@ struct gtv_analysis {
     struct alias aliases[GTV_TRACK_MAX];
     size_t alias_count, in_sight;
     uint64_t revision;
-    double cpu_ms;
+    double cpu_ms, plate_ms, plate_allowance_ms;
 };
 
 static double thread_ms(void)
@@ -248,6 +251,7 @@ static void tell_boxes(struct gtv_analysis *a, const struct scratch *x)
 {
     struct gtv_detected shown[GTV_MAX_OBJECTS];
     uint64_t tracks[GTV_MAX_OBJECTS] = {0};
+    const char *plates[GTV_MAX_OBJECTS];
     size_t n = 0;
     for (size_t i = 0; i < x->found_count; i++) {
         uint64_t id = 0;
@@ -257,6 +261,7 @@ static void tell_boxes(struct gtv_analysis *a, const struct scratch *x)
         if (!id && x->found[i].confidence < a->confidence)
             continue;
         shown[n] = x->found[i];
+        plates[n] = a->plates && id ? gtv_track_plates_text(a->plates, id) : NULL;
         tracks[n++] = id;
     }
     int64_t now = gtv_mono_ms();
@@ -272,6 +277,7 @@ static void tell_boxes(struct gtv_analysis *a, const struct scratch *x)
         .objects = shown,
         .count = n,
         .tracks = tracks,
+        .plates = plates,
     });
     a->had_boxes = n > 0;
     a->live_ms = now;
@@ -321,11 +327,50 @@ static size_t expired(struct gtv_analysis *a, int64_t wall_ms, struct known *out
     return n;
 }
 
+// ---- Plates ----
+
+static void tell_plate(void *arg, const struct gtv_happening_event *e)
+{
+    tell(arg, e);
+}
+
+static void end_plates(struct gtv_analysis *a, const struct scratch *x)
+{
+    for (size_t i = 0; a->plates && i < x->event_count; i++)
+        if (x->events[i].change == GTV_TRACK_ENDED)
+            gtv_track_plates_end(a->plates, &x->tracks[i], gtv_scene_settings(a->scene));
+}
+
+// After the boxes were told, so that they never wait for it. Vehicles that were told before they were lost
+// from sight (parked ones) are not read again. Returns the milliseconds that it took.
+static double read_plates(struct gtv_analysis *a, const struct scratch *x, size_t worker, double allowance_ms)
+{
+    struct gtv_track_event *events = gtv_alloc((x->event_count + 1) * sizeof(*events));
+    size_t count = 0;
+    for (size_t i = 0; i < x->event_count; i++)
+        if (gtv_scene_announced(a->scene, x->tracks[i].id))
+            events[count++] = x->events[i];
+    double ms = gtv_track_plates_look(a->plates, &(struct gtv_plates_look){
+                                                     .frame = x->frame,
+                                                     .worker = worker,
+                                                     .wall_ms = x->wall_ms,
+                                                     .settings = gtv_scene_settings(a->scene),
+                                                     .events = events,
+                                                     .count = count,
+                                                     .found = x->found,
+                                                     .found_count = x->found_count,
+                                                     .allowance_ms = allowance_ms,
+                                                 });
+    free(events);
+    return ms;
+}
+
 static void tell_all(struct gtv_analysis *a, struct scratch *x)
 {
     bool crops = a->config.store && gtv_scene_settings(a->scene)->crops;
     if (x->frame && crops)
         gtv_shots_take(a->shots, x->frame, gtv_scene_settings(a->scene), x->events, x->event_count);
+    end_plates(a, x);
     for (size_t i = 0; i < x->happening_count; i++) {
         const struct gtv_happening *h = &x->happenings[i];
         // Its picture is there before anybody hears of it.
@@ -406,16 +451,23 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
         gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width, x->height, x->happenings);
     note_open(a, x);
     size_t gone_count = expired(a, x->wall_ms, gone);
+    double allowance = a->plate_allowance_ms;
     (void)pthread_mutex_unlock(&a->lock);
 
     tell_all(a, x);
     end_resumed(a, gone, gone_count);
     tell_boxes(a, x);
+    double cost = thread_ms() - began, plates = 0;
+    if (a->plates) {
+        plates = read_plates(a, x, look->worker, allowance);
+        double here = thread_ms() - began - cost;
+        *look->elsewhere_ms += fmax(plates - here, 0);
+    }
     free(gone);
     free(x);
-    double cost = thread_ms() - began;
     (void)pthread_mutex_lock(&a->lock);
     a->cpu_ms += cost;
+    a->plate_ms += plates;
     (void)pthread_mutex_unlock(&a->lock);
 }
 
@@ -447,6 +499,17 @@ struct gtv_analysis *gtv_analysis_create(const struct gtv_analysis_config *confi
     make_tracker(a);
     a->scene = gtv_scene_create(config->settings);
     a->shots = gtv_shots_create(config->store, config->camera_id);
+    a->plate_allowance_ms = FIRST_PLATES_MS;
+    if (gtv_plates_ready(config->plates))
+        a->plates = gtv_track_plates_create(&(struct gtv_track_plates_config){
+            .camera_id = config->camera_id,
+            .plates = config->plates,
+            .meters = config->meters,
+            .store = config->store,
+            .shots = a->shots,
+            .tell = tell_plate,
+            .arg = a,
+        });
     (void)pthread_mutex_init(&a->lock, NULL);
     return a;
 }
@@ -457,6 +520,7 @@ void gtv_analysis_destroy(struct gtv_analysis *a)
         return;
     gtv_tracker_destroy(a->tracker);
     gtv_scene_destroy(a->scene);
+    gtv_track_plates_destroy(a->plates);
     gtv_shots_destroy(a->shots);
     (void)pthread_mutex_destroy(&a->lock);
     free(a);
@@ -494,6 +558,21 @@ double gtv_analysis_cpu_ms(struct gtv_analysis *a)
     double ms = a->cpu_ms;
     (void)pthread_mutex_unlock(&a->lock);
     return ms;
+}
+
+double gtv_analysis_plate_ms(struct gtv_analysis *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    double ms = a->plate_ms;
+    (void)pthread_mutex_unlock(&a->lock);
+    return ms;
+}
+
+void gtv_analysis_allow_plates(struct gtv_analysis *a, double ms_a_second)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->plate_allowance_ms = ms_a_second;
+    (void)pthread_mutex_unlock(&a->lock);
 }
 
 static void add_known(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct known *k)

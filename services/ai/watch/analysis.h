@@ -8,6 +8,7 @@
 #include "services/ai/scene/scene.h"
 #include "services/ai/watch/source.h"
 #include "services/ai/watch/store.h"
+#include "services/ai/watch/track_plates.h"
 
 struct gtv_analysis;
 
@@ -18,6 +19,8 @@ struct gtv_analysis_config {
     double confidence;                         // of boxes that are shown and of tracks that begin, 0..1
     const struct gtv_scene_settings *settings; // copied
     struct gtv_store *store;                   // of crops; NULL: none are kept
+    struct gtv_plates *plates;                 // outlives it; NULL or empty: none are read
+    const struct gtv_plate_meters *meters;     // with plates; outlives it
     // Live boxes: takes the event.
     void (*on_live)(void *arg, struct gtv_bytes *event, int64_t wall_ms);
     // What happened: durable. Takes the event; key is the whole one.
@@ -39,7 +42,10 @@ void gtv_analysis_set(struct gtv_analysis *a, const struct gtv_scene_settings *s
 size_t gtv_analysis_tracks(struct gtv_analysis *a);                                       // in sight
 // Counts of the lines so far. Returns how many; fills at most cap.
 size_t gtv_analysis_counts(struct gtv_analysis *a, int64_t wall_ms, struct gtv_line_count *out, size_t cap);
-double gtv_analysis_cpu_ms(struct gtv_analysis *a); // spent here since the beginning
+double gtv_analysis_cpu_ms(struct gtv_analysis *a);   // spent here since the beginning, without plates
+double gtv_analysis_plate_ms(struct gtv_analysis *a); // spent on reading plates
+// How much of a core reading plates may take from now on, milliseconds a second.
+void gtv_analysis_allow_plates(struct gtv_analysis *a, double ms_a_second);
 
 // The tracks that have begun and the scene's memory, as JSON, for another program that goes on where this one
 // ends; load takes it before the first look. Tracks whose vehicles are not seen again within

@@ -95,8 +95,9 @@ void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user)
     yyjson_mut_val *stages = yyjson_mut_obj_add_obj(doc, o, "stages_ms_per_s");
     yyjson_mut_obj_add_real(doc, stages, "decode", rounded(c.decode - c.gate));
     yyjson_mut_obj_add_real(doc, stages, "gate", rounded(c.gate));
-    yyjson_mut_obj_add_real(doc, stages, "detect", rounded(c.look - c.analysis));
+    yyjson_mut_obj_add_real(doc, stages, "detect", rounded(fmax(c.look - c.analysis - c.plates, 0)));
     yyjson_mut_obj_add_real(doc, stages, "analysis", rounded(c.analysis));
+    yyjson_mut_obj_add_real(doc, stages, "plates", rounded(c.plates));
     if (c.more >= 0) {
         double room = (double)ai->settings->max_cameras - (double)c.cameras;
         yyjson_mut_obj_add_real(doc, o, "camera_ms_per_s", rounded(c.each));

@@ -10,21 +10,26 @@
 #include <stdlib.h>
 
 enum {
-    LOOK_MS = 25,  // of a look, before one was measured
+    LOOK_MS = 25,       // of a look, before one was measured
+    PLATES_MIN_MS = 25, // a second and camera, for plates, however little there is: one now and then
+    PLATES_FIRST_MS = 200,
     LATE_MS = 120, // looks that wait longer for a worker mean that there is less than was thought
 };
-#define FOLLOW    0.3  // of a new measurement in a moving average
-#define LESS      0.85 // of the budget a second while looks wait
-#define MORE      0.04 // regained a second
-#define LEAST     0.2
-#define KEY_COSTS 3.5 // a key frame's decoding, in those of a mean picture
+#define FOLLOW 0.3  // of a new measurement in a moving average
+#define LESS   0.85 // of the budget a second while looks wait
+#define MORE   0.04 // regained a second
+#define LEAST  0.2
+// Plates give way before looks do: what they may take shrinks fast and grows slowly, each second.
+#define PLATES_LESS 0.6
+#define PLATES_MORE 1.15
+#define KEY_COSTS   3.5 // a key frame's decoding, in those of a mean picture
 
 struct gtv_planner {
     struct gtv_planner_config config;
     double pressure; // 0..1: what is left of the budget
     struct gtv_capacity last;
     struct gtv_gauge *budget, *used, *slowest;
-    struct gtv_counter *decode, *gate, *look, *analysis;
+    struct gtv_counter *decode, *gate, *look, *analysis, *plates;
 };
 
 static void follow(double *mean, double value, bool first)
@@ -43,7 +48,7 @@ double gtv_planner_first_interval(const struct gtv_planner *p, const struct gtv_
 }
 
 void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const struct gtv_source_status *s,
-                         double analysis_ms, const struct gtv_scene_settings *settings)
+                         double analysis_ms, double plate_ms, const struct gtv_scene_settings *settings)
 {
     int64_t now = gtv_mono_ms();
     double seconds = (double)(now - c->at_ms) / 1000;
@@ -59,6 +64,7 @@ void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const str
         follow(&c->gate, (s->gate_cpu_ms - c->gate_ms) / seconds, first);
         follow(&c->looking, looking, first);
         follow(&c->analysis, (analysis_ms - c->analysis_ms) / seconds, first);
+        follow(&c->plates, (plate_ms - c->plate_ms) / seconds, first);
         if (looks)
             follow(&c->one_look, (s->look_ms - c->look_ms) / (double)looks, c->one_look <= 0);
         if (looks + still)
@@ -68,6 +74,7 @@ void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const str
         gtv_counter_add(p->gate, (uint64_t)lround(fmax(s->gate_cpu_ms - c->gate_ms, 0)));
         gtv_counter_add(p->look, (uint64_t)lround(fmax(s->look_ms - c->look_ms, 0)));
         gtv_counter_add(p->analysis, (uint64_t)lround(fmax(analysis_ms - c->analysis_ms, 0)));
+        gtv_counter_add(p->plates, (uint64_t)lround(fmax(plate_ms - c->plate_ms, 0)));
         c->measured = true;
     }
     if (s->decode.mode != GTV_DECODE_KEYS && s->decode.key_interval_ms > 0 &&
@@ -81,6 +88,7 @@ void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const str
     c->gate_ms = s->gate_cpu_ms;
     c->look_ms = s->look_ms;
     c->analysis_ms = analysis_ms;
+    c->plate_ms = plate_ms;
     c->looks = s->looks;
     c->still = s->still;
     c->wanted = wanted_rate(p, settings);
@@ -101,6 +109,17 @@ static void feel_pressure(struct gtv_planner *p, struct gtv_planned *const *came
         p->pressure = fmax(p->pressure * LESS, LEAST);
     else
         p->pressure = fmin(p->pressure + MORE, 1);
+}
+
+// A camera that gets fewer looks than it asks for reads fewer plates until it gets them.
+static void share_plates(const struct gtv_planner *p, struct gtv_planned *c, double rate, bool squeeze,
+                         size_t n)
+{
+    double most = (double)p->config.cores * 1000 * p->config.cpu_budget / (double)n;
+    bool short_of_time = squeeze || rate < c->wanted * 0.98 || p->pressure < 0.98;
+    double ms = c->plates_ms > 0 ? c->plates_ms : PLATES_FIRST_MS;
+    ms *= short_of_time ? PLATES_LESS : PLATES_MORE;
+    c->plates_ms = fmax(fmin(ms, most), PLATES_MIN_MS);
 }
 
 void gtv_planner_share(struct gtv_planner *p, struct gtv_planned *const *cameras, size_t n)
@@ -126,12 +145,14 @@ void gtv_planner_share(struct gtv_planner *p, struct gtv_planned *const *cameras
         last->gate += c->gate;
         last->look += c->looking;
         last->analysis += c->analysis;
+        last->plates += c->plates;
         last->used += decode + c->looking;
     }
     (void)gtv_budget_share(list, n, full * p->pressure);
     for (size_t i = 0; i < n; i++) {
         cameras[i]->interval_ms = 1000 / fmax(list[i].rate, 0.01);
         cameras[i]->squeeze = list[i].squeeze;
+        share_plates(p, cameras[i], list[i].rate, list[i].squeeze, n);
         slowest = fmax(slowest, cameras[i]->interval_ms);
         last->each += (list[i].decode + list[i].wanted * list[i].look * list[i].busy) / (double)n;
     }
@@ -154,7 +175,7 @@ static struct gtv_counter *stage(struct gtv_metrics *m, const char *label)
     return gtv_metrics_counter(
         m, "ai_watch_cpu_milliseconds_total", label,
         "CPU time spent on cameras, by stage; the gate is part of decode, the analysis "
-        "part of look.");
+        "and plates are part of look.");
 }
 
 struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
@@ -171,6 +192,7 @@ struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
     p->gate = stage(m, "stage=\"gate\"");
     p->look = stage(m, "stage=\"look\"");
     p->analysis = stage(m, "stage=\"analysis\"");
+    p->plates = stage(m, "stage=\"plates\"");
     p->budget = gtv_metrics_gauge(m, "ai_watch_budget_milliseconds", "",
                                   "CPU time a second that watching may take now.");
     p->used =

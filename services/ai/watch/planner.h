@@ -20,16 +20,17 @@ struct gtv_planner_config {
 struct gtv_planned {
     bool measured;
     int64_t at_ms;
-    double decode_ms, gate_ms, look_ms, analysis_ms; // totals when it was measured last
+    double decode_ms, gate_ms, look_ms, analysis_ms, plate_ms; // totals when it was measured last
     uint64_t looks, still;
     // Moving averages, milliseconds of a core a second; one_look: milliseconds of one.
-    double decode, keys, gate, looking, analysis, one_look, busy, wait_ms;
+    double decode, keys, gate, looking, analysis, plates, one_look, busy, wait_ms;
     double wanted; // looks a second
     int priority;
     bool can_squeeze;
     // What came out:
     double interval_ms;
     bool squeeze;
+    double plates_ms; // that reading plates may take, a second
 };
 
 struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config);
@@ -38,7 +39,7 @@ void gtv_planner_destroy(struct gtv_planner *p); // NULL is accepted
 // Between the looks at a camera of which nothing is known yet.
 double gtv_planner_first_interval(const struct gtv_planner *p, const struct gtv_scene_settings *settings);
 void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const struct gtv_source_status *s,
-                         double analysis_ms, const struct gtv_scene_settings *settings);
+                         double analysis_ms, double plate_ms, const struct gtv_scene_settings *settings);
 void gtv_planner_share(struct gtv_planner *p, struct gtv_planned *const *cameras, size_t n);
 void gtv_planner_capacity(const struct gtv_planner *p, struct gtv_capacity *out);
 

@@ -180,7 +180,7 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
                    const struct gtv_detections *found, const struct gtv_error *err)
 {
     struct gtv_source *s = source_of(w);
-    double ms = 0;
+    double ms = 0, elsewhere_ms = 0;
     size_t count = 0;
     if (err)
         look_failed(s, err);
@@ -193,7 +193,8 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
                                 .worker = worker,
                                 .wait_ms = w->wait_ms,
                                 .prepare_ms = w->prepare_ms,
-                                .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1)};
+                                .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1),
+                                .elsewhere_ms = &elsewhere_ms};
         for (size_t i = 0; i < found->count; i++)
             count += found->objects[i].confidence >= s->config.min_confidence;
         // The runtime computes on a thread of its own, so that only the wall clock knows how long: the least
@@ -205,7 +206,7 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         ms = (thread_ms() - s->began_ms) / (double)(w->batch ? w->batch : 1) + s->infer_ms;
         double began = thread_ms();
         s->config.on_look(s->config.arg, &look);
-        ms += thread_ms() - began;
+        ms += thread_ms() - began + elsewhere_ms;
     }
     av_frame_unref(s->looked_at);
 

@@ -41,18 +41,30 @@ struct file {
     char name[GTV_STORE_NAME_CAP];
 };
 
-const char *gtv_store_name(int64_t camera_id, int64_t wall_ms, uint64_t track, char out[GTV_STORE_NAME_CAP])
+static const char *name_of(int64_t camera_id, int64_t wall_ms, uint64_t track, const char *what,
+                           char out[GTV_STORE_NAME_CAP])
 {
     time_t at = (time_t)(wall_ms / 1000);
     struct tm day;
     (void)gmtime_r(&at, &day);
-    snprintf(out, GTV_STORE_NAME_CAP, "cam_%lld/%04d%02d%02d/%llu.jpg", (long long)camera_id,
+    snprintf(out, GTV_STORE_NAME_CAP, "cam_%lld/%04d%02d%02d/%llu%s.jpg", (long long)camera_id,
              (day.tm_year + 1900) % 10000, (day.tm_mon + 1) % 100, day.tm_mday % 100,
-             (unsigned long long)track);
+             (unsigned long long)track, what);
     return out;
 }
 
-// cam_<digits>/<8 digits>/<digits>.jpg, and nothing else.
+const char *gtv_store_name(int64_t camera_id, int64_t wall_ms, uint64_t track, char out[GTV_STORE_NAME_CAP])
+{
+    return name_of(camera_id, wall_ms, track, "", out);
+}
+
+const char *gtv_store_plate_name(int64_t camera_id, int64_t wall_ms, uint64_t track,
+                                 char out[GTV_STORE_NAME_CAP])
+{
+    return name_of(camera_id, wall_ms, track, "-plate", out);
+}
+
+// cam_<digits>/<8 digits>/<digits>.jpg or <digits>-plate.jpg, and nothing else.
 static bool well_formed(const char *name)
 {
     struct gtv_str rest = gtv_str_of(name);
@@ -61,6 +73,8 @@ static bool well_formed(const char *name)
     if (!gtv_camera_path_parse(camera, &n) || day.n != 8 || !gtv_str_ends(file, GTV_STR(".jpg")))
         return false;
     file.n -= 4;
+    if (gtv_str_ends(file, GTV_STR("-plate")))
+        file.n -= 6;
     for (size_t i = 0; i < 8; i++)
         if (day.p[i] < '0' || day.p[i] > '9')
             return false;

@@ -24,6 +24,10 @@ void gtv_store_destroy(struct gtv_store *s); // waits for the tidying in progres
 // The name of a camera's track at a moment. Returns out.
 const char *gtv_store_name(int64_t camera_id, int64_t wall_ms, uint64_t track, char out[GTV_STORE_NAME_CAP]);
 
+// The same for a picture of its plate: "cam_1/20261123/17-plate.jpg".
+const char *gtv_store_plate_name(int64_t camera_id, int64_t wall_ms, uint64_t track,
+                                 char out[GTV_STORE_NAME_CAP]);
+
 // Any thread; blocks for the disk. A picture of that name is replaced, never half to be seen. False: it could
 // not be written.
 bool gtv_store_put(struct gtv_store *s, const char *name, const struct gtv_bytes *picture) GTV_WARN_UNUSED;

@@ -62,6 +62,7 @@ struct gtv_watcher {
     struct gtv_counter *published, *dropped, *looks;
     struct gtv_gauge *watched;
     struct gtv_histogram *latency;
+    struct gtv_plate_meters meters;
 };
 
 // What a look has to tell, on its way from a worker to the loop.
@@ -208,6 +209,8 @@ static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str
         .confidence = w->config.min_confidence,
         .settings = settings_of(c),
         .store = w->config.store,
+        .plates = w->config.plates,
+        .meters = &w->meters,
         .on_live = on_live,
         .on_happening = on_happening,
         .arg = c,
@@ -332,7 +335,8 @@ static void plan(struct gtv_watcher *w)
         if (!c->source || c->stopping)
             continue;
         gtv_source_get_status(c->source, &status);
-        gtv_planner_measure(w->planner, &c->plan, &status, gtv_analysis_cpu_ms(c->analysis), settings_of(c));
+        gtv_planner_measure(w->planner, &c->plan, &status, gtv_analysis_cpu_ms(c->analysis),
+                            gtv_analysis_plate_ms(c->analysis), settings_of(c));
         tell_faults(c, &status);
         save_state(w, c);
         list[n++] = &c->plan;
@@ -341,8 +345,10 @@ static void plan(struct gtv_watcher *w)
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
         struct camera *c = value;
-        if (c->source && !c->stopping && c->plan.measured)
-            gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze);
+        if (!c->source || c->stopping || !c->plan.measured)
+            continue;
+        gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze);
+        gtv_analysis_allow_plates(c->analysis, c->plan.plates_ms);
     }
 }
 
@@ -556,6 +562,7 @@ static void register_metrics(struct gtv_watcher *w)
     w->dropped = gtv_metrics_counter(m, "ai_events_total", "result=\"dropped\"",
                                      "Events of live cameras, by what became of them.");
     w->looks = gtv_metrics_counter(m, "ai_looks_total", "", "Frames of live cameras that were analysed.");
+    gtv_plate_meters_init(&w->meters, m);
     w->watched = gtv_metrics_gauge(m, "ai_cameras_watched", "", "Cameras that this process watches.");
     w->latency = gtv_metrics_histogram(m, "ai_event_latency_seconds", "",
                                        "From a frame's arrival in the media node to its event.", bounds,

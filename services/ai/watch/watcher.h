@@ -24,6 +24,7 @@ struct gtv_watcher_config {
     struct gtv_engine *engine;
     struct gtv_metrics *metrics;
     struct gtv_store *store;   // of crops; NULL: none are kept
+    struct gtv_plates *plates; // empty: none are read
     double max_fps, min_fps;   // looks a second at each camera
     double min_confidence;     // 0..1
     double cpu_budget;         // share of `cores` that watching may take
@@ -87,10 +88,10 @@ bool gtv_watcher_set(struct gtv_watcher *w, int64_t id, const struct gtv_scene_s
 struct gtv_capacity {
     size_t cores, cameras, programs; // cameras: watched by this program; programs: that live, 0: not known
     double budget, used;             // used: measured over the last seconds
-    double decode, gate, look, analysis; // parts of used; gate is part of decode
-    double pressure;                     // 0..1: what is left of the budget while looks have to wait
-    double each;                         // what a camera asks for on average; 0: not known
-    double more;                         // cameras that would fit; negative: not known
+    double decode, gate, look, analysis, plates; // parts of used; gate is of decode, the last two are of look
+    double pressure;                             // 0..1: what is left of the budget while looks have to wait
+    double each;                                 // what a camera asks for on average; 0: not known
+    double more;                                 // cameras that would fit; negative: not known
 };
 void gtv_watcher_capacity(struct gtv_watcher *w, struct gtv_capacity *out);
 void gtv_watcher_outbox_stats(struct gtv_watcher *w, struct gtv_outbox_stats *out);

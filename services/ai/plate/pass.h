@@ -1,0 +1,69 @@
+// One vehicle's pass: which looks at it are worth a reading of its plate, what was read so far, and when that
+// is said. Pure: no thread, no clock, no allocation; one thread at a time.
+#ifndef GTV_AI_PLATE_PASS_H
+#define GTV_AI_PLATE_PASS_H
+
+#include "services/ai/network/model.h"
+#include "services/ai/plate/plates.h"
+#include "services/ai/plate/vote.h"
+
+enum {
+    GTV_PLATE_PASS_READINGS = 12, // plates read; more only of a vehicle that has come much nearer
+    GTV_PLATE_PASS_TRIES = 24,    // looks at its plate in all, found or not
+    GTV_PLATE_PASS_MOST = 32,     // and whatever it does
+    GTV_PLATE_RECENT = 32,        // plates of a camera that are remembered
+    GTV_PLATE_RECENT_MS = 30000,  // since they were told, or their vehicle left
+};
+
+// A vehicle in a frame, before anything is read.
+struct gtv_plate_chance {
+    enum gtv_vehicle vehicle;
+    double width, height; // of its box, pixels of the frame
+    double sharpness;     // of its lower half (gtv_frame_sharpness); 0: not known
+    int64_t wall_ms;
+};
+
+struct gtv_plate_pass {
+    struct gtv_plate_vote vote;
+    uint32_t tries, readings, misses; // misses: in a row
+    int64_t tried_ms;
+    double tried_width, tried_sharpness; // the greatest that was tried
+    double read_width;                   // of the vehicle, the greatest at which a plate was found
+    double best;                         // weight of the best reading
+    bool told;
+};
+
+void gtv_plate_pass_init(struct gtv_plate_pass *p);
+
+// How much a reading is worth now, to compare vehicles of one look: 0 is nothing. p NULL: nothing was tried.
+double gtv_plate_pass_worth(const struct gtv_plate_pass *p, const struct gtv_plate_chance *c);
+// What came of it; plate NULL: none was found. True when it is the best reading so far.
+bool gtv_plate_pass_add(struct gtv_plate_pass *p, const struct gtv_plate_chance *c,
+                        const struct gtv_plate *plate);
+
+// Whether the plate is to be said, with *out; true once for each pass. over: the vehicle is gone, and this is
+// the last question: what is unsure is said then too. threshold: confidence from which it is sure (0:
+// GTV_PLATE_SURE_CONFIDENCE). out->sure says which it is; a plate that cannot be read is never said.
+bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, struct gtv_plate_verdict *out);
+
+// The plates told of late at one camera. A vehicle that was hidden for a moment is followed by another track
+// then: its plate is not to be told again.
+struct gtv_plate_recent {
+    struct {
+        char text[GTV_PLATE_TEXT_CAP];
+        int64_t wall_ms; // 0: free
+    } told[GTV_PLATE_RECENT];
+};
+// A plate was told as sure, or its vehicle has just left.
+void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, int64_t wall_ms);
+// The plate that was told of late and is the same; of an unsure one also one that differs in one sign. NULL:
+// there is none. Until the next note.
+const char *gtv_plate_recent_find(const struct gtv_plate_recent *r, const struct gtv_plate_verdict *verdict,
+                                  int64_t wall_ms);
+
+// Which of the n plates that were read around a vehicle is its own: the best that lies in its box and not in
+// that of a vehicle in front of it. others: boxes (x, y, w, h) of the look's other vehicles. NULL: none.
+const struct gtv_plate *gtv_plate_pass_own(const struct gtv_plate *plates, size_t n, const int box[4],
+                                           const int (*others)[4], size_t other_count);
+
+#endif
