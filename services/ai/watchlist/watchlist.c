@@ -12,7 +12,6 @@
 
 enum {
     REFRESH_MS = 30000, // read again even if nothing was heard
-    NEWS_MAXLEN = 1000,
 };
 
 struct waiting {
@@ -313,7 +312,7 @@ bool gtv_watchlists_put(struct gtv_watchlists *w, const struct gtv_watchlist_ent
     size_t argc = 6 + 2 * count;
     const char **argv = gtv_alloc(argc * sizeof(*argv));
     size_t *lens = gtv_alloc(argc * sizeof(*lens));
-    struct gtv_bytes **texts = gtv_alloc((count + 1) * sizeof(*texts));
+    struct gtv_bytes **texts = gtv_alloc((count + 1) * sizeof(struct gtv_bytes *));
     snprintf(most, sizeof(most), "%d", (int)GTV_WATCHLIST_MAX);
     const char *const head[] = {"EVAL", put_script, "2", GTV_KEY_WATCHLIST, GTV_KEY_WATCHLIST_NEWS, most};
     for (size_t i = 0; i < 6; i++) {
