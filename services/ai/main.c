@@ -137,8 +137,10 @@ static bool start_watching(struct program *p, struct gtv_error *err)
                                                                   .max_bytes = (uint64_t)s->crops_bytes,
                                                                   .max_age_s = s->crops_days * 86400},
                                        err);
-        if (!p->ai.crops)
-            return false;
+        if (!p->ai.crops) {
+            snprintf(p->ai.crops_problem, sizeof(p->ai.crops_problem), "%s", err->message);
+            gtv_log_warn(&p->ai.log, "no pictures of tracks are kept", "cause=\"%s\"", err->message);
+        }
     }
     p->ai.watchlists = gtv_watchlists_create(p->ai.loop, p->redis_url, p->ai.pages.metrics, err);
     if (!p->ai.watchlists)

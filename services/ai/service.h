@@ -38,6 +38,7 @@ struct gtv_ai {
     struct gtv_watcher *watcher;
     struct gtv_watchlists *watchlists;
     struct gtv_store *crops;              // pictures of tracks; NULL: none are kept
+    char crops_problem[256];              // why, where they are wanted; empty: nothing to say
     struct gtv_http_client *snapshots;    // of the media node, for tests of cameras
     struct gtv_camera_test *camera_tests; // that are not answered yet
     size_t camera_test_count;

@@ -112,6 +112,10 @@ void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(doc, durable, "fenced", events.fenced);
     yyjson_mut_obj_add_uint(doc, durable, "lost", events.lost);
     yyjson_mut_obj_add_uint(doc, durable, "spool_bytes", events.spool_bytes);
+    gtv_json_add_text(doc, durable, "problem", events.problem);
+    yyjson_mut_val *crops = yyjson_mut_obj_add_obj(doc, o, "crops");
+    yyjson_mut_obj_add_uint(doc, crops, "bytes", ai->crops ? gtv_store_bytes(ai->crops) : 0);
+    gtv_json_add_text(doc, crops, "problem", *ai->crops_problem ? ai->crops_problem : NULL);
     gtv_reply_json(req, 200, doc);
 }
 

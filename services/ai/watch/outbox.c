@@ -26,7 +26,8 @@ struct gtv_outbox {
     struct gtv_outbox_config config;
     struct gtv_log log;
     struct gtv_redis *redis;
-    struct gtv_spool *spool;
+    struct gtv_spool *spool; // NULL: there is none
+    char problem[256];       // then: why
     struct gtv_timer *drain;
     struct gtv_buf line;
     size_t flying;
@@ -60,6 +61,11 @@ static void item_free(struct item *i)
 
 // ---- The spool ----
 
+static size_t waiting(const struct gtv_outbox *o)
+{
+    return o->spool ? gtv_spool_bytes(o->spool) : 0;
+}
+
 static void spool(struct gtv_outbox *o, const struct item *i)
 {
     struct gtv_buf line = {0};
@@ -71,19 +77,19 @@ static void spool(struct gtv_outbox *o, const struct item *i)
     (void)gtv_buf_puts(&line, ",\"event\":");
     (void)gtv_buf_append(&line, i->json->data, i->json->len);
     (void)gtv_buf_puts(&line, "}");
-    if (gtv_spool_put(o->spool, gtv_buf_str(&line))) {
+    if (o->spool && gtv_spool_put(o->spool, gtv_buf_str(&line))) {
         o->stats.spooled++;
         gtv_counter_add(o->spooled, 1);
     } else {
         o->stats.lost++;
         gtv_counter_add(o->lost, 1);
         if (!o->told_lost)
-            gtv_log_error(&o->log, "durable events are lost: the spool is full", "bytes=%zu",
-                          gtv_spool_bytes(o->spool));
+            gtv_log_error(&o->log, "durable events are lost: the spool is full, or there is none",
+                          "bytes=%zu", waiting(o));
         o->told_lost = true;
     }
     gtv_buf_finish(&line);
-    gtv_gauge_set(o->waiting, (int64_t)gtv_spool_bytes(o->spool));
+    gtv_gauge_set(o->waiting, (int64_t)waiting(o));
 }
 
 static struct item *parse(struct gtv_outbox *o, struct gtv_str line)
@@ -145,7 +151,7 @@ static void on_reply(void *arg, redisReply *reply)
         o->draining = false;
         if (done) {
             gtv_spool_drop(o->spool);
-            gtv_gauge_set(o->waiting, (int64_t)gtv_spool_bytes(o->spool));
+            gtv_gauge_set(o->waiting, (int64_t)waiting(o));
             o->told_lost = false;
             drain(o);
         }
@@ -176,7 +182,8 @@ static bool send_item(struct gtv_outbox *o, struct item *i)
 static void drain(void *arg)
 {
     struct gtv_outbox *o = arg;
-    while (!o->draining && o->redis && gtv_redis_up(o->redis) && gtv_spool_peek(o->spool, &o->line)) {
+    while (o->spool && !o->draining && o->redis && gtv_redis_up(o->redis) &&
+           gtv_spool_peek(o->spool, &o->line)) {
         struct item *i = parse(o, gtv_buf_str(&o->line));
         if (!i) {
             gtv_log_warn(&o->log, "a line of the spool cannot be read", "bytes=%zu", o->line.len);
@@ -198,7 +205,7 @@ void gtv_outbox_put(struct gtv_outbox *o, int64_t camera_id, const char *type, c
     *i = (struct item){.outbox = o, .camera_id = camera_id, .made_ms = made_ms, .json = gtv_bytes_ref(json)};
     snprintf(i->type, sizeof(i->type), "%s", type);
     snprintf(i->key, sizeof(i->key), "%s", key);
-    if (gtv_spool_bytes(o->spool) == 0 && send_item(o, i))
+    if (waiting(o) == 0 && send_item(o, i))
         return;
     spool(o, i);
     item_free(i);
@@ -212,7 +219,8 @@ void gtv_outbox_redis(struct gtv_outbox *o, struct gtv_redis *redis)
 void gtv_outbox_get_stats(const struct gtv_outbox *o, struct gtv_outbox_stats *out)
 {
     *out = o->stats;
-    out->spool_bytes = gtv_spool_bytes(o->spool);
+    out->spool_bytes = waiting(o);
+    out->problem = o->spool ? NULL : o->problem;
 }
 
 static struct gtv_counter *counter(struct gtv_metrics *m, const char *label)
@@ -220,18 +228,21 @@ static struct gtv_counter *counter(struct gtv_metrics *m, const char *label)
     return gtv_metrics_counter(m, "ai_happenings_total", label,
                                "Durable events, by what became of them: told, told already by another "
                                "program, refused because another program held the camera, kept on disk "
-                               "for later, or lost because the spool was full.");
+                               "for later, or lost because the spool was full or "
+                               "is missing.");
 }
 
-struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config, struct gtv_error *err)
+struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config)
 {
-    struct gtv_spool *s = gtv_spool_open(config->spool_dir, config->spool_bytes, err);
-    if (!s)
-        return NULL;
+    struct gtv_error err = {0};
     struct gtv_outbox *o = GTV_NEW(struct gtv_outbox);
     o->config = *config;
     o->log = (struct gtv_log){.component = "ai"};
-    o->spool = s;
+    o->spool = gtv_spool_open(config->spool_dir, config->spool_bytes, &err);
+    if (!o->spool) {
+        snprintf(o->problem, sizeof(o->problem), "%s", err.message);
+        gtv_log_warn(&o->log, "what happens while Redis is away will be lost", "cause=\"%s\"", o->problem);
+    }
     o->told = counter(config->metrics, "result=\"told\"");
     o->again = counter(config->metrics, "result=\"again\"");
     o->fenced = counter(config->metrics, "result=\"fenced\"");
@@ -239,7 +250,7 @@ struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config, str
     o->lost = counter(config->metrics, "result=\"lost\"");
     o->waiting = gtv_metrics_gauge(config->metrics, "ai_spool_bytes", "",
                                    "Bytes of durable events on disk that wait for Redis.");
-    gtv_gauge_set(o->waiting, (int64_t)gtv_spool_bytes(s));
+    gtv_gauge_set(o->waiting, (int64_t)waiting(o));
     o->drain = gtv_timer_create(config->loop, drain, o);
     gtv_timer_start(o->drain, DRAIN_EVERY_MS, DRAIN_EVERY_MS);
     return o;

@@ -18,9 +18,9 @@ struct gtv_outbox_config {
     struct gtv_metrics *metrics;
 };
 
-// NULL with *err when the spool's folder cannot be used.
-struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config,
-                                     struct gtv_error *err) GTV_WARN_UNUSED;
+// A spool's folder that cannot be used is warned of, and stands in the figures: what happens while Redis is
+// away is lost then.
+struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config);
 void gtv_outbox_destroy(struct gtv_outbox *o);                        // after its Redis; NULL is accepted
 void gtv_outbox_redis(struct gtv_outbox *o, struct gtv_redis *redis); // to be used from now on
 
@@ -30,7 +30,8 @@ void gtv_outbox_put(struct gtv_outbox *o, int64_t camera_id, const char *type, c
 
 struct gtv_outbox_stats {
     uint64_t told, again, fenced, spooled, lost;
-    size_t spool_bytes; // that wait
+    size_t spool_bytes;  // that wait
+    const char *problem; // why there is no spool; NULL: there is one. Lives as long as the outbox
 };
 void gtv_outbox_get_stats(const struct gtv_outbox *o, struct gtv_outbox_stats *out);
 

@@ -609,10 +609,8 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, 
                                                               .spool_dir = config->spool_dir,
                                                               .spool_bytes = config->spool_bytes,
                                                               .owner = w->owner,
-                                                              .metrics = config->metrics},
-                                  err);
-    if (w->outbox)
-        w->redis = gtv_redis_create(config->loop, config->redis_url, "gtv-ai", on_state, w, err);
+                                                              .metrics = config->metrics});
+    w->redis = gtv_redis_create(config->loop, config->redis_url, "gtv-ai", on_state, w, err);
     if (w->redis)
         w->news = gtv_redis_tail_create(config->loop, config->redis_url, "gtv-ai-news", GTV_KEY_CAMERAS_NEWS,
                                         "$", on_news, w, err);
