@@ -192,7 +192,24 @@ def test_events_are_listed_and_stored(page, system):
     stored = wait_until(lambda: (r := system.get("/api/detections/?camera_id=1").json())["count"] > 0 and r, 60, what="a stored detection")
     row = stored["results"][0]
     assert row["camera_id"] == 1 and row["vehicle_type"] in ("car", "bus", "truck", "motorcycle")
-    assert row["plate"] is None and 0 < row["confidence"] <= 1
+    assert (row["plate"] is None or row["plate"].isalnum()) and 0 < row["confidence"] <= 1
+
+
+def test_a_plate_of_the_watch_list_is_an_alert(page, system, street, models):
+    if not system.get("/ai/health").json()["plates"]["models"]:
+        pytest.skip("no networks that read plates are at hand")
+    plates = {v["plate"] for v in json.loads((street / "street.json").read_text())["vehicles"] if v["plate"]}
+    answer = requests.post(f"{system.url}/ai/watchlist/import", headers={"Content-Type": "text/csv"}, timeout=15,
+                           data="plate,label,severity\n" + "".join(f"{plate},Procurado,high\n" for plate in sorted(plates)))
+    assert answer.status_code == 200 and answer.json()["failed"] == 0
+    playing(page)
+    alert = wait_until(lambda: system.get("/api/alerts/?alert=watchlist&camera_id=1").json()["results"], 120, what="an alert")[0]
+    assert alert["label"] == "Procurado" and alert["why"] and alert["plate"]
+    assert system.get(alert["image_url"]).headers["Content-Type"] == "image/jpeg"
+    found = system.get("/api/detections/", params={"plate": alert["plate"]}).json()["results"]
+    assert alert["track_id"] in [row["track_id"] for row in found]
+    page.wait_for_function("() => /Placa procurada: /.test(document.querySelector('#notices').textContent)", timeout=90000)
+    assert requests.delete(f"{system.url}/ai/watchlist?all=true", timeout=15).status_code == 200
 
 
 def test_detect_answers_with_the_same_detector(system, street, tmp_path):

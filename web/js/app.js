@@ -19,7 +19,7 @@ const wall = new Wall($("wall"), {
 }, {
   remove: removeCamera,
   detected(camera, object, wallMs) {
-    detections.add({ type: object.type, confidence: object.confidence, plate: object.plate, wallMs, cameraId: camera.id,
+    detections.add({ type: object.type, confidence: object.confidence, plate: object.plate, track: object.track, wallMs, cameraId: camera.id,
       cameraName: camera.name });
   },
   event: (event) => history.onEvent(event),
@@ -53,7 +53,7 @@ async function loadCameras() {
 async function loadStoredDetections() {
   try {
     const stored = await api.recentDetections(STORED_DETECTIONS);
-    detections.addStored(stored.map((d) => ({ type: d.vehicle_type, confidence: d.confidence, plate: d.plate,
+    detections.addStored(stored.map((d) => ({ type: d.vehicle_type, confidence: d.confidence, plate: d.plate, track: d.track_id,
       wallMs: Date.parse(d.timestamp), cameraId: d.camera_id, cameraName: d.camera_name || `cam_${d.camera_id}` }))
       .filter((d) => Number.isFinite(d.wallMs)));
   } catch {

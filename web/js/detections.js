@@ -8,7 +8,7 @@ const MAX_ROWS = 150;
 const DRAW_EVERY_MS = 250;
 
 export class DetectionList {
-  #items = []; // newest first: {type, confidence, plate, wallMs, cameraId, cameraName}
+  #items = []; // newest first: {type, confidence, plate, track, wallMs, cameraId, cameraName}
   #shown = new Set(CLASSES);
   #timer = 0;
   #recent = []; // arrival times of the last minute
@@ -34,6 +34,7 @@ export class DetectionList {
   }
 
   add(item) {
+    if (this.#update(item)) return;
     this.#recent.push(performance.now());
     if (this.#recent.length > 10000) this.#recent.shift();
     this.#insert(item);
@@ -41,7 +42,7 @@ export class DetectionList {
 
   // Stored ones, from before the page was opened.
   addStored(items) {
-    for (const i of items) this.#insert(i);
+    for (const i of items) if (!this.#update(i)) this.#insert(i);
   }
 
   translate() {
@@ -51,11 +52,25 @@ export class DetectionList {
     this.#draw();
   }
 
+  // True when its track stands in the list: the plate may have been read since.
+  #update(item) {
+    const i = item.track ? this.#items.findIndex((k) => k.track === item.track && k.cameraId === item.cameraId) : -1;
+    if (i < 0) return false;
+    this.#items[i] = { ...this.#items[i], plate: item.plate ?? this.#items[i].plate, type: item.type,
+      confidence: Math.max(item.confidence, this.#items[i].confidence) };
+    this.#drawSoon();
+    return true;
+  }
+
   #insert(item) {
     let i = 0;
     while (i < this.#items.length && this.#items[i].wallMs > item.wallMs) i++;
     this.#items.splice(i, 0, item);
     this.#items.length = Math.min(this.#items.length, MAX_ROWS);
+    this.#drawSoon();
+  }
+
+  #drawSoon() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
       this.#draw();

@@ -13,6 +13,7 @@ const NEW_IOU = 0.1; // low: a motorcycle moves most of its length between two l
 const NEW_SURE = 0.6; // below, a second look must confirm
 const NEW_CONTAINED = 0.7; // a vehicle at the border of the picture grows out of its box
 const MAX_SEEN = 200;
+const MAX_TRACKS = 500;
 
 // The looks of one camera, sorted by the camera's clock.
 export class Track {
@@ -66,8 +67,23 @@ export class Track {
 // console's (services/console/newcomers.h), so that the list and what is stored agree.
 export class Newcomers {
   #seen = []; // {object, wallMs, reported}
+  #tracks = new Map(); // of those that the server follows: track -> the plate that was reported with it
 
   take(look) {
+    const followed = look.objects.filter((o) => o.track);
+    if (followed.length) return [...followed.filter((o) => this.#isNews(o)), ...this.#takeOthers({ ...look, objects: look.objects.filter((o) => !o.track) })];
+    return this.#takeOthers(look);
+  }
+
+  // A track is news once, and once more when its plate is read.
+  #isNews({ track, plate }) {
+    if (this.#tracks.get(track) === plate) return false;
+    this.#tracks.set(track, plate);
+    if (this.#tracks.size > MAX_TRACKS) this.#tracks.delete(this.#tracks.keys().next().value);
+    return true;
+  }
+
+  #takeOthers(look) {
     this.#seen = this.#seen
       .filter((s) => look.wallMs >= s.wallMs && look.wallMs - s.wallMs <= NEW_WITHIN_MS)
       .slice(-MAX_SEEN);
@@ -118,6 +134,7 @@ export function lookFromEvent(event) {
       type: o.object_type,
       confidence: o.confidence,
       plate: o.plate_number ?? null,
+      track: o.track_id ?? null,
       ...o.bbox,
     })),
   };
