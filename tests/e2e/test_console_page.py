@@ -62,7 +62,7 @@ def test_plates_alerts_and_counts_are_shown(tab, spawn, redis_server, tmp_path, 
     happen(client, "alert", "watchlist/2", wall_ms=int(time.time() * 1000), track_id=2, alert="watchlist", plate_number="ABC8D23", plate={
         "number": "ABC8D23", "format": "mercosul", "confidence": 0.9, "list": "w1", "label": "Roubado", "severity": "high",
         "why": "B of the list was read as 8 at position 4 (cost 3.9 of 5.5)"})
-    tab.wait_for_function("() => /Placa procurada: ABC8D23/.test(document.querySelector('#notices').textContent)", timeout=30000)
+    tab.wait_for_function("() => /Placa procurada: ABC8D23/.test(document.querySelector('#notices').textContent)", timeout=60000)
     tab.wait_for_function("() => document.querySelectorAll('.hist-row').length === 2")
     assert "B da lista foi lido como 8 na posição 4" in tab.inner_text(".hist-list")
     show(tab, "alerts")
