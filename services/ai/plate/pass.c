@@ -149,6 +149,23 @@ const char *gtv_plate_recent_find(const struct gtv_plate_recent *r, const struct
     return NULL;
 }
 
+double gtv_plate_look_alike(const struct gtv_plate_look *a, const struct gtv_plate_look *b)
+{
+    enum { N = GTV_PLATE_LOOK_SIDE * GTV_PLATE_LOOK_SIDE };
+    double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
+    for (int i = 0; i < N; i++) {
+        ma += a->luma[i] / N;
+        mb += b->luma[i] / N;
+    }
+    for (int i = 0; i < N; i++) {
+        double x = a->luma[i] - ma, y = b->luma[i] - mb;
+        aa += x * x;
+        bb += y * y;
+        ab += x * y;
+    }
+    return aa < N || bb < N ? 1 : ab / sqrt(aa * bb);
+}
+
 static bool inside(const struct gtv_plate *plate, const int box[4], double margin)
 {
     double x = plate->x + plate->w / 2.0, y = plate->y + plate->h / 2.0;
@@ -163,7 +180,7 @@ static bool in_front(const int other[4], const int box[4])
     double h = fmin(other[1] + other[3], box[1] + box[3]) - fmax(other[1], box[1]);
     double shared = w > 0 && h > 0 ? w * h : 0;
     double both = (double)other[2] * other[3] + (double)box[2] * box[3] - shared;
-    return other[1] + other[3] > box[1] + box[3] && shared < 0.6 * both;
+    return other[1] + other[3] > box[1] + box[3] * 1.03 && shared < 0.6 * both;
 }
 
 const struct gtv_plate *gtv_plate_pass_own(const struct gtv_plate *plates, size_t n, const int box[4],

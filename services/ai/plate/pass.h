@@ -61,6 +61,15 @@ void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, int64_t
 const char *gtv_plate_recent_find(const struct gtv_plate_recent *r, const struct gtv_plate_verdict *verdict,
                                   int64_t wall_ms);
 
+// What a vehicle looks like, roughly: mean luma of a grid over its box. How alike two are: correlation,
+// -1..1; 1 where one of them is flat. A track that looks otherwise of a sudden has another vehicle.
+enum { GTV_PLATE_LOOK_SIDE = 10 };
+struct gtv_plate_look {
+    float luma[GTV_PLATE_LOOK_SIDE * GTV_PLATE_LOOK_SIDE];
+};
+#define GTV_PLATE_LOOK_SAME 0.5
+double gtv_plate_look_alike(const struct gtv_plate_look *a, const struct gtv_plate_look *b);
+
 // Which of the n plates that were read around a vehicle is its own: the best that lies in its box and not in
 // that of a vehicle in front of it. others: boxes (x, y, w, h) of the look's other vehicles. NULL: none.
 const struct gtv_plate *gtv_plate_pass_own(const struct gtv_plate *plates, size_t n, const int box[4],

@@ -23,6 +23,9 @@ struct vehicle {
     uint64_t track;
     struct gtv_plate_pass pass;
     char text[GTV_PLATE_TEXT_CAP]; // once it was told as sure
+    uint32_t earlier;              // passes of other vehicles that had this track before
+    bool has_look;
+    struct gtv_plate_look look; // at the last look
     // Of the best reading.
     int64_t wall_ms;
     int box[4], plate[4], width, height; // the vehicle's, its plate's; the frame
@@ -97,7 +100,7 @@ static struct vehicle *keep(struct gtv_track_plates *p, uint64_t track)
 static void tell_new(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *t,
                      const struct gtv_scene_settings *settings, const struct gtv_plate_verdict *verdict)
 {
-    char key[64], plate_key[GTV_PLATE_KEY_MAX + 1], crop[GTV_STORE_NAME_CAP], close[GTV_STORE_NAME_CAP];
+    char key[80], plate_key[GTV_PLATE_KEY_MAX + 1], crop[GTV_STORE_NAME_CAP], close[GTV_STORE_NAME_CAP];
     bool crops = p->config.store && settings->crops;
     bool brazilian = verdict->format >= GTV_PLATE_FORMAT_OLD;
     struct gtv_plate_said said = {
@@ -116,7 +119,9 @@ static void tell_new(struct gtv_track_plates *p, struct vehicle *v, const struct
     }
     if (crops)
         gtv_shots_keep(p->config.shots, v->track);
-    snprintf(key, sizeof(key), "plate.read/%llu", (unsigned long long)v->track);
+    int n = snprintf(key, sizeof(key), "plate.read/%llu", (unsigned long long)v->track);
+    if (v->earlier)
+        snprintf(key + n, sizeof(key) - (size_t)n, "/%u", v->earlier + 1);
     struct gtv_happening_event e = {
         .type = "plate.read",
         .key = key,
@@ -158,6 +163,62 @@ static void tell(struct gtv_track_plates *p, struct vehicle *v, const struct gtv
         gtv_plate_recent_note(&p->recent, v->text, p->wall_ms);
     gtv_bytes_unref(v->jpeg);
     v->jpeg = NULL;
+}
+
+// The pass is over: its plate is told if it was not, sure or not.
+static void end_pass(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *track,
+                     const struct gtv_scene_settings *settings)
+{
+    struct gtv_plate_verdict verdict;
+    if (settings->plates && gtv_plate_pass_say(&v->pass, settings->plate_confidence, true, &verdict))
+        tell(p, v, track, settings, &verdict);
+    else if (v->text[0])
+        gtv_plate_recent_note(&p->recent, v->text, p->wall_ms);
+}
+
+// ---- Another vehicle under the same track ----
+
+static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct gtv_plate_look *out)
+{
+    enum { SIDE = GTV_PLATE_LOOK_SIDE, SAMPLES = 4 };
+    int left = d->x < 0 ? 0 : d->x, top = d->y < 0 ? 0 : d->y;
+    int w = (d->x + d->w > frame->width ? frame->width : d->x + d->w) - left;
+    int h = (d->y + d->h > frame->height ? frame->height : d->y + d->h) - top;
+    bool luma = frame->format == AV_PIX_FMT_YUV420P || frame->format == AV_PIX_FMT_YUVJ420P ||
+                frame->format == AV_PIX_FMT_YUV422P || frame->format == AV_PIX_FMT_YUVJ422P ||
+                frame->format == AV_PIX_FMT_YUV444P || frame->format == AV_PIX_FMT_YUVJ444P;
+    if (!luma || w < SIDE * SAMPLES || h < SIDE * SAMPLES / 2)
+        return false;
+    memset(out, 0, sizeof(*out));
+    for (int y = 0; y < SIDE * SAMPLES; y++) {
+        const uint8_t *row =
+            frame->data[0] + (ptrdiff_t)(top + y * h / (SIDE * SAMPLES)) * frame->linesize[0] + left;
+        for (int x = 0; x < SIDE * SAMPLES; x++)
+            out->luma[y / SAMPLES * SIDE + x / SAMPLES] +=
+                (float)row[x * w / (SIDE * SAMPLES)] / (SAMPLES * SAMPLES);
+    }
+    return true;
+}
+
+// A tracker may hand a track from one vehicle to the next: then another pass begins. Where it was the same
+// vehicle after all it is read again, and its plate, told of late, is not told twice.
+static void watch_for_change(struct gtv_track_plates *p, struct vehicle *v,
+                             const struct gtv_plates_look *look, const struct gtv_track *t)
+{
+    struct gtv_plate_look now;
+    if (!look_at(look->frame, &look->found[t->detection], &now))
+        return;
+    bool changed = v->has_look && gtv_plate_look_alike(&v->look, &now) < GTV_PLATE_LOOK_SAME;
+    v->look = now;
+    v->has_look = true;
+    if (!changed || (v->pass.readings == 0 && !v->text[0]))
+        return;
+    end_pass(p, v, t, look->settings);
+    gtv_bytes_unref(v->jpeg);
+    v->jpeg = NULL;
+    v->text[0] = '\0';
+    v->earlier++;
+    gtv_plate_pass_init(&v->pass);
 }
 
 // ---- Reading ----
@@ -219,10 +280,11 @@ static const struct gtv_plate *own_plate(struct gtv_track_plates *p, size_t n, c
 {
     int others[GTV_MAX_OBJECTS][4];
     size_t count = 0;
-    for (size_t i = 0; i < look->found_count && i < GTV_MAX_OBJECTS; i++) {
-        const struct gtv_detected *d = &look->found[i];
-        if ((int)i == detection)
+    for (size_t i = 0; i < look->count && count < GTV_MAX_OBJECTS; i++) {
+        int k = look->events[i].track->detection;
+        if (k < 0 || k == detection || k >= (int)look->found_count)
             continue;
+        const struct gtv_detected *d = &look->found[k];
         const int other[4] = {d->x - part->x, d->y - part->y, d->w, d->h};
         memcpy(others[count++], other, sizeof(other));
     }
@@ -261,15 +323,17 @@ struct candidate {
     double worth;
 };
 
-static void consider(const struct gtv_track_plates *p, const struct gtv_plates_look *look,
+static void consider(struct gtv_track_plates *p, const struct gtv_plates_look *look,
                      const struct gtv_track *t, struct candidate best[GTV_TRACK_PLATES_A_LOOK], size_t *n)
 {
     const struct gtv_detected *d = &look->found[t->detection];
     size_t i = find(p, t->id);
-    const struct vehicle *v = i < p->count ? p->vehicles[i] : NULL;
+    struct vehicle *v = i < p->count ? p->vehicles[i] : NULL;
     struct candidate c = {
         .track = t,
         .chance = {.vehicle = t->vehicle, .width = d->w, .height = d->h, .wall_ms = look->wall_ms}};
+    if (v)
+        watch_for_change(p, v, look, t);
     if (v && v->pass.told)
         return;
     if (v && v->pass.readings)
@@ -328,15 +392,10 @@ double gtv_track_plates_look(struct gtv_track_plates *p, const struct gtv_plates
 void gtv_track_plates_end(struct gtv_track_plates *p, const struct gtv_track *track,
                           const struct gtv_scene_settings *settings)
 {
-    struct gtv_plate_verdict verdict;
     size_t i = find(p, track->id);
     if (i == p->count)
         return;
-    if (settings->plates &&
-        gtv_plate_pass_say(&p->vehicles[i]->pass, settings->plate_confidence, true, &verdict))
-        tell(p, p->vehicles[i], track, settings, &verdict);
-    else if (p->vehicles[i]->text[0])
-        gtv_plate_recent_note(&p->recent, p->vehicles[i]->text, p->wall_ms);
+    end_pass(p, p->vehicles[i], track, settings);
     drop(p, i);
 }
 

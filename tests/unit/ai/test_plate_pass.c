@@ -204,6 +204,19 @@ static void test_what_was_told_of_late(void **state)
     assert_null(gtv_plate_recent_find(&r, &same, 22000)); // the oldest made room
 }
 
+static void test_looks(void **state)
+{
+    struct gtv_plate_look a, brighter, other, flat = {0};
+    for (int i = 0; i < GTV_PLATE_LOOK_SIDE * GTV_PLATE_LOOK_SIDE; i++) {
+        a.luma[i] = (float)(i * 37 % 101);
+        brighter.luma[i] = a.luma[i] / 2 + 60;
+        other.luma[i] = (float)(i * 61 % 89);
+    }
+    assert_true(gtv_plate_look_alike(&a, &brighter) > 0.99);
+    assert_true(gtv_plate_look_alike(&a, &other) < GTV_PLATE_LOOK_SAME);
+    assert_true(gtv_plate_look_alike(&a, &flat) >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_read_is_not_said),
         cmocka_unit_test(test_whose_plate_it_is),
         cmocka_unit_test(test_what_was_told_of_late),
+        cmocka_unit_test(test_looks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
