@@ -461,7 +461,9 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
     if (a->plates) {
         plates = read_plates(a, x, look->worker, allowance);
         double here = thread_ms() - began - cost;
-        *look->elsewhere_ms += fmax(plates - here, 0);
+        double elsewhere = fmax(plates - here, 0) * fmin(look->computed, 1);
+        *look->elsewhere_ms += elsewhere;
+        plates = here + elsewhere;
     }
     free(gone);
     free(x);

@@ -204,6 +204,7 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         else
             s->infer_ms += (look.infer_ms - s->infer_ms) / 50;
         ms = (thread_ms() - s->began_ms) / (double)(w->batch ? w->batch : 1) + s->infer_ms;
+        look.computed = look.infer_ms > 0 ? s->infer_ms / look.infer_ms : 1;
         double began = thread_ms();
         s->config.on_look(s->config.arg, &look);
         ms += thread_ms() - began + elsewhere_ms;

@@ -21,6 +21,7 @@ struct gtv_look {
     const struct gtv_detections *found;
     size_t worker;
     double wait_ms, prepare_ms, infer_ms;
+    double computed; // 0..1: the share of the clock's time that was computing, the rest waited for the CPU
     double *elsewhere_ms; // what on_look had other threads compute: added to what the look cost
 };
 
