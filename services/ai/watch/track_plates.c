@@ -195,7 +195,7 @@ static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct g
             frame->data[0] + (ptrdiff_t)(top + y * h / (SIDE * SAMPLES)) * frame->linesize[0] + left;
         for (int x = 0; x < SIDE * SAMPLES; x++)
             out->luma[y / SAMPLES * SIDE + x / SAMPLES] +=
-                (float)row[x * w / (SIDE * SAMPLES)] / (SAMPLES * SAMPLES);
+                (float)row[x * w / (SIDE * SAMPLES)] / (float)(SAMPLES * SAMPLES);
     }
     return true;
 }
