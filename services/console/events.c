@@ -206,7 +206,8 @@ static bool digits(struct gtv_str s, size_t least, size_t most)
     return s.n >= least && s.n <= most;
 }
 
-// cam_<digits>/<8 digits>/<digits>.jpg, or <digits>-plate.jpg, as the ai program names them; nothing else of the folder is public.
+// cam_<digits>/<8 digits>/<digits>.jpg, or <digits>-plate.jpg, as the ai program names them; nothing else of
+// the folder is public.
 static bool is_crop(struct gtv_str rest)
 {
     int64_t id;
