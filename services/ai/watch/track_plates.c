@@ -193,9 +193,10 @@ static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct g
     for (int y = 0; y < SIDE * SAMPLES; y++) {
         const uint8_t *row =
             frame->data[0] + (ptrdiff_t)(top + y * h / (SIDE * SAMPLES)) * frame->linesize[0] + left;
-        for (int x = 0; x < SIDE * SAMPLES; x++)
-            out->luma[y / SAMPLES * SIDE + x / SAMPLES] +=
-                (float)row[x * w / (SIDE * SAMPLES)] / (float)(SAMPLES * SAMPLES);
+        for (int x = 0; x < SIDE * SAMPLES; x++) {
+            float *cell = &out->luma[y / SAMPLES * SIDE + x / SAMPLES];
+            *cell += (float)row[x * w / (SIDE * SAMPLES)] / (float)(SAMPLES * SAMPLES);
+        }
     }
     return true;
 }
