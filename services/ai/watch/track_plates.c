@@ -15,6 +15,7 @@ enum {
     QUALITY = 88,
     MARGIN_PERCENT = 16,   // of the vehicle's box on each side: the localiser's own and some more
     MAX_PIXELS = 16 << 20, // of a vehicle's part of the frame
+    EDGE = 4,              // pixels from the frame's edge that count as cut off
     FIRST_MS = 150,        // to begin with, before there is an allowance to save up
 };
 
@@ -23,7 +24,7 @@ struct vehicle {
     uint64_t track;
     struct gtv_plate_pass pass;
     char text[GTV_PLATE_TEXT_CAP]; // once it was told as sure
-    uint32_t earlier;              // passes of other vehicles that had this track before
+    uint32_t earlier;              // plates told of other vehicles that had this track before
     bool has_look;
     struct gtv_plate_look look; // at the last look
     // Of the best reading.
@@ -187,7 +188,10 @@ static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct g
     bool luma = frame->format == AV_PIX_FMT_YUV420P || frame->format == AV_PIX_FMT_YUVJ420P ||
                 frame->format == AV_PIX_FMT_YUV422P || frame->format == AV_PIX_FMT_YUVJ422P ||
                 frame->format == AV_PIX_FMT_YUV444P || frame->format == AV_PIX_FMT_YUVJ444P;
-    if (!luma || w < SIDE * SAMPLES || h < SIDE * SAMPLES / 2)
+    // What enters or leaves the frame shows another part of itself each time.
+    bool cut_off =
+        left < EDGE || top < EDGE || left + w > frame->width - EDGE || top + h > frame->height - EDGE;
+    if (!luma || cut_off || w < SIDE * SAMPLES || h < SIDE * SAMPLES / 2)
         return false;
     memset(out, 0, sizeof(*out));
     for (int y = 0; y < SIDE * SAMPLES; y++) {
@@ -207,8 +211,10 @@ static void watch_for_change(struct gtv_track_plates *p, struct vehicle *v,
                              const struct gtv_plates_look *look, const struct gtv_track *t)
 {
     struct gtv_plate_look now;
-    if (!look_at(look->frame, &look->found[t->detection], &now))
+    if (!look_at(look->frame, &look->found[t->detection], &now)) {
+        v->has_look = false;
         return;
+    }
     bool changed = v->has_look && gtv_plate_look_alike(&v->look, &now) < GTV_PLATE_LOOK_SAME;
     v->look = now;
     v->has_look = true;
@@ -218,7 +224,7 @@ static void watch_for_change(struct gtv_track_plates *p, struct vehicle *v,
     gtv_bytes_unref(v->jpeg);
     v->jpeg = NULL;
     v->text[0] = '\0';
-    v->earlier++;
+    v->earlier += v->pass.told;
     gtv_plate_pass_init(&v->pass);
 }
 
