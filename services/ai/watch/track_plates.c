@@ -198,8 +198,8 @@ static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct g
         const uint8_t *row =
             frame->data[0] + (ptrdiff_t)(top + y * h / (SIDE * SAMPLES)) * frame->linesize[0] + left;
         for (int x = 0; x < SIDE * SAMPLES; x++) {
-            float *cell = &out->luma[y / SAMPLES * SIDE + x / SAMPLES];
-            *cell += (float)row[x * w / (SIDE * SAMPLES)] / (float)(SAMPLES * SAMPLES);
+            const uint8_t value = row[x * w / (SIDE * SAMPLES)];
+            out->luma[y / SAMPLES * SIDE + x / SAMPLES] += (float)value / (float)(SAMPLES * SAMPLES);
         }
     }
     return true;
