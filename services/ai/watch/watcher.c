@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
+#include "services/ai/watch/faults.h"
 #include "services/ai/watch/leases.h"
 #include "services/ai/watch/planner.h"
 #include "services/ai/watchlist/watchlist.h"
@@ -35,8 +36,7 @@ struct camera {
     struct gtv_planned plan;
     bool stopping;
     uint64_t saved; // revision of the state in Redis
-    unsigned faults;
-    bool untimed;
+    struct gtv_faults faults;
     uint64_t resized;
 };
 
@@ -180,15 +180,17 @@ static void tell_fault(struct camera *c, const char *fault, bool on)
 
 static void tell_faults(struct camera *c, const struct gtv_source_status *s)
 {
-    for (unsigned bit = 1; bit <= GTV_GATE_INFRARED; bit <<= 1)
-        if ((s->faults ^ c->faults) & bit)
-            tell_fault(c, gtv_gate_fault_name((enum gtv_gate_fault)bit), (s->faults & bit) != 0);
-    if (s->untimed != c->untimed)
-        tell_fault(c, "untimed", s->untimed);
+    struct gtv_watcher *w = c->watcher;
+    unsigned seen = s->faults | (s->untimed ? (unsigned)GTV_FAULT_UNTIMED : 0);
+    unsigned changed = gtv_faults_update(&c->faults, seen, s->frames > 0, gtv_mono_ms());
+    for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
+        if (changed & bit)
+            tell_fault(c, gtv_fault_name(bit), (c->faults.told & bit) != 0);
+    if (changed)
+        (void)gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %u", GTV_KEY_AI_FAULTS,
+                                (long long)c->known.id, c->faults.told);
     if (s->resized != c->resized)
         tell_fault(c, "resized", true);
-    c->faults = s->faults;
-    c->untimed = s->untimed;
     c->resized = s->resized;
 }
 
@@ -232,8 +234,7 @@ static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str
     });
     free(url);
     c->plan = (struct gtv_planned){0};
-    c->faults = 0;
-    c->untimed = false;
+    gtv_faults_inherit(&c->faults, c->faults.told);
     c->resized = 0;
     c->saved = 0;
     gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, settings_of(c)), false);
@@ -251,6 +252,20 @@ static void on_state_read(void *arg, redisReply *reply)
         text = (struct gtv_str){reply->str, (size_t)reply->len};
     if (!c->source && wanted(c) && gtv_leases_held(w->leases, c->known.id))
         start_source(w, c, text);
+}
+
+static void on_faults_read(void *arg, redisReply *reply)
+{
+    struct camera *c = arg;
+    int64_t told = 0;
+    if (reply &&
+        (reply->type == REDIS_REPLY_NIL ||
+         (reply->type == REDIS_REPLY_STRING &&
+          gtv_parse_int((struct gtv_str){reply->str, (size_t)reply->len}, 0, GTV_FAULTS_ALL, &told))))
+        gtv_faults_inherit(&c->faults, (unsigned)told);
+    if (!reply || !gtv_redis_command(c->watcher->redis, on_state_read, c, "GET %s%lld", GTV_KEY_AI_STATE,
+                                     (long long)c->known.id))
+        on_state_read(c, NULL);
 }
 
 // What another program would need to go on here.
@@ -293,7 +308,7 @@ static void reconcile(struct gtv_watcher *w, struct camera *c)
         if (want && !gtv_leases_owner(w->leases, c->known.id) && w->sources >= w->config.max_cameras)
             c->refused = "as many cameras as AI_MAX_CAMERAS allows are watched already";
     } else if (!c->source && !c->loading) {
-        c->loading = gtv_redis_command(w->redis, on_state_read, c, "GET %s%lld", GTV_KEY_AI_STATE,
+        c->loading = gtv_redis_command(w->redis, on_faults_read, c, "HGET %s %lld", GTV_KEY_AI_FAULTS,
                                        (long long)c->known.id);
         if (!c->loading)
             start_source(w, c, (struct gtv_str){0});
@@ -311,8 +326,12 @@ static void collect(struct gtv_watcher *w, struct camera *c)
     gtv_analysis_finish(c->analysis, elsewhere);
     gtv_analysis_destroy(c->analysis);
     c->analysis = NULL;
-    if (!elsewhere)
+    if (!elsewhere) {
+        c->faults = (struct gtv_faults){0};
         (void)gtv_redis_command(w->redis, NULL, NULL, "DEL %s%lld", GTV_KEY_AI_STATE, (long long)c->known.id);
+        (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_FAULTS,
+                                (long long)c->known.id);
+    }
 }
 
 static void camera_free(void *p)

@@ -16,6 +16,8 @@ struct gtv_watchlists; // watchlist/watchlist.h
 #define GTV_KEY_AI_ORDERS   "gtv:ai:orders"
 // String: what gtv_analysis_save wrote, for who watches the camera next; with an expiry.
 #define GTV_KEY_AI_STATE "gtv:ai:state:"
+// Hash: camera ids to the faults of their pictures that were told and last (bits of faults.h, decimal).
+#define GTV_KEY_AI_FAULTS "gtv:ai:faults"
 
 struct gtv_watcher_config {
     struct gtv_loop *loop;

@@ -1,0 +1,23 @@
+#include "services/ai/watch/faults.h"
+
+void gtv_faults_inherit(struct gtv_faults *f, unsigned told)
+{
+    *f = (struct gtv_faults){.told = told & GTV_FAULTS_ALL, .inherited = told & GTV_FAULTS_ALL};
+}
+
+unsigned gtv_faults_update(struct gtv_faults *f, unsigned seen, bool pictures, int64_t now_ms)
+{
+    if (!pictures)
+        f->until_ms = now_ms + GTV_FAULTS_PATIENCE_MS;
+    f->inherited &= ~seen;
+    if (now_ms >= f->until_ms)
+        f->inherited = 0;
+    unsigned now = (seen & GTV_FAULTS_ALL) | f->inherited, changed = now ^ f->told;
+    f->told = now;
+    return changed;
+}
+
+const char *gtv_fault_name(unsigned bit)
+{
+    return bit == GTV_FAULT_UNTIMED ? "untimed" : gtv_gate_fault_name((enum gtv_gate_fault)bit);
+}
