@@ -82,11 +82,6 @@ static void load_plates(struct gtv_ai *ai, size_t workers)
         .slots = workers,
         .enabled = s->lpr_enabled,
     });
-    for (int head = 0; head < GTV_PLATE_HEADS; head++) {
-        const struct gtv_plate_model *model = gtv_plates_model(ai->plates, (enum gtv_plate_head)head);
-        if (model)
-            gtv_log_info(&ai->log, "plate network loaded", "model=%s", model->name);
-    }
     if (gtv_plates_message(ai->plates))
         gtv_log_warn(&ai->log, "plates are not read", "cause=\"%s\"", gtv_plates_message(ai->plates));
 }

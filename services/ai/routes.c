@@ -78,6 +78,7 @@ static void add_plates(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai
 {
     yyjson_mut_val *plates = yyjson_mut_obj_add_obj(doc, o, "plates");
     yyjson_mut_obj_add_bool(doc, plates, "enabled", gtv_plates_ready(ai->plates));
+    yyjson_mut_obj_add_bool(doc, plates, "loading", gtv_plates_loading(ai->plates));
     yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, plates, "models");
     for (int head = 0; head < GTV_PLATE_HEADS; head++) {
         const struct gtv_plate_model *model = gtv_plates_model(ai->plates, (enum gtv_plate_head)head);

@@ -79,6 +79,12 @@ bool gtv_blob_open(struct gtv_blob *b, const char *path, const char *key)
     return false;
 }
 
+void gtv_blob_rest(const struct gtv_blob *b)
+{
+    if (b->map)
+        (void)madvise(b->map, b->map_size, MADV_DONTNEED);
+}
+
 void gtv_blob_close(struct gtv_blob *b)
 {
     if (b->map)

@@ -19,6 +19,8 @@ struct gtv_blob {
 bool gtv_blob_path(const char *dir, const char *stem, const char *key, char *out, size_t cap) GTV_WARN_UNUSED;
 // False when there is none, or it is for another key, cut short or altered.
 bool gtv_blob_open(struct gtv_blob *b, const char *path, const char *key) GTV_WARN_UNUSED;
+// What of it is in memory may go: what is read again comes back from the file. A zeroed one is accepted.
+void gtv_blob_rest(const struct gtv_blob *b);
 void gtv_blob_close(struct gtv_blob *b); // a zeroed one is accepted
 
 // Makes the file at path out of the one that the runtime exported, and removes that one. Takes its place by

@@ -1,9 +1,12 @@
 #include "services/ai/plate/plates.h"
 
 #include "lib/base/mem.h"
+#include "lib/log/log.h"
 #include "services/ai/plate/confidence.h"
+#include "services/ai/plate/net.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,76 +23,31 @@ enum {
 // Of the joined line of a two-line plate: three letters, then four signs.
 #define UPPER_SHARE 0.4375
 
-// One thread's memory.
-struct slot {
-    uint8_t *mask; // of the text map
-    int *stack;
-};
-
 struct gtv_plates {
     atomic_size_t refs;
     struct gtv_plate_model models[GTV_PLATE_HEADS];
-    struct gtv_infer_model *networks[GTV_PLATE_HEADS]; // NULL: not there
-    struct slot *slots;
-    size_t slot_count;
-    bool ready;
-    char message[512];
+    struct gtv_plate_net *nets[GTV_PLATE_HEADS]; // NULL: not there
+    struct gtv_log log;
+    bool complete;     // there are a localiser and a recogniser, or were until they failed to load
+    char message[512]; // why not
+
+    pthread_t thread; // loads what every picture needs
+    bool threaded;
+    atomic_bool loading;
 };
 
 // ---- Making it ----
 
-static bool load(struct gtv_plates *p, const struct gtv_plates_config *config, enum gtv_plate_head head,
-                 struct gtv_error *err)
-{
-    struct gtv_plate_model *m = &p->models[head];
-    char outputs[1][GTV_INFER_NAME_CAP];
-    // No less exact in bf16 on the development pictures.
-    bool exact = strcmp(config->precision, "f32") == 0 || !gtv_infer_has_bf16(config->runtime);
-    memcpy(outputs[0], m->output, sizeof(outputs[0]));
-    struct gtv_infer_spec spec = {
-        .path = m->path,
-        .input = m->input,
-        .outputs = outputs,
-        .output_count = 1,
-        .slots = config->slots,
-        .precision = exact ? "f32" : "bf16",
-    };
-    struct gtv_error cause = {0};
-    p->networks[head] = gtv_infer_load(config->runtime, &spec, &cause);
-    if (!p->networks[head]) {
-        gtv_error_set(err, GTV_E_UNAVAILABLE, "LPR_MODEL", "The plate network %s cannot be used: %s", m->path,
-                      cause.message);
-        return false;
-    }
-    // Loading has run slot 0 once, so that the output has its size.
-    const struct gtv_tensor *t = gtv_infer_output(p->networks[head], 0, 0);
-    size_t pixels = (size_t)m->input.width * (size_t)m->input.height;
-    bool fits = false;
-    switch (head) {
-    case GTV_PLATE_HEAD_CORNERS:
-        fits = t->count > 0 && t->count % 15 == 0;
-        break;
-    case GTV_PLATE_HEAD_TEXTMAP:
-        fits = t->count == pixels;
-        break;
-    case GTV_PLATE_HEAD_SLOTS:
-        fits = t->count == m->slots * (GTV_PLATE_SIGNS + 1);
-        break;
-    case GTV_PLATE_HEAD_CTC:
-        fits = t->count > 0 && t->count % m->ctc.classes == 0 &&
-               t->count / m->ctc.classes <= GTV_PLATE_MAX_STEPS;
-        break;
-    case GTV_PLATE_HEADS:
-        break;
-    }
-    if (!fits)
-        gtv_error_set(err, GTV_E_UNAVAILABLE, "LPR_MODEL",
-                      "The plate network %s does not match its description: its output has %zu values",
-                      m->path, t->count);
-    return fits;
-}
+// Workers that share a slot. A slot is memory of 8 to 15 MiB; every picture needs the first network, a
+// picture with plates the recognisers, for a third of the time in all, and few the text localiser.
+static const size_t sharers[GTV_PLATE_HEADS] = {
+    [GTV_PLATE_HEAD_CORNERS] = 1,
+    [GTV_PLATE_HEAD_TEXTMAP] = 4,
+    [GTV_PLATE_HEAD_SLOTS] = 4,
+    [GTV_PLATE_HEAD_CTC] = 2,
+};
 
-static bool load_all(struct gtv_plates *p, const struct gtv_plates_config *config, struct gtv_error *err)
+static bool find_all(struct gtv_plates *p, const struct gtv_plates_config *config, struct gtv_error *err)
 {
     bool found[GTV_PLATE_HEADS];
     if (!config->runtime) {
@@ -106,11 +64,35 @@ static bool load_all(struct gtv_plates *p, const struct gtv_plates_config *confi
                       localiser ? "reads plates" : "finds plates", config->models_dir);
         return false;
     }
+    // No less exact in bf16 on the development pictures.
+    bool exact = strcmp(config->precision, "f32") == 0 || !gtv_infer_has_bf16(config->runtime);
     for (int h = 0; h < GTV_PLATE_HEADS; h++) {
-        if (found[h] && !load(p, config, (enum gtv_plate_head)h, err))
-            return false;
+        size_t slots = (config->slots + sharers[h] - 1) / sharers[h];
+        if (found[h])
+            p->nets[h] = gtv_plate_net_create(config->runtime, &p->models[h], exact ? "f32" : "bf16",
+                                              slots ? slots : 1, &p->log);
     }
     return true;
+}
+
+static bool has(const struct gtv_plates *p, enum gtv_plate_head head)
+{
+    return gtv_plate_net_usable(p->nets[head]);
+}
+
+static enum gtv_plate_head first_localiser(const struct gtv_plates *p)
+{
+    return has(p, GTV_PLATE_HEAD_CORNERS) ? GTV_PLATE_HEAD_CORNERS : GTV_PLATE_HEAD_TEXTMAP;
+}
+
+static void *load_localiser(void *arg)
+{
+    struct gtv_plates *p = arg;
+    (void)pthread_setname_np(pthread_self(), "ai-plates");
+    while (gtv_plates_ready(p) && !gtv_plate_net_load(p->nets[first_localiser(p)]))
+        continue; // each fails once, and then the other is the first
+    atomic_store(&p->loading, false);
+    return NULL;
 }
 
 struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
@@ -118,19 +100,19 @@ struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
     struct gtv_plates *p = GTV_NEW(struct gtv_plates);
     struct gtv_error err = {0};
     atomic_init(&p->refs, 1);
+    atomic_init(&p->loading, false);
+    p->log = (struct gtv_log){.component = "ai"};
     if (!config->enabled)
         return p;
-    p->ready = load_all(p, config, &err);
-    if (!p->ready)
+    p->complete = find_all(p, config, &err);
+    if (!p->complete) {
         snprintf(p->message, sizeof(p->message), "%s", err.message);
-    p->slot_count = p->ready ? config->slots : 0;
-    p->slots = gtv_alloc((p->slot_count + 1) * sizeof(*p->slots));
-    for (size_t i = 0; i < p->slot_count && p->networks[GTV_PLATE_HEAD_TEXTMAP]; i++) {
-        const struct gtv_infer_input *in = &p->models[GTV_PLATE_HEAD_TEXTMAP].input;
-        size_t pixels = (size_t)in->width * (size_t)in->height;
-        p->slots[i].mask = gtv_alloc(pixels);
-        p->slots[i].stack = gtv_alloc(pixels * sizeof(int));
+        return p;
     }
+    atomic_store(&p->loading, true);
+    p->threaded = pthread_create(&p->thread, NULL, load_localiser, p) == 0;
+    if (!p->threaded)
+        atomic_store(&p->loading, false); // the first picture loads it
     return p;
 }
 
@@ -144,49 +126,57 @@ void gtv_plates_unref(struct gtv_plates *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
         return;
-    for (size_t i = 0; i < p->slot_count; i++) {
-        free(p->slots[i].mask);
-        free(p->slots[i].stack);
-    }
-    free(p->slots);
+    if (p->threaded)
+        (void)pthread_join(p->thread, NULL);
     for (int h = 0; h < GTV_PLATE_HEADS; h++)
-        gtv_infer_unload(p->networks[h]);
+        gtv_plate_net_destroy(p->nets[h]);
     free(p);
 }
 
 bool gtv_plates_ready(const struct gtv_plates *p)
 {
-    return p && p->ready;
+    return p && p->complete && (has(p, GTV_PLATE_HEAD_CORNERS) || has(p, GTV_PLATE_HEAD_TEXTMAP)) &&
+           (has(p, GTV_PLATE_HEAD_SLOTS) || has(p, GTV_PLATE_HEAD_CTC));
+}
+
+bool gtv_plates_loading(const struct gtv_plates *p)
+{
+    return atomic_load(&p->loading);
 }
 
 const char *gtv_plates_message(const struct gtv_plates *p)
 {
-    return p->message[0] ? p->message : NULL;
+    const char *message = p->message[0] ? p->message : NULL;
+    for (int h = 0; h < GTV_PLATE_HEADS && !message; h++)
+        message = gtv_plate_net_failure(p->nets[h]);
+    return message;
 }
 
 const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head)
 {
-    return p->ready && p->networks[head] ? &p->models[head] : NULL;
+    return gtv_plates_ready(p) && has(p, head) ? &p->models[head] : NULL;
 }
-
-// ---- One run of a network ----
 
 // What one read works with.
 struct reader {
     struct gtv_plates *p;
-    size_t slot;
+    size_t worker;
     const struct gtv_plate_picture *picture;
     bool failed;
 };
 
-static const struct gtv_tensor *run(struct reader *r, enum gtv_plate_head head)
+static bool take(struct reader *r, enum gtv_plate_head head, struct gtv_plate_run *run)
 {
-    struct gtv_error err = {0};
-    if (!gtv_infer_run(r->p->networks[head], r->slot, &err)) {
-        r->failed = true;
-        return NULL;
-    }
-    return gtv_infer_output(r->p->networks[head], r->slot, 0);
+    bool ok = gtv_plate_net_take(r->p->nets[head], r->worker, run);
+    r->failed = r->failed || !ok;
+    return ok;
+}
+
+static const struct gtv_tensor *run_net(struct reader *r, const struct gtv_plate_run *run)
+{
+    const struct gtv_tensor *t = gtv_plate_net_run(run);
+    r->failed = r->failed || !t;
+    return t;
 }
 
 // ---- Where plates are ----
@@ -202,31 +192,49 @@ static void cut(const struct gtv_plate_picture *picture, const int region[4], do
     out[3] = (bottom > picture->height ? picture->height : bottom) - out[1];
 }
 
+static size_t places_of(const struct gtv_plate_model *m, const struct gtv_tensor *t,
+                        struct gtv_plate_place out[GTV_PLATE_MAX_PLACES])
+{
+    if (m->head == GTV_PLATE_HEAD_CORNERS)
+        return gtv_plate_places_of_corners(t->data, t->count / 15, m->score_threshold, m->nms_threshold, out);
+    uint8_t *mask = gtv_alloc(t->count);
+    int *stack = gtv_alloc(t->count * sizeof(*stack));
+    size_t n = gtv_plate_places_of_text(t->data, m->input.width, m->input.height, m->score_threshold, mask,
+                                        stack, out);
+    free(stack);
+    free(mask);
+    return n;
+}
+
+// Places in the pixels of the network's input.
+static size_t find_places(struct reader *r, enum gtv_plate_head head, const struct gtv_geometry *g,
+                          const int at[4], struct gtv_plate_place out[GTV_PLATE_MAX_PLACES])
+{
+    const uint8_t *from = r->picture->rgb + (size_t)at[1] * r->picture->stride + (size_t)at[0] * 3;
+    struct gtv_plate_run run;
+    size_t n = 0;
+    if (!take(r, head, &run))
+        return 0;
+    if (gtv_geometry_fill(g, from, at[2], at[3], r->picture->stride, run.pixels)) {
+        const struct gtv_tensor *t = run_net(r, &run);
+        n = t ? places_of(&r->p->models[head], t, out) : 0;
+    } else {
+        r->failed = true;
+    }
+    gtv_plate_net_give(r->p->nets[head], &run);
+    return n;
+}
+
 static size_t locate(struct reader *r, enum gtv_plate_head head, const int region[4], double margin,
                      struct gtv_plate_place out[GTV_PLATE_MAX_PLACES])
 {
-    const struct gtv_plate_model *m = &r->p->models[head];
     int at[4];
     cut(r->picture, region, margin, at);
     if (at[2] < 8 || at[3] < 8)
         return 0;
     struct gtv_geometry g;
-    gtv_plate_model_geometry(m, at[2], at[3], &g);
-    const uint8_t *from = r->picture->rgb + (size_t)at[1] * r->picture->stride + (size_t)at[0] * 3;
-    uint8_t *pixels = gtv_infer_pixels(r->p->networks[head], r->slot);
-    if (!gtv_geometry_fill(&g, from, at[2], at[3], r->picture->stride, pixels)) {
-        r->failed = true;
-        return 0;
-    }
-    const struct gtv_tensor *t = run(r, head);
-    if (!t)
-        return 0;
-    const struct slot *s = &r->p->slots[r->slot];
-    size_t n =
-        head == GTV_PLATE_HEAD_CORNERS
-            ? gtv_plate_places_of_corners(t->data, t->count / 15, m->score_threshold, m->nms_threshold, out)
-            : gtv_plate_places_of_text(t->data, m->input.width, m->input.height, m->score_threshold, s->mask,
-                                       s->stack, out);
+    gtv_plate_model_geometry(&r->p->models[head], at[2], at[3], &g);
+    size_t n = find_places(r, head, &g, at, out);
     for (size_t i = 0; i < n; i++) {
         for (int k = 0; k < 4; k++) {
             out[i].quad.x[k] = (float)(((double)out[i].quad.x[k] - g.x) * g.back_x + at[0]);
@@ -248,23 +256,24 @@ static size_t read_slots(struct reader *r, const struct gtv_plate_place *place, 
     const struct gtv_plate_quad plain =
         gtv_plate_quad_of_box(place->box[0], place->box[1], place->box[2], place->box[3]);
     const struct gtv_plate_quad *quads[2] = {&place->quad, &plain};
-    uint8_t *pixels = gtv_infer_pixels(r->p->networks[GTV_PLATE_HEAD_SLOTS], r->slot);
+    struct gtv_plate_run run;
     size_t n = 0;
+    if (!take(r, GTV_PLATE_HEAD_SLOTS, &run))
+        return 0;
     for (int i = 0; i < 2; i++) {
-        gtv_plate_warp(r->picture, quads[i], -m->margin, -m->margin, 1 + m->margin, 1 + m->margin, pixels,
+        gtv_plate_warp(r->picture, quads[i], -m->margin, -m->margin, 1 + m->margin, 1 + m->margin, run.pixels,
                        m->input.width, m->input.height, (size_t)m->input.width * 3);
-        const struct gtv_tensor *t = run(r, GTV_PLATE_HEAD_SLOTS);
+        const struct gtv_tensor *t = run_net(r, &run);
         if (t)
             gtv_plate_decode_slots(t->data, m->slots, &opinions[n++]);
     }
+    gtv_plate_net_give(r->p->nets[GTV_PLATE_HEAD_SLOTS], &run);
     return n;
 }
 
-static size_t read_ctc(struct reader *r, const struct gtv_plate_place *place,
-                       struct gtv_plate_opinion *opinion)
+static void fill_ctc(struct reader *r, const struct gtv_plate_place *place, uint8_t *pixels)
 {
     const struct gtv_plate_model *m = &r->p->models[GTV_PLATE_HEAD_CTC];
-    uint8_t *pixels = gtv_infer_pixels(r->p->networks[GTV_PLATE_HEAD_CTC], r->slot);
     size_t stride = (size_t)m->input.width * 3;
     if (place->two_lines) {
         // Side by side: the network reads one line.
@@ -277,11 +286,21 @@ static size_t read_ctc(struct reader *r, const struct gtv_plate_place *place,
         gtv_plate_warp(r->picture, &place->quad, -m->margin, -m->margin, 1 + m->margin, 1 + m->margin, pixels,
                        m->input.width, m->input.height, stride);
     }
-    const struct gtv_tensor *t = run(r, GTV_PLATE_HEAD_CTC);
-    if (!t)
+}
+
+static size_t read_ctc(struct reader *r, const struct gtv_plate_place *place,
+                       struct gtv_plate_opinion *opinion)
+{
+    const struct gtv_plate_model *m = &r->p->models[GTV_PLATE_HEAD_CTC];
+    struct gtv_plate_run run;
+    if (!take(r, GTV_PLATE_HEAD_CTC, &run))
         return 0;
-    gtv_plate_decode_ctc(t->data, t->count / m->ctc.classes, &m->ctc, opinion);
-    return 1;
+    fill_ctc(r, place, run.pixels);
+    const struct gtv_tensor *t = run_net(r, &run);
+    if (t)
+        gtv_plate_decode_ctc(t->data, t->count / m->ctc.classes, &m->ctc, opinion);
+    gtv_plate_net_give(r->p->nets[GTV_PLATE_HEAD_CTC], &run);
+    return t != NULL;
 }
 
 // Sharpness and band are measured on a crop of one size, whichever networks there are.
@@ -337,13 +356,13 @@ static bool read_place(struct reader *r, const struct gtv_plate_place *place, st
     out->w = (int)ceilf(place->box[2]) - out->x;
     out->h = (int)ceilf(place->box[3]) - out->y;
     look_at(r, out);
-    if (r->p->networks[GTV_PLATE_HEAD_SLOTS]) {
+    if (has(r->p, GTV_PLATE_HEAD_SLOTS)) {
         n = read_slots(r, place, out, opinions);
         // One recogniser, one weight, however many crops it saw.
         for (size_t i = 0; i < n; i++)
             weights[i] = r->p->models[GTV_PLATE_HEAD_SLOTS].weight / (double)n;
     }
-    if (r->p->networks[GTV_PLATE_HEAD_CTC]) {
+    if (has(r->p, GTV_PLATE_HEAD_CTC)) {
         size_t more = read_ctc(r, place, &opinions[n]);
         // It was made for documents: on small plates it errs more often than the other.
         weights[n] =
@@ -465,9 +484,7 @@ static bool reads_well(const struct gtv_plate *plates, size_t n)
 static size_t read_around(struct reader *r, const int region[4], bool vehicle, enum gtv_plates_effort effort,
                           struct gtv_plate out[GTV_PLATES_MAX])
 {
-    bool corners = r->p->networks[GTV_PLATE_HEAD_CORNERS] != NULL;
-    bool text = r->p->networks[GTV_PLATE_HEAD_TEXTMAP] != NULL;
-    enum gtv_plate_head first = corners ? GTV_PLATE_HEAD_CORNERS : GTV_PLATE_HEAD_TEXTMAP;
+    enum gtv_plate_head first = first_localiser(r->p);
     size_t n = read_region(r, first, region, vehicle ? r->p->models[first].margin : 0, out, 0);
     if (!reads_well(out, n) && vehicle && effort >= GTV_PLATES_CAREFUL && region[3] >= LOWER_PART_OF) {
         // Most plates are in the lower part, where the localiser then sees them larger.
@@ -475,7 +492,8 @@ static size_t read_around(struct reader *r, const int region[4], bool vehicle, e
         const int lower[4] = {region[0], region[1] + top, region[2], region[3] - top};
         n = read_region(r, first, lower, r->p->models[first].margin, out, n);
     }
-    if (!reads_well(out, n) && corners && text && effort >= GTV_PLATES_THOROUGH)
+    if (!reads_well(out, n) && first == GTV_PLATE_HEAD_CORNERS && has(r->p, GTV_PLATE_HEAD_TEXTMAP) &&
+        effort >= GTV_PLATES_THOROUGH)
         n = read_region(r, GTV_PLATE_HEAD_TEXTMAP, region,
                         vehicle ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out, n);
     return n;
@@ -485,9 +503,10 @@ size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate
                        const int region[4], enum gtv_plates_effort effort,
                        struct gtv_plate out[GTV_PLATES_MAX], bool *failed)
 {
-    struct reader r = {.p = p, .slot = slot, .picture = picture};
+    struct reader r = {.p = p, .worker = slot, .picture = picture};
     const int whole[4] = {0, 0, picture->width, picture->height};
-    size_t n = p->ready ? read_around(&r, region ? region : whole, region != NULL, effort, out) : 0;
+    size_t n =
+        gtv_plates_ready(p) ? read_around(&r, region ? region : whole, region != NULL, effort, out) : 0;
     if (failed)
         *failed = r.failed;
     return n;
@@ -567,10 +586,10 @@ size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_pl
                           const struct gtv_detected *vehicles, size_t vehicle_count,
                           struct gtv_plate_found *out)
 {
-    struct reader r = {.p = p, .slot = slot, .picture = picture};
+    struct reader r = {.p = p, .worker = slot, .picture = picture};
     const int w = picture->width, h = picture->height, whole[4] = {0, 0, w, h};
     size_t n = 0;
-    if (!p->ready)
+    if (!gtv_plates_ready(p))
         return 0;
     for (size_t i = 0; i < vehicle_count && i < GTV_PLATES_MAX_VEHICLES; i++) {
         const struct gtv_detected *v = &vehicles[i];

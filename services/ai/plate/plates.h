@@ -1,5 +1,5 @@
-// The plate chain: where a plate is, what it reads, how sure that is. One object for the process, as many
-// slots as there are workers; it does not change once it is made and is shared by reference count.
+// The plate chain: where a plate is, what it reads, how sure that is. One object for the process, shared by
+// reference count and by all threads. Its networks are loaded when they are first needed.
 #ifndef GTV_AI_PLATES_H
 #define GTV_AI_PLATES_H
 
@@ -14,18 +14,24 @@ struct gtv_plates_config {
     const char *models_dir;
     const char *lpr_model; // LPR_MODEL, or NULL
     const char *precision; // AI_PRECISION: "f32" is f32, everything else bf16 where the processor has it
-    size_t slots;
-    bool enabled; // LPR_ENABLED; false: an empty chain without a message
+    size_t slots;          // how many threads read plates at once
+    bool enabled;          // LPR_ENABLED; false: an empty chain without a message
 };
 
 // Never NULL. Without a localiser or a recogniser it is empty: gtv_plates_ready is false and
-// gtv_plates_message says why (NULL when it was switched off). Blocks for some hundred milliseconds.
+// gtv_plates_message says why (NULL when it was switched off). Does not wait: a thread of its own loads the
+// localiser, the first plate that is found the recognisers (some 0.1 s each; for the first time ever, when
+// they are compiled, up to a second).
 struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config);
 struct gtv_plates *gtv_plates_ref(struct gtv_plates *p); // any thread
-void gtv_plates_unref(struct gtv_plates *p);             // any thread; NULL is accepted
-bool gtv_plates_ready(const struct gtv_plates *p);       // any thread; NULL: false
+void gtv_plates_unref(struct gtv_plates *p); // any thread; NULL is accepted; the last waits for a load
+// Whether plates are read: what is needed is there and, as far as it is loaded already, works. It may turn
+// false, once, when a network is loaded. Any thread; NULL: false.
+bool gtv_plates_ready(const struct gtv_plates *p);
+bool gtv_plates_loading(const struct gtv_plates *p); // the localiser is: reading waits for it; any thread
+// Why plates are not read, or what they are read without. NULL: nothing is amiss. Any thread.
 const char *gtv_plates_message(const struct gtv_plates *p);
-// The network of a head, or NULL where there is none.
+// The network of a head, loaded or not yet, or NULL where there is none that can be used. Any thread.
 const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head);
 
 struct gtv_plate {
@@ -57,9 +63,9 @@ enum gtv_plates_effort {
 };
 
 // Reads the plates of one region (x, y, w, h in pixels: a vehicle, which is widened by the localiser's
-// margin; NULL: the whole picture, as it is) of an upright picture at full resolution. A slot belongs to one
-// thread at a time. The best first, at most GTV_PLATES_MAX. Returns how many; *failed (may be NULL) says that
-// an inference failed.
+// margin; NULL: the whole picture, as it is) of an upright picture at full resolution. Any thread; those of
+// different slots get in one another's way the least. The best first, at most GTV_PLATES_MAX. Returns how
+// many; *failed (may be NULL) says that an inference failed.
 size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
                        const int region[4], enum gtv_plates_effort effort,
                        struct gtv_plate out[GTV_PLATES_MAX], bool *failed);
