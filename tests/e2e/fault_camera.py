@@ -36,8 +36,11 @@ class Scenes(rtsp_camera.Loop):
                     break
                 with self.lock:
                     feeds = list(self.feeds)
+                jump, self.jump = self.jump, 0
                 for feed in feeds:
-                    feed.push(data, base + pts + self.jump, key)
+                    if jump and feed.offset is not None:  # never before the beginning
+                        feed.offset = max(feed.offset + jump, -(base + pts))
+                    feed.push(data, base + pts, key)
             base += end
 
 
@@ -59,7 +62,7 @@ def obey(cameras):
         if what == "play":
             cameras[path].wanted = cameras[path].clips[value]
         else:
-            cameras[path].jump += int(float(value) * Gst.SECOND)
+            cameras[path].jump = int(float(value) * Gst.SECOND)
     os._exit(0)
 
 

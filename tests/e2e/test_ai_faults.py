@@ -57,8 +57,9 @@ class System:
         # Neither folder can be made: a file stands in their way.
         self.file = spawn.folder / "file"
         self.file.write_text("")
-        self.ai = Ai(spawn, redis.port, models, f"http://127.0.0.1:{self.site.hls}", AI_CAMERA_CONFIDENCE="0.35", AI_MAX_FPS="3",
-                     AI_SPOOL_DIR=self.file / "spool", AI_CROPS_DIR=self.file / "crops")
+        self.start_ai = lambda: Ai(spawn, redis.port, models, f"http://127.0.0.1:{self.site.hls}", AI_CAMERA_CONFIDENCE="0.35", AI_MAX_FPS="3",
+                                   AI_SPOOL_DIR=self.file / "spool", AI_CROPS_DIR=self.file / "crops")
+        self.ai = self.start_ai()
         wait_until(lambda: self.ai.get("/stats/streams").json()["watching"] == 4, PATIENCE, what="all four watched")
 
     def status(self, number):
@@ -163,3 +164,19 @@ def test_a_stream_cut_and_back(system, spawn_module, street):
     wait_until(lambda: system.status(5)["watching"], PATIENCE, what="camera 5 watched again")
     system.until_detected(5)
     assert system.fds() <= fds + 8
+
+
+def test_who_takes_over_does_not_tell_it_again(system):
+    system.play(4, "grey")
+    wait_until(lambda: system.told(4)[-1:] == [("infrared", True)], PATIENCE, what="infrared told")
+    told = system.told(4)
+    second = system.start_ai()
+    system.ai.process.popen.kill()
+    system.ai.process.popen.wait()
+    system.ai = second
+    wait_until(lambda: system.status(4)["watching"] and "infrared" in system.status(4)["faults"], PATIENCE, what="infrared seen by the second")
+    looks = system.status(4)["looks"]
+    wait_until(lambda: system.status(4)["looks"] > looks, PATIENCE, what="a look more")
+    assert system.told(4) == told
+    system.play(4, "street")
+    wait_until(lambda: system.told(4) == [*told, ("infrared", False)], PATIENCE, what="the end told by the second")
