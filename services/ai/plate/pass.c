@@ -13,6 +13,7 @@ enum {
     MISSED_DOUBLES = 4,
     FOREIGN_VOTES = 2, // readings that a foreign plate must have to be said
 };
+#define ALONE_WIDTH 55   // pixels of a plate of which one reading may be enough
 #define NEARER      1.04 // times as wide as before: worth another reading
 #define MUCH_NEARER 1.25
 #define SHARPER     1.2
@@ -74,6 +75,7 @@ bool gtv_plate_pass_add(struct gtv_plate_pass *p, const struct gtv_plate_chance 
     p->misses = 0;
     p->readings++;
     p->read_width = fmax(p->read_width, c->width);
+    p->plate_width = fmax(p->plate_width, plate->width);
     gtv_plate_vote_add(&p->vote, &(struct gtv_plate_reading){.chars = &plate->chars,
                                                              .mass = plate->mass,
                                                              .band = plate->band,
@@ -100,6 +102,8 @@ bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, s
         out->sure = out->confidence >= threshold && (out->votes >= 2 || out->confidence >= ALONE);
     else if (threshold > 0)
         out->sure = out->sure && out->confidence >= threshold;
+    // One reading of a small plate may be surely wrong.
+    out->sure = out->sure && (out->votes >= 2 || p->plate_width >= ALONE_WIDTH);
     if (!out->text[0] || (!out->sure && !over))
         return false;
     if (out->format == GTV_PLATE_FORMAT_FOREIGN && out->votes < FOREIGN_VOTES)

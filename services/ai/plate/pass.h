@@ -29,6 +29,7 @@ struct gtv_plate_pass {
     int64_t tried_ms;
     double tried_width, tried_sharpness; // the greatest that was tried
     double read_width;                   // of the vehicle, the greatest at which a plate was found
+    double plate_width;                  // the greatest of a plate that was read
     double best;                         // weight of the best reading
     bool told;
 };

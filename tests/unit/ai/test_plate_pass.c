@@ -129,6 +129,20 @@ static void test_a_sure_plate_is_said_at_once_and_once(void **state)
     assert_false(gtv_plate_pass_say(&p, 0, true, &out));
 }
 
+static void test_one_reading_of_a_small_plate_is_not_enough(void **state)
+{
+    struct gtv_plate_pass p, large;
+    struct gtv_plate_verdict out;
+    gtv_plate_pass_init(&p);
+    gtv_plate_pass_init(&large);
+    read_as(&p, 120, 1000, "ABC1234", 0.9999);
+    assert_false(gtv_plate_pass_say(&p, 0, false, &out));
+    read_as(&p, 124, 1200, "ABC1234", 0.9999);
+    assert_true(gtv_plate_pass_say(&p, 0, false, &out) && out.sure);
+    read_as(&large, 320, 1000, "ABC1234", 0.9999);
+    assert_true(gtv_plate_pass_say(&large, 0, false, &out) && out.sure);
+}
+
 static void test_an_unsure_plate_is_said_at_the_end(void **state)
 {
     struct gtv_plate_pass p;
@@ -225,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_readings_end),
         cmocka_unit_test(test_no_plate_in_sight_is_asked_less_and_less),
         cmocka_unit_test(test_a_sure_plate_is_said_at_once_and_once),
+        cmocka_unit_test(test_one_reading_of_a_small_plate_is_not_enough),
         cmocka_unit_test(test_an_unsure_plate_is_said_at_the_end),
         cmocka_unit_test(test_the_camera_s_own_threshold),
         cmocka_unit_test(test_what_cannot_be_read_is_not_said),
