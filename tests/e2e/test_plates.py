@@ -99,32 +99,6 @@ def test_no_vehicle_and_no_plate(reader, tmp_path):
     assert answer.status_code == 200 and answer.json()["detections"] == []
 
 
-def test_the_first_picture_waits_for_what_reads_it(spawn_module, redis_module, models, seen, reader):
-    if not {LOCALISER, SLOTS} <= reader.networks:
-        pytest.skip("the networks that read it are not at hand")
-    ai = Ai(spawn_module, redis_module.port, models)
-    jpeg, plate, form, box = seen(1, 70)
-    check(read(ai.upload(jpeg)), plate, form, box)
-    health = ai.get("/health").json()["plates"]
-    assert health["enabled"] and not health["loading"] and health["message"] is None
-
-
-def test_a_recogniser_that_fails_is_told_and_the_other_reads_on(spawn_module, redis_module, models, reader, seen, tmp_path):
-    if not {LOCALISER, SLOTS, CTC} <= reader.networks:
-        pytest.skip("the networks that read it are not at hand")
-    for file in models.iterdir():
-        if file.is_file() and not file.name.startswith(CTC):
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / f"{CTC}.json").write_bytes((models / f"{CTC}.json").read_bytes())
-    (tmp_path / f"{CTC}.onnx").write_bytes((models / f"{CTC}.onnx").read_bytes()[:50_000])
-    ai = Ai(spawn_module, redis_module.port, tmp_path)
-    jpeg, plate, form, box = seen(1, 70)
-    found = read(ai.upload(jpeg))
-    assert plate in found and found[plate]["plate_format"] == form
-    health = ai.get("/health").json()["plates"]
-    assert health["enabled"] and CTC not in health["models"] and f"{CTC}.onnx cannot be used" in health["message"]
-
-
 def test_switched_off(spawn_module, redis_module, models, seen):
     ai = Ai(spawn_module, redis_module.port, models, LPR_ENABLED="false")
     assert ai.get("/health").json()["plates"] == {"enabled": False, "loading": False, "models": [], "message": None}
