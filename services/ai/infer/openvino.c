@@ -393,7 +393,7 @@ struct gtv_infer_model *gtv_infer_load(struct gtv_infer *rt, const struct gtv_in
     memset(m->slots[0].pixels, 0, m->step * picture_bytes(m, m->input.width));
     if (!gtv_infer_run(m, 0, err))
         goto fail;
-    (void)malloc_trim(0); // what reading and compiling took
+    (void)malloc_trim(0);    // what reading and compiling took
     gtv_blob_rest(&m->blob); // most weights have been copied into the order in which they are computed with
     return m;
 

@@ -12,8 +12,11 @@ enum {
     MISSED_MS = 200,  // after a look that found no plate; doubled with each further one
     MISSED_DOUBLES = 4,
     FOREIGN_VOTES = 2, // readings that a foreign plate must have to be said
+    PAIR = 2,          // readings that a plate narrower than ALONE_WIDTH needs
+    MANY = 5,          // and one narrower than PAIR_WIDTH: its readings err alike
 };
 #define ALONE_WIDTH 55   // pixels of a plate of which one reading may be enough
+#define PAIR_WIDTH  40   // and two
 #define NEARER      1.04 // times as wide as before: worth another reading
 #define MUCH_NEARER 1.25
 #define SHARPER     1.2
@@ -102,8 +105,9 @@ bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, s
         out->sure = out->confidence >= threshold && (out->votes >= 2 || out->confidence >= ALONE);
     else if (threshold > 0)
         out->sure = out->sure && out->confidence >= threshold;
-    // One reading of a small plate may be surely wrong.
-    out->sure = out->sure && (out->votes >= 2 || p->plate_width >= ALONE_WIDTH);
+    // A few readings of a small plate may be surely wrong.
+    size_t wanted = p->plate_width >= ALONE_WIDTH ? 1 : p->plate_width >= PAIR_WIDTH ? PAIR : MANY;
+    out->sure = out->sure && (size_t)out->votes >= wanted;
     if (!out->text[0] || (!out->sure && !over))
         return false;
     if (out->format == GTV_PLATE_FORMAT_FOREIGN && out->votes < FOREIGN_VOTES)

@@ -345,7 +345,7 @@ static bool read_place(struct reader *r, const struct gtv_plate_place *place, st
 {
     struct gtv_plate_opinion opinions[3];
     const struct gtv_plate_chars *chars[3];
-    double weights[3], total = 0;
+    double weights[3] = {0}, total = 0;
     size_t n = 0;
     memset(out, 0, sizeof(*out));
     out->quad = place->quad;

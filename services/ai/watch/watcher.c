@@ -1,12 +1,7 @@
-#include "services/ai/watch/watcher.h"
+#include "services/ai/watch/watching.h"
 
 #include "lib/base/clock.h"
-#include "lib/base/map.h"
 #include "lib/base/mem.h"
-#include "services/ai/watch/faults.h"
-#include "services/ai/watch/leases.h"
-#include "services/ai/watch/planner.h"
-#include "services/ai/watchlist/watchlist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,205 +11,47 @@ enum {
     NEWS_DELAY_MS = 50, // a burst of news is one reading
     TICK_MS = 200,
     TICKS_A_SECOND = 1000 / TICK_MS,
-    MAX_CAMERAS = 10000, // entries of the hash that are looked at
     STATE_EXPIRY_S = 120,
 };
 
-struct camera {
-    struct gtv_watcher *watcher;
-    struct gtv_camera known;
-    enum gtv_watch_order order, order_read;
-    struct gtv_scene_settings *settings; // NULL: those of a camera without any
-    struct gtv_str settings_text;        // as read, owned: to see a change
-    bool seen;                           // by the reading in progress
-    bool gone;                           // no longer provisioned: freed once its source has ended
-    const char *refused;
-    char refusal[256]; // what refused may point to
-    bool loading;      // the state that another program left is being read
-    struct gtv_source *source;
-    struct gtv_analysis *analysis; // with the source
-    struct gtv_planned plan;
-    bool stopping;
-    uint64_t saved; // revision of the state in Redis
-    struct gtv_faults faults;
-    uint64_t resized;
-};
-
-struct gtv_watcher {
-    struct gtv_watcher_config config;
-    struct gtv_log log;
-    char owner[GTV_LEASE_OWNER_CAP];
-    struct gtv_redis *redis;
-    struct gtv_redis_tail *news;
-    struct gtv_leases *leases;
-    struct gtv_outbox *outbox;
-    struct gtv_planner *planner;
-    struct gtv_timer *reload, *tick;
-    unsigned ticks;
-    struct gtv_http_client *http;
-    struct gtv_decode_pool *decoders;
-    struct gtv_scalers *scalers;
-    struct gtv_scene_settings *defaults;
-    struct gtv_map *cameras; // id as text -> struct camera
-    bool loaded;             // the cameras were read at least once
-    bool closing;
-    size_t sources;
-    struct gtv_counter *published, *dropped, *looks;
-    struct gtv_gauge *watched;
-    struct gtv_histogram *latency;
-    struct gtv_plate_meters meters;
-};
-
-// What a look has to tell, on its way from a worker to the loop.
-struct report {
-    struct gtv_watcher *watcher;
-    struct gtv_bytes *event;
-    int64_t camera_id, wall_ms;
-    char type[32]; // empty: live boxes
-    char key[GTV_HAPPENING_KEY_CAP];
-};
-
-static void key_of(int64_t id, char out[24])
+void gtv_watch_key(int64_t id, char out[24])
 {
     snprintf(out, 24, "%lld", (long long)id);
 }
 
-static struct camera *find(struct gtv_watcher *w, int64_t id)
+struct gtv_watch_camera *gtv_watch_find(struct gtv_watcher *w, int64_t id)
 {
     char key[24];
-    key_of(id, key);
+    gtv_watch_key(id, key);
     return gtv_map_get(w->cameras, gtv_str_of(key));
 }
 
-static const struct gtv_scene_settings *settings_of(const struct camera *c)
+const struct gtv_scene_settings *gtv_watch_settings(const struct gtv_watch_camera *c)
 {
     return c->settings ? c->settings : c->watcher->defaults;
 }
 
-// ---- Events ----
-
-// Live boxes are worth nothing later: what Redis cannot take now is dropped.
-static void publish_live(struct gtv_watcher *w, int64_t camera_id, const struct gtv_bytes *event,
-                         int64_t wall_ms)
-{
-    char stream[GTV_CAMERA_PATH_CAP];
-    bool sent = gtv_redis_command(w->redis, NULL, NULL, "XADD %s MAXLEN ~ %d * stream %s type %s json %b",
-                                  GTV_KEY_EVENTS, GTV_EVENTS_MAXLEN, gtv_camera_path(camera_id, stream),
-                                  "detection", event->data, event->len);
-    gtv_counter_add(sent ? w->published : w->dropped, 1);
-    if (sent && wall_ms)
-        gtv_histogram_observe(w->latency, (double)(gtv_wall_ms() - wall_ms) / 1000);
-}
-
-static void on_alert(void *arg, const char *key, struct gtv_bytes *alert)
-{
-    struct report *r = arg;
-    gtv_outbox_put(r->watcher->outbox, r->camera_id, "alert", key, alert, gtv_wall_ms());
-    gtv_bytes_unref(alert);
-}
-
-static void on_report(void *arg)
-{
-    struct report *r = arg;
-    struct gtv_watcher *w = r->watcher;
-    if (r->type[0])
-        gtv_outbox_put(w->outbox, r->camera_id, r->type, r->key, r->event, gtv_wall_ms());
-    else if (w->closing || !gtv_leases_held(w->leases, r->camera_id) ||
-             gtv_leases_sure(w->leases, r->camera_id))
-        publish_live(w, r->camera_id, r->event, r->wall_ms);
-    else
-        gtv_counter_add(w->dropped, 1); // another program may have the camera by now
-    if (w->config.watchlists && strcmp(r->type, "plate.read") == 0)
-        (void)gtv_watchlists_on_plate(
-            w->config.watchlists, (struct gtv_str){(const char *)r->event->data, r->event->len}, on_alert, r);
-    gtv_bytes_unref(r->event);
-    free(r);
-}
-
-static void report(struct camera *c, const char *type, const char *key, struct gtv_bytes *event,
-                   int64_t wall_ms)
-{
-    struct gtv_watcher *w = c->watcher;
-    struct report *r = GTV_NEW(struct report);
-    *r = (struct report){.watcher = w, .event = event, .camera_id = c->known.id, .wall_ms = wall_ms};
-    snprintf(r->type, sizeof(r->type), "%s", type);
-    snprintf(r->key, sizeof(r->key), "%s", key);
-    if (!gtv_loop_post(w->config.loop, on_report, r)) {
-        gtv_counter_add(w->dropped, 1);
-        gtv_bytes_unref(event);
-        free(r);
-    }
-}
-
-static void on_live(void *arg, struct gtv_bytes *event, int64_t wall_ms)
-{
-    report(arg, "", "", event, wall_ms);
-}
-
-static void on_happening(void *arg, const char *type, const char *key, struct gtv_bytes *event,
-                         int64_t wall_ms)
-{
-    report(arg, type, key, event, wall_ms);
-}
-
-// On a worker's thread.
-static void on_look(void *arg, const struct gtv_look *look)
-{
-    struct camera *c = arg;
-    gtv_counter_add(c->watcher->looks, 1);
-    gtv_analysis_look(c->analysis, look);
-}
-
-static void tell_fault(struct camera *c, const char *fault, bool on)
-{
-    char key[GTV_HAPPENING_KEY_CAP];
-    struct gtv_bytes *event = gtv_event_picture(c->known.id, fault, on, gtv_wall_ms(), key);
-    if (!event)
-        return;
-    gtv_outbox_put(c->watcher->outbox, c->known.id, "picture", key, event, gtv_wall_ms());
-    gtv_bytes_unref(event);
-    char path[GTV_CAMERA_PATH_CAP];
-    gtv_log_info(&c->watcher->log, "the picture has changed", "camera=%s fault=%s on=%d",
-                 gtv_camera_path(c->known.id, path), fault, on);
-}
-
-static void tell_faults(struct camera *c, const struct gtv_source_status *s)
-{
-    struct gtv_watcher *w = c->watcher;
-    unsigned seen = s->faults | (s->untimed ? (unsigned)GTV_FAULT_UNTIMED : 0);
-    unsigned changed = gtv_faults_update(&c->faults, seen, s->frames > 0, gtv_mono_ms());
-    for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
-        if (changed & bit)
-            tell_fault(c, gtv_fault_name(bit), (c->faults.told & bit) != 0);
-    if (changed)
-        (void)gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %u", GTV_KEY_AI_FAULTS,
-                                (long long)c->known.id, c->faults.told);
-    if (s->resized != c->resized)
-        tell_fault(c, "resized", true);
-    c->resized = s->resized;
-}
-
 // ---- Sources ----
 
-static bool wanted(const struct camera *c)
+static bool wanted(const struct gtv_watch_camera *c)
 {
     return !c->watcher->closing && !c->gone && c->order != GTV_WATCH_STOP &&
            (c->order == GTV_WATCH_START || c->known.ai_enabled);
 }
 
-static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str state)
+static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, struct gtv_str state)
 {
     char path[GTV_CAMERA_PATH_CAP];
     char *url = gtv_asprintf("%s/%s/relay", w->config.hls_url, gtv_camera_path(c->known.id, path));
     c->analysis = gtv_analysis_create(&(struct gtv_analysis_config){
         .camera_id = c->known.id,
         .confidence = w->config.min_confidence,
-        .settings = settings_of(c),
+        .settings = gtv_watch_settings(c),
         .store = w->config.store,
         .plates = w->config.plates,
         .meters = &w->meters,
-        .on_live = on_live,
-        .on_happening = on_happening,
+        .on_live = gtv_watch_on_live,
+        .on_happening = gtv_watch_on_happening,
         .arg = c,
     });
     if (state.n)
@@ -228,8 +65,8 @@ static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str
         .engine = w->config.engine,
         .policy = w->config.policy,
         .min_confidence = w->config.min_confidence,
-        .settings = settings_of(c),
-        .on_look = on_look,
+        .settings = gtv_watch_settings(c),
+        .on_look = gtv_watch_on_look,
         .arg = c,
     });
     free(url);
@@ -237,14 +74,14 @@ static void start_source(struct gtv_watcher *w, struct camera *c, struct gtv_str
     gtv_faults_inherit(&c->faults, c->faults.told);
     c->resized = 0;
     c->saved = 0;
-    gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, settings_of(c)), false);
+    gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, gtv_watch_settings(c)), false);
     w->sources++;
     gtv_log_info(&w->log, "watching", "camera=%s resumed=%d", path, state.n > 0);
 }
 
 static void on_state_read(void *arg, redisReply *reply)
 {
-    struct camera *c = arg;
+    struct gtv_watch_camera *c = arg;
     struct gtv_watcher *w = c->watcher;
     struct gtv_str text = {0};
     c->loading = false;
@@ -256,7 +93,7 @@ static void on_state_read(void *arg, redisReply *reply)
 
 static void on_faults_read(void *arg, redisReply *reply)
 {
-    struct camera *c = arg;
+    struct gtv_watch_camera *c = arg;
     int64_t told = 0;
     if (reply &&
         (reply->type == REDIS_REPLY_NIL ||
@@ -269,7 +106,7 @@ static void on_faults_read(void *arg, redisReply *reply)
 }
 
 // What another program would need to go on here.
-static void save_state(struct gtv_watcher *w, struct camera *c)
+static void save_state(struct gtv_watcher *w, struct gtv_watch_camera *c)
 {
     uint64_t revision;
     struct gtv_bytes *state = gtv_analysis_save(c->analysis, &revision);
@@ -280,7 +117,7 @@ static void save_state(struct gtv_watcher *w, struct camera *c)
     gtv_bytes_unref(state);
 }
 
-static bool has_network(struct gtv_watcher *w, struct camera *c)
+static bool has_network(struct gtv_watcher *w, struct gtv_watch_camera *c)
 {
     struct gtv_detector *d = gtv_engine_detector(w->config.engine);
     bool has = gtv_detector_model(d) != NULL;
@@ -291,7 +128,7 @@ static bool has_network(struct gtv_watcher *w, struct camera *c)
 }
 
 // Brings what is done in line with what is wanted and held.
-static void reconcile(struct gtv_watcher *w, struct camera *c)
+void gtv_watch_reconcile(struct gtv_watcher *w, struct gtv_watch_camera *c)
 {
     c->refused = NULL;
     bool want = wanted(c), held = gtv_leases_held(w->leases, c->known.id);
@@ -316,7 +153,7 @@ static void reconcile(struct gtv_watcher *w, struct camera *c)
     gtv_gauge_set(w->watched, (int64_t)w->sources);
 }
 
-static void collect(struct gtv_watcher *w, struct camera *c)
+static void collect(struct gtv_watcher *w, struct gtv_watch_camera *c)
 {
     bool elsewhere = w->closing || (wanted(c) && !gtv_leases_held(w->leases, c->known.id));
     gtv_source_destroy(c->source);
@@ -336,7 +173,7 @@ static void collect(struct gtv_watcher *w, struct camera *c)
 
 static void camera_free(void *p)
 {
-    struct camera *c = p;
+    struct gtv_watch_camera *c = p;
     free(c->settings);
     free((void *)(uintptr_t)c->settings_text.p);
     free(c);
@@ -350,20 +187,20 @@ static void plan(struct gtv_watcher *w)
     struct gtv_str key;
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value) && n < GTV_PLANNER_MAX) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (!c->source || c->stopping)
             continue;
         gtv_source_get_status(c->source, &status);
         gtv_planner_measure(w->planner, &c->plan, &status, gtv_analysis_cpu_ms(c->analysis),
-                            gtv_analysis_plate_ms(c->analysis), settings_of(c));
-        tell_faults(c, &status);
+                            gtv_analysis_plate_ms(c->analysis), gtv_watch_settings(c));
+        gtv_watch_tell_faults(c, &status);
         save_state(w, c);
         list[n++] = &c->plan;
     }
     gtv_planner_share(w->planner, list, n);
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (!c->source || c->stopping || !c->plan.measured)
             continue;
         gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze);
@@ -380,12 +217,12 @@ static void on_tick(void *arg)
     struct gtv_str key;
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (c->source && gtv_source_ended(c->source))
             collect(w, c);
         else if (c->source)
             gtv_source_tick(c->source, now);
-        reconcile(w, c);
+        gtv_watch_reconcile(w, c);
         if (c->gone && !c->source && !c->loading) {
             (void)gtv_map_remove(w->cameras, key);
             camera_free(c);
@@ -404,7 +241,7 @@ static size_t wanted_ids(void *arg, int64_t *ids, size_t cap)
     struct gtv_str key;
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value) && n < cap) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (wanted(c) && has_network(w, c))
             ids[n++] = c->known.id;
     }
@@ -414,141 +251,9 @@ static size_t wanted_ids(void *arg, int64_t *ids, size_t cap)
 static void on_lease(void *arg, int64_t id, bool held)
 {
     struct gtv_watcher *w = arg;
-    struct camera *c = find(w, id);
+    struct gtv_watch_camera *c = gtv_watch_find(w, id);
     if (c)
-        reconcile(w, c);
-}
-
-static void take_camera(struct gtv_watcher *w, const redisReply *text)
-{
-    if (text->type != REDIS_REPLY_STRING)
-        return;
-    struct gtv_error err = {0};
-    struct gtv_camera known = {0};
-    yyjson_doc *doc = gtv_json_parse((struct gtv_str){text->str, (size_t)text->len}, &err);
-    if (!doc || !gtv_camera_parse(yyjson_doc_get_root(doc), &known, &err)) {
-        gtv_log_warn(&w->log, "a camera in Redis cannot be read", "cause=\"%s\"", err.message);
-    } else {
-        struct camera *c = find(w, known.id);
-        if (!c) {
-            char key[24];
-            key_of(known.id, key);
-            c = GTV_NEW(struct camera);
-            c->watcher = w;
-            (void)gtv_map_put(w->cameras, gtv_str_of(key), c);
-        }
-        if (c->gone)
-            c->order = GTV_WATCH_AUTO; // it was removed and provisioned anew
-        c->known = known;
-        c->seen = true;
-        c->gone = false;
-    }
-    yyjson_doc_free(doc);
-}
-
-static void on_cameras(void *arg, redisReply *reply)
-{
-    struct gtv_watcher *w = arg;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
-        return; // what is known stays
-    size_t it = 0;
-    struct gtv_str key;
-    void *value;
-    while (gtv_map_next(w->cameras, &it, &key, &value))
-        ((struct camera *)value)->seen = false;
-    for (size_t i = 1; i < reply->elements && i < (size_t)2 * MAX_CAMERAS; i += 2)
-        take_camera(w, reply->element[i]);
-    it = 0;
-    while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
-        if (!c->seen && !c->gone) // settings stay for when it comes back; an order does not
-            (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_ORDERS,
-                                    (long long)c->known.id);
-        c->gone = !c->seen;
-        reconcile(w, c);
-    }
-    w->loaded = true;
-    gtv_leases_soon(w->leases);
-}
-
-// The value of a camera in a hash's pairs, or NULL.
-static struct gtv_str value_of(const redisReply *pairs, int64_t id)
-{
-    char key[24];
-    key_of(id, key);
-    for (size_t i = 0; i + 1 < pairs->elements; i += 2)
-        if (strcmp(pairs->element[i]->str, key) == 0)
-            return (struct gtv_str){pairs->element[i + 1]->str, (size_t)pairs->element[i + 1]->len};
-    return (struct gtv_str){0};
-}
-
-static void on_orders(void *arg, redisReply *reply)
-{
-    struct gtv_watcher *w = arg;
-    size_t it = 0;
-    struct gtv_str key;
-    void *value;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
-        return;
-    while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
-        struct gtv_str order = value_of(reply, c->known.id);
-        c->order = gtv_str_eq(order, GTV_STR("start"))  ? GTV_WATCH_START
-                   : gtv_str_eq(order, GTV_STR("stop")) ? GTV_WATCH_STOP
-                                                        : GTV_WATCH_AUTO;
-        reconcile(w, c);
-    }
-}
-
-static void apply_settings(struct camera *c)
-{
-    if (c->source)
-        gtv_source_set(c->source, settings_of(c));
-    if (c->analysis)
-        gtv_analysis_set(c->analysis, settings_of(c));
-}
-
-static void take_settings(struct gtv_watcher *w, struct camera *c, struct gtv_str text)
-{
-    if (gtv_str_eq(text, c->settings_text))
-        return;
-    struct gtv_error err = {0};
-    struct gtv_scene_settings *s = text.n ? GTV_NEW(struct gtv_scene_settings) : NULL;
-    if (s && !gtv_scene_settings_read(text, s, &err)) {
-        gtv_log_warn(&w->log, "the settings of a camera's analysis cannot be read",
-                     "camera_id=%lld field=%s cause=\"%s\"", (long long)c->known.id, err.field, err.message);
-        free(s);
-        return;
-    }
-    free(c->settings);
-    free((void *)(uintptr_t)c->settings_text.p);
-    c->settings = s;
-    c->settings_text = (struct gtv_str){text.n ? gtv_strndup(text) : NULL, text.n};
-    apply_settings(c);
-}
-
-static void on_settings(void *arg, redisReply *reply)
-{
-    struct gtv_watcher *w = arg;
-    size_t it = 0;
-    struct gtv_str key;
-    void *value;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
-        return;
-    while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
-        take_settings(w, c, value_of(reply, c->known.id));
-    }
-}
-
-// Settings and orders are read before the cameras are, the first time after them: a camera that is new gets
-// them a moment later.
-static void load(void *arg)
-{
-    struct gtv_watcher *w = arg;
-    (void)gtv_redis_command(w->redis, on_cameras, w, "HGETALL %s", GTV_KEY_CAMERAS);
-    (void)gtv_redis_command(w->redis, on_orders, w, "HGETALL %s", GTV_KEY_AI_ORDERS);
-    (void)gtv_redis_command(w->redis, on_settings, w, "HGETALL %s", GTV_KEY_AI_ANALYSIS);
+        gtv_watch_reconcile(w, c);
 }
 
 static void on_state(void *arg, bool up)
@@ -591,7 +296,7 @@ static void register_metrics(struct gtv_watcher *w)
 static void create_parts(struct gtv_watcher *w)
 {
     const struct gtv_watcher_config *config = &w->config;
-    w->reload = gtv_timer_create(config->loop, load, w);
+    w->reload = gtv_timer_create(config->loop, gtv_watch_load, w);
     w->tick = gtv_timer_create(config->loop, on_tick, w);
     w->http = gtv_http_client_create(config->loop, config->max_cameras + 16);
     w->decoders = gtv_decode_pool_create(config->cores);
@@ -651,10 +356,10 @@ void gtv_watcher_stop(struct gtv_watcher *w)
     struct gtv_str key;
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value)) // all are asked before the first is waited for
-        reconcile(w, value);
+        gtv_watch_reconcile(w, value);
     it = 0;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (c->source)
             collect(w, c);
     }
@@ -682,9 +387,9 @@ void gtv_watcher_destroy(struct gtv_watcher *w)
     free(w);
 }
 
-static bool known(struct gtv_watcher *w, int64_t id, struct camera **out, struct gtv_error *err)
+static bool known(struct gtv_watcher *w, int64_t id, struct gtv_watch_camera **out, struct gtv_error *err)
 {
-    *out = find(w, id);
+    *out = gtv_watch_find(w, id);
     if (*out && !(*out)->gone)
         return true;
     if (w->loaded)
@@ -694,7 +399,7 @@ static bool known(struct gtv_watcher *w, int64_t id, struct camera **out, struct
     return false;
 }
 
-static void store_order(struct gtv_watcher *w, const struct camera *c)
+static void store_order(struct gtv_watcher *w, const struct gtv_watch_camera *c)
 {
     if (c->order == GTV_WATCH_AUTO)
         (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_ORDERS,
@@ -707,17 +412,17 @@ static void store_order(struct gtv_watcher *w, const struct camera *c)
 
 bool gtv_watcher_order(struct gtv_watcher *w, int64_t id, enum gtv_watch_order order, struct gtv_error *err)
 {
-    struct camera *c;
+    struct gtv_watch_camera *c;
     if (!known(w, id, &c, err))
         return false;
     enum gtv_watch_order before = c->order;
     c->order = order;
-    reconcile(w, c);
+    gtv_watch_reconcile(w, c);
     // With other programs there, one of them may have room for it.
     if (order != GTV_WATCH_STOP && c->refused && gtv_leases_members(w->leases) <= 1) {
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "%s", c->refused);
         c->order = before;
-        reconcile(w, c);
+        gtv_watch_reconcile(w, c);
         return false;
     }
     store_order(w, c);
@@ -725,7 +430,7 @@ bool gtv_watcher_order(struct gtv_watcher *w, int64_t id, enum gtv_watch_order o
     return true;
 }
 
-static void describe(struct camera *c, struct gtv_watched *out)
+static void describe(struct gtv_watch_camera *c, struct gtv_watched *out)
 {
     const char *owner = gtv_leases_owner(c->watcher->leases, c->known.id);
     memset(out, 0, sizeof(*out));
@@ -746,7 +451,7 @@ static void describe(struct camera *c, struct gtv_watched *out)
 
 bool gtv_watcher_get(struct gtv_watcher *w, int64_t id, struct gtv_watched *out, struct gtv_error *err)
 {
-    struct camera *c;
+    struct gtv_watch_camera *c;
     if (!known(w, id, &c, err))
         return false;
     describe(c, out);
@@ -765,7 +470,7 @@ size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t c
     struct gtv_str key;
     void *value;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct camera *c = value;
+        struct gtv_watch_camera *c = value;
         if (c->gone)
             continue;
         total++;
@@ -790,21 +495,21 @@ const char *gtv_watcher_owner(const struct gtv_watcher *w)
 const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,
                                                       struct gtv_error *err)
 {
-    struct camera *c;
-    return known(w, id, &c, err) ? settings_of(c) : NULL;
+    struct gtv_watch_camera *c;
+    return known(w, id, &c, err) ? gtv_watch_settings(c) : NULL;
 }
 
 bool gtv_watcher_set(struct gtv_watcher *w, int64_t id, const struct gtv_scene_settings *settings,
                      struct gtv_error *err)
 {
-    struct camera *c;
+    struct gtv_watch_camera *c;
     if (!known(w, id, &c, err))
         return false;
     struct gtv_bytes *text = gtv_scene_settings_text(settings);
     bool sent = text && gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %b", GTV_KEY_AI_ANALYSIS,
                                           (long long)id, text->data, text->len);
     if (sent) {
-        take_settings(w, c, gtv_bytes_str(text));
+        gtv_watch_take_settings(w, c, gtv_bytes_str(text));
         spread(w, id);
     } else {
         gtv_error_set(err, GTV_E_UNAVAILABLE, NULL, "The settings cannot be stored: Redis does not answer");
