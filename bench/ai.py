@@ -124,10 +124,18 @@ def bench_aiyolo(options, folder):
         return
     models = folder / "models"
     models.mkdir()
-    subprocess.run([str(python), str(BENCH / "ai_export.py"), str(models / "yolov8n.onnx"), "384", "640"], check=True,
+    network = models / "yolov8n.onnx"
+    subprocess.run([str(python), str(BENCH / "ai_export.py"), str(network), "384", "640"], check=True,
                    env=stack_environment(folder), stdout=subprocess.DEVNULL)
-    yield against_stack(options, folder, "/detect, YOLOv8n 384x640, CPU", 1 / 5, 2, 0, "ms CPU a request",
-                        YOLO_MODEL=str(models / "yolov8n.onnx"), MODELS_DIR=str(models))
+    title = "/detect, YOLOv8n 384x640"
+    quantise = ROOT / ".deps/quantise/bin/python"
+    if quantise.exists():
+        int8 = models / "int8.xml"
+        subprocess.run([str(quantise), str(BENCH / "ai_int8.py"), str(network), str(int8), "384", "640"], check=True,
+                       env={**os.environ, "PYTHONPATH": str(ROOT / ".deps/openvino")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield against_stack(options, folder, f"{title} int8, CPU", 1 / 5, 2, 0, "ms CPU a request", YOLO_MODEL=str(int8), MODELS_DIR=str(models))
+    yield against_stack(options, folder, f"{title} as exported, CPU", None if quantise.exists() else 1 / 5, 2, 0, "ms CPU a request",
+                        YOLO_MODEL=str(network), MODELS_DIR=str(models))
 
 
 # ---- Our own bars ----
