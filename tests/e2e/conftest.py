@@ -259,17 +259,6 @@ def models():
     return folder
 
 
-# Files that take longest, which begin first: with several workers the last one to end is then a short one.
-LONG = ("test_streaming_continuity", "test_system", "test_ai_cameras", "test_ai_faults", "test_jobs", "test_ai_watch", "test_ai_detect",
-        "test_tracks", "test_streaming_provision", "test_streaming_faults", "test_media", "test_media_hls", "test_accuracy", "test_track_plates",
-        "test_plates", "test_watchlist", "test_console_page", "test_ai_networks", "test_media_record")
-
-
-def pytest_collection_modifyitems(items):
-    rank = {name: i for i, name in enumerate(LONG)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
-
-
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
     for tool in ("redis-server", "haproxy", "ffprobe"):
