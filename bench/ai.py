@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 from common import ROOT, Row, cpu_seconds, free_port, program, redis, rss_kib, started, wait_for, wrk
 
@@ -221,7 +222,7 @@ def bench_aisize(options, folder):
     libraries = ROOT / ".deps/openvino/openvino/libs"
     needed = [f for f in libraries.iterdir() if any(word in f.name for word in ("libopenvino.so", "libopenvino_c", "libtbb.so", "intel_cpu_plugin", "ir_frontend", "onnx_frontend"))]
     models = [f for f in (ROOT / "var/models").iterdir() if f.is_file()]
-    total = sum(f.stat().st_size for f in [*needed, *models, program("gtv-ai")]) / 1e6
+    total = sum(f.stat().st_size for f in [*needed, *models, Path(program("gtv-ai"))]) / 1e6
     yield Row("installed size beside the system's libraries", "MB", total, limit=200, more=f"{len(needed)} libraries, {len(models)} files of networks")
 
 
