@@ -71,6 +71,9 @@ void gtv_ai_handle_batch(struct gtv_http_request *req, void *user);
 void gtv_ai_detect_init(struct gtv_ai *ai);   // creates the deadline timer
 void gtv_ai_detect_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
 
+// The id of a route about one camera; false when it was none and the request is answered (cameras.c).
+bool gtv_ai_camera_id(struct gtv_http_request *req, int64_t *id) GTV_WARN_UNUSED;
+
 // POST /cameras/{id}/start|stop, GET /cameras/{id}/status, GET /stats/streams (cameras.c).
 void gtv_ai_handle_start(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_stop(struct gtv_http_request *req, void *user);

@@ -23,16 +23,6 @@ static double rounded(double v)
     return round(v * 100) / 100;
 }
 
-static bool id_of(struct gtv_http_request *req, int64_t *id)
-{
-    if (gtv_parse_int(gtv_http_param(req, "id"), 1, INT64_MAX, id))
-        return true;
-    struct gtv_error err = {0};
-    gtv_error_set(&err, GTV_E_INVALID, "id", "The camera's id must be a whole number from 1");
-    gtv_reply_invalid(req, &err);
-    return false;
-}
-
 // ---- Settings ----
 
 static void reply_settings(struct gtv_ai *ai, struct gtv_http_request *req, int64_t id)
@@ -52,7 +42,7 @@ static void reply_settings(struct gtv_ai *ai, struct gtv_http_request *req, int6
 void gtv_ai_handle_analysis(struct gtv_http_request *req, void *user)
 {
     int64_t id;
-    if (id_of(req, &id))
+    if (gtv_ai_camera_id(req, &id))
         reply_settings(user, req, id);
 }
 
@@ -61,7 +51,7 @@ void gtv_ai_handle_analysis_put(struct gtv_http_request *req, void *user)
     struct gtv_ai *ai = user;
     struct gtv_error err = {0};
     int64_t id;
-    if (!id_of(req, &id))
+    if (!gtv_ai_camera_id(req, &id))
         return;
     struct gtv_scene_settings *s = GTV_NEW(struct gtv_scene_settings);
     if (!gtv_scene_settings_read(gtv_http_body(req), s, &err))
@@ -294,7 +284,7 @@ void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user)
     struct gtv_error err = {0};
     struct gtv_watched w;
     int64_t id;
-    if (!id_of(req, &id))
+    if (!gtv_ai_camera_id(req, &id))
         return;
     if (!gtv_watcher_get(ai->watcher, id, &w, &err)) {
         gtv_reply_error_from(req, &err);

@@ -104,7 +104,7 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     add_counts(doc, o, w);
 }
 
-static bool id_of(struct gtv_http_request *req, int64_t *id)
+bool gtv_ai_camera_id(struct gtv_http_request *req, int64_t *id)
 {
     if (gtv_parse_int(gtv_http_param(req, "id"), 1, INT64_MAX, id))
         return true;
@@ -132,7 +132,7 @@ static void order(struct gtv_http_request *req, struct gtv_ai *ai, enum gtv_watc
 {
     struct gtv_error err = {0};
     int64_t id;
-    if (!id_of(req, &id))
+    if (!gtv_ai_camera_id(req, &id))
         return;
     if (gtv_watcher_order(ai->watcher, id, order, &err))
         reply_camera(ai, req, id);
@@ -153,7 +153,7 @@ void gtv_ai_handle_stop(struct gtv_http_request *req, void *user)
 void gtv_ai_handle_status(struct gtv_http_request *req, void *user)
 {
     int64_t id;
-    if (id_of(req, &id))
+    if (gtv_ai_camera_id(req, &id))
         reply_camera(user, req, id);
 }
 

@@ -653,29 +653,6 @@ static void a_gap_ends_a_cut_and_breaks_the_playlist(void **state)
     gtv_record_spans_free(spans, n);
 }
 
-static void ranges(void **state)
-{
-    uint64_t a = 0, b = 0;
-    assert_true(gtv_playback_range(GTV_STR("bytes=0-99"), 1000, &a, &b));
-    assert_int_equal(a, 0);
-    assert_int_equal(b, 100);
-    assert_true(gtv_playback_range(GTV_STR("bytes=900-"), 1000, &a, &b));
-    assert_int_equal(b, 1000);
-    assert_true(gtv_playback_range(GTV_STR("bytes=-10"), 1000, &a, &b));
-    assert_int_equal(a, 990);
-    assert_true(gtv_playback_range(GTV_STR("bytes=5-5000"), 1000, &a, &b));
-    assert_int_equal(b, 1000);
-    assert_true(gtv_playback_range(GTV_STR("bytes=1000-"), 1000, &a, &b));
-    assert_int_equal(a, b);
-    assert_true(gtv_playback_range(GTV_STR("bytes=-0"), 1000, &a, &b));
-    assert_int_equal(a, b);
-    static const char *const others[] = {"",          "bytes=",   "bytes=-", "bytes=5-4", "bytes=0-1,3-4",
-                                         "lines=1-2", "bytes=x-2"};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        assert_false(gtv_playback_range(gtv_str_of(others[i]), 1000, &a, &b));
-    }
-}
-
 #define WITH_DISK(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -685,7 +662,6 @@ int main(void)
         cmocka_unit_test(names_come_back_from_their_pattern),
         cmocka_unit_test(times_of_the_interface_come_back),
         cmocka_unit_test(the_oldest_goes_first),
-        cmocka_unit_test(ranges),
         WITH_DISK(files_are_cut_at_key_frames_and_play),
         WITH_DISK(the_index_is_found_again),
         WITH_DISK(a_file_without_its_end_gets_one),
