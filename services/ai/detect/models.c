@@ -156,7 +156,7 @@ static void add_detector(struct gtv_ai_models *m, yyjson_mut_doc *doc, yyjson_mu
 static void refresh_list(struct gtv_ai_models *m)
 {
     int64_t now = gtv_mono_ms();
-    if (m->list && now - m->listed_ms < LIST_MS)
+    if (m->list && m->listed_ms && now - m->listed_ms < LIST_MS)
         return;
     free(m->list);
     m->list_count = gtv_catalogue_read(m->ai->settings->models_dir, &m->list);
@@ -266,6 +266,7 @@ static void finish_reload(void *arg)
         (void)pthread_join(m->thread, NULL);
     m->joined = true;
     m->loading = false;
+    m->listed_ms = 0; // whoever reloads has often just changed the folder
     if (req)
         gtv_http_on_close(req, NULL, NULL);
     if (!m->stopping && gtv_detector_model(m->loaded))

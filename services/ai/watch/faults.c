@@ -7,7 +7,7 @@ void gtv_faults_inherit(struct gtv_faults *f, unsigned told)
 
 unsigned gtv_faults_update(struct gtv_faults *f, unsigned seen, bool pictures, int64_t now_ms)
 {
-    if (!pictures)
+    if (!pictures || f->until_ms == 0) // the first picture may be here before anybody asks
         f->until_ms = now_ms + GTV_FAULTS_PATIENCE_MS;
     f->inherited &= ~seen;
     if (now_ms >= f->until_ms)

@@ -19,13 +19,13 @@ enum {
 struct gtv_faults {
     unsigned told;      // bits
     unsigned inherited; // of them: told by another program, and not seen by this one yet
-    int64_t until_ms;   // and given up then
+    int64_t until_ms;   // and given up then; 0: the wait has not begun
 };
 
 // What another program told, before the first update.
 void gtv_faults_inherit(struct gtv_faults *f, unsigned told);
-// seen: bits that hold; pictures: whether any came yet. now_ms: any clock that does not jump. Returns the
-// bits to tell of: on where they are in f->told afterwards.
+// seen: bits that hold; pictures: whether any came yet. now_ms: any clock that does not jump, never 0.
+// Returns the bits to tell of: on where they are in f->told afterwards.
 unsigned gtv_faults_update(struct gtv_faults *f, unsigned seen, bool pictures, int64_t now_ms);
 
 const char *gtv_fault_name(unsigned bit); // "frozen", ..., "untimed"

@@ -38,6 +38,15 @@ static void seen_again_it_may_end_at_once(void **state)
     assert_int_equal(f.told, 0);
 }
 
+static void the_first_picture_may_be_here_already(void **state)
+{
+    struct gtv_faults f;
+    gtv_faults_inherit(&f, GTV_GATE_INFRARED);
+    assert_int_equal(gtv_faults_update(&f, 0, true, 1000), 0);
+    assert_int_equal(gtv_faults_update(&f, GTV_GATE_INFRARED, true, 4000), 0);
+    assert_int_equal(gtv_faults_update(&f, 0, true, 9000), GTV_GATE_INFRARED);
+}
+
 static void names(void **state)
 {
     for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
@@ -51,6 +60,7 @@ int main(void)
         cmocka_unit_test(told_once),
         cmocka_unit_test(not_again_by_who_takes_over),
         cmocka_unit_test(seen_again_it_may_end_at_once),
+        cmocka_unit_test(the_first_picture_may_be_here_already),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
