@@ -165,12 +165,12 @@ onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], 
 
 
 def stage_seconds(base):
-    """Sums of ai_stage_seconds by stage, and the number of pictures."""
+    """Sums of gtv_ai_stage_seconds by stage, and the number of pictures."""
     sums, count = {}, 0.0
     for line in wait_for(f"{base}/metrics").decode().splitlines():
-        if line.startswith("ai_stage_seconds_sum"):
+        if line.startswith("gtv_ai_stage_seconds_sum"):
             sums[line.split('stage="')[1].split('"')[0]] = float(line.rsplit(" ", 1)[1])
-        elif line.startswith('ai_stage_seconds_count{stage="decode"'):
+        elif line.startswith('gtv_ai_stage_seconds_count{stage="decode"'):
             count = float(line.rsplit(" ", 1)[1])
     return sums, count
 

@@ -105,8 +105,8 @@ def measure(options, url, api, port, redis_port, ai):
     if n > 1:
         print(f"  RSS a camera: {(rss_kib(ai.pid) - before) / 1024 / (n - 1):.2f} MiB (of {rss_kib(ai.pid) / 1024:.0f})")
     text = urllib.request.urlopen(f"{base}/metrics", timeout=10).read().decode()
-    buckets = [line for line in text.splitlines() if line.startswith("ai_event_latency_seconds")]
-    print("  " + "; ".join(line.removeprefix("ai_event_latency_seconds") for line in buckets))
+    buckets = [line for line in text.splitlines() if line.startswith("gtv_ai_event_latency_seconds")]
+    print("  " + "; ".join(line.removeprefix("gtv_ai_event_latency_seconds") for line in buckets))
     print("  capacity:", json.dumps(get(f"{base}/capacity")))
 
 

@@ -40,7 +40,7 @@ window.watch = url => {
 
 def ring_bytes(api):
     with urllib.request.urlopen(api + "/metrics", timeout=10) as answer:
-        return sum(int(n) for n in re.findall(r"^media_ring_bytes\{[^}]*\} (\d+)$", answer.read().decode(), re.M))
+        return sum(int(n) for n in re.findall(r"^gtv_media_ring_bytes\{[^}]*\} (\d+)$", answer.read().decode(), re.M))
 
 
 def bench_remux(options, folder, count):

@@ -119,7 +119,7 @@ def bench_record50(options, folder):
                 figures.append(100 * (cpu_seconds(process.pid) - before) / (time.monotonic() - began))
                 text = requests.get(f"{api}/metrics", timeout=5).text
         total = {line.split(" ")[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("media_record_")}
-        syncs = max(1.0, total.get("media_record_sync_seconds_count", 0))
+        syncs = max(1.0, total.get("gtv_media_record_sync_seconds_count", 0))
         yield Row("50 cameras pulled and recorded", "% of a core", figures[1],
-                  more=f"{figures[0]:.1f} without recording; {1000 * total.get('media_record_sync_seconds_sum', 0) / syncs:.1f} ms a fdatasync, "
-                       f"{total.get('media_record_dropped_samples_total', 0):.0f} samples dropped")
+                  more=f"{figures[0]:.1f} without recording; {1000 * total.get('gtv_media_record_sync_seconds_sum', 0) / syncs:.1f} ms a fdatasync, "
+                       f"{total.get('gtv_media_record_dropped_samples_total', 0):.0f} samples dropped")

@@ -224,21 +224,21 @@ static void make_metrics(struct gtv_http_server *s)
     for (int i = 1; i < 6; i++) {
         (void)snprintf(labels, sizeof(labels), "service=\"%s\",status=\"%dxx\"", s->config.name, i);
         s->m_requests[i] =
-            gtv_metrics_counter(m, "http_requests_total", labels, "Replies sent, by class of status");
+            gtv_metrics_counter(m, "gtv_http_requests_total", labels, "Replies sent, by class of status");
     }
     (void)snprintf(labels, sizeof(labels), "service=\"%s\"", s->config.name);
-    s->m_sent = gtv_metrics_counter(m, "http_sent_bytes_total", labels,
+    s->m_sent = gtv_metrics_counter(m, "gtv_http_sent_bytes_total", labels,
                                     "Bytes of replies, heads included, given to the socket");
-    s->m_malformed = gtv_metrics_counter(m, "http_refused_requests_total", labels,
+    s->m_malformed = gtv_metrics_counter(m, "gtv_http_refused_requests_total", labels,
                                          "Requests refused before a handler saw them");
-    s->m_timeouts = gtv_metrics_counter(m, "http_timeouts_total", labels,
+    s->m_timeouts = gtv_metrics_counter(m, "gtv_http_timeouts_total", labels,
                                         "Connections ended for a slow request or a stalled reader");
-    s->m_refused = gtv_metrics_counter(m, "http_refused_connections_total", labels,
+    s->m_refused = gtv_metrics_counter(m, "gtv_http_refused_connections_total", labels,
                                        "Connections beyond the limit, answered 503");
     s->m_prefaces_refused =
-        gtv_metrics_counter(m, "http_refused_proxy_headers_total", labels,
+        gtv_metrics_counter(m, "gtv_http_refused_proxy_headers_total", labels,
                             "Connections of trusted proxies that did not begin with a PROXY header");
-    s->m_connections = gtv_metrics_gauge(m, "http_connections", labels, "Open connections");
+    s->m_connections = gtv_metrics_gauge(m, "gtv_http_connections", labels, "Open connections");
 }
 
 static void apply_defaults(struct gtv_http_server_config *c)

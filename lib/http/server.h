@@ -48,7 +48,7 @@ struct gtv_http_server_config {
     const char *cors_origin; // "*" or an origin; NULL: no CORS headers
     size_t max_connections;  // 0: 10,000
     struct gtv_metrics
-        *metrics; // NULL: none. http_requests_total{service,status class}, http_connections, ...
+        *metrics; // NULL: none. gtv_http_requests_total{service,status class}, gtv_http_connections, ...
     // NULL: the house's JSON error is sent for 404/405/413/400 (lib/contract's shape:
     // {"detail","code","field"}).
     void (*error_reply)(struct gtv_http_request *req, enum gtv_code code, const char *message, void *user);

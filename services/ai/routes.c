@@ -14,19 +14,19 @@ void gtv_ai_register_metrics(struct gtv_ai *ai)
     char labels[160];
     snprintf(labels, sizeof(labels), "model=\"%s\",device=\"%s\"", model ? model->name : "",
              gtv_detector_device(d));
-    gtv_gauge_set(gtv_metrics_gauge(m, "ai_model_loaded", labels, "1 when a network is loaded."),
+    gtv_gauge_set(gtv_metrics_gauge(m, "gtv_ai_model_loaded", labels, "1 when a network is loaded."),
                   model != NULL);
     gtv_detector_unref(d);
     struct gtv_engine_stats stats;
     gtv_engine_get_stats(ai->engine, &stats);
-    gtv_gauge_set(gtv_metrics_gauge(m, "ai_workers", "", "Inference threads."), (int64_t)stats.workers);
+    gtv_gauge_set(gtv_metrics_gauge(m, "gtv_ai_workers", "", "Inference threads."), (int64_t)stats.workers);
 }
 
 void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause)
 {
     char labels[64];
     snprintf(labels, sizeof(labels), "cause=\"%s\"", cause);
-    gtv_counter_add(gtv_metrics_counter(ai->pages.metrics, "ai_rejects_total", labels,
+    gtv_counter_add(gtv_metrics_counter(ai->pages.metrics, "gtv_ai_rejects_total", labels,
                                         "Pictures that were posted for detection and got no result."),
                     1);
 }

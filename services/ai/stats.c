@@ -68,8 +68,9 @@ void gtv_ai_handle_all(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(doc, o, "queued_bytes", ai->queued_bytes);
     yyjson_mut_val *streams = yyjson_mut_obj_add_obj(doc, o, "streams");
     yyjson_mut_obj_add_uint(doc, streams, "total", cameras);
-    yyjson_mut_obj_add_int(doc, streams, "watched",
-                           gtv_gauge_get(gtv_metrics_gauge(ai->pages.metrics, "ai_cameras_watched", "", "")));
+    yyjson_mut_obj_add_int(
+        doc, streams, "watched",
+        gtv_gauge_get(gtv_metrics_gauge(ai->pages.metrics, "gtv_ai_cameras_watched", "", "")));
     struct gtv_detector *d = gtv_engine_detector(ai->engine);
     const struct gtv_model *model = gtv_detector_model(d);
     gtv_json_add_text(doc, o, "model", model ? model->name : NULL);

@@ -303,9 +303,9 @@ struct gtv_happenings *gtv_happenings_create(struct gtv_loop *loop, const char *
     struct gtv_happenings *h = GTV_NEW(struct gtv_happenings);
     h->store = store;
     h->directory = directory;
-    h->read = gtv_metrics_counter(metrics, "console_happenings_total", "",
+    h->read = gtv_metrics_counter(metrics, "gtv_console_happenings_total", "",
                                   "Entries of the durable stream that were read");
-    h->bad = gtv_metrics_counter(metrics, "console_happenings_bad_total", "",
+    h->bad = gtv_metrics_counter(metrics, "gtv_console_happenings_bad_total", "",
                                  "Entries of the durable stream that could not be understood");
     h->retry = gtv_timer_create(loop, retry, h);
     h->redis = gtv_redis_create(loop, redis_url, "gtv-console-happenings", on_state, h, err);

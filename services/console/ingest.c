@@ -146,9 +146,9 @@ struct gtv_ingest *gtv_ingest_create(struct gtv_loop *loop, const char *redis_ur
     in->store = store;
     in->directory = directory;
     in->newcomers = gtv_newcomers_create();
-    in->events = gtv_metrics_counter(metrics, "console_events_total", "", "Events read from Redis");
-    in->bad =
-        gtv_metrics_counter(metrics, "console_events_bad_total", "", "Events that could not be understood");
+    in->events = gtv_metrics_counter(metrics, "gtv_console_events_total", "", "Events read from Redis");
+    in->bad = gtv_metrics_counter(metrics, "gtv_console_events_bad_total", "",
+                                  "Events that could not be understood");
     in->tail = gtv_redis_tail_create(loop, redis_url, "gtv-console-events", GTV_KEY_EVENTS,
                                      *from ? from : "0", on_entry, in, err);
     if (in->tail)

@@ -226,15 +226,16 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
     s->queue = gtv_queue_create(GTV_STORE_QUEUE);
     atomic_init(&s->healthy, true);
     atomic_init(&s->closing, false);
-    s->stored = gtv_metrics_counter(metrics, "console_detections_stored_total", "",
+    s->stored = gtv_metrics_counter(metrics, "gtv_console_detections_stored_total", "",
                                     "Detections written to the database");
-    s->told = gtv_metrics_counter(metrics, "console_happenings_stored_total", "",
+    s->told = gtv_metrics_counter(metrics, "gtv_console_happenings_stored_total", "",
                                   "Entries of the durable stream that are in the database");
-    s->dropped = gtv_metrics_counter(metrics, "console_detections_dropped_total", "",
+    s->dropped = gtv_metrics_counter(metrics, "gtv_console_detections_dropped_total", "",
                                      "Detections given up because the database was too slow or failing");
     s->failures =
-        gtv_metrics_counter(metrics, "console_store_failures_total", "", "Transactions that failed");
-    s->waiting = gtv_metrics_gauge(metrics, "console_store_queue", "", "Items waiting for the SQL thread");
+        gtv_metrics_counter(metrics, "gtv_console_store_failures_total", "", "Transactions that failed");
+    s->waiting =
+        gtv_metrics_gauge(metrics, "gtv_console_store_queue", "", "Items waiting for the SQL thread");
     if (pthread_create(&s->thread, NULL, sql_thread, s) != 0)
         abort(); // at start-up, without a thread there is no service
     return s;

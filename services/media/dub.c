@@ -136,7 +136,7 @@ struct gtv_dubber *gtv_dubber_create(struct gtv_loop *loop, struct gtv_metrics *
     struct gtv_dubber *d = GTV_NEW(struct gtv_dubber);
     d->loop = loop;
     d->end = &d->first;
-    d->dropped = gtv_metrics_counter(metrics, "media_audio_frames_dropped_total", "",
+    d->dropped = gtv_metrics_counter(metrics, "gtv_media_audio_frames_dropped_total", "",
                                      "Frames of audio that were not transcoded: the node was late.");
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->wake, NULL);

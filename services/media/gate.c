@@ -66,7 +66,7 @@ struct gtv_gate *gtv_gate_create(struct gtv_loop *loop, const struct gtv_auth *a
     g->auth = auth;
     g->end = &g->first;
     g->timer = gtv_timer_create(loop, on_tick, g);
-    g->failures = gtv_metrics_counter(metrics, "media_auth_failures_total", "",
+    g->failures = gtv_metrics_counter(metrics, "gtv_media_auth_failures_total", "",
                                       "Requests whose credentials were wrong.");
     return g;
 }

@@ -270,11 +270,12 @@ struct gtv_node *gtv_node_create(struct gtv_loop *loop, const struct gtv_media_o
     n->env.loop = loop;
     n->env.options = options;
     n->env.dials =
-        gtv_metrics_counter(metrics, "media_dials_total", "", "Connections to cameras that were begun.");
-    n->env.failures = gtv_metrics_counter(metrics, "media_source_failures_total", "",
+        gtv_metrics_counter(metrics, "gtv_media_dials_total", "", "Connections to cameras that were begun.");
+    n->env.failures = gtv_metrics_counter(metrics, "gtv_media_source_failures_total", "",
                                           "Connections to cameras that failed or ended.");
-    n->env.segments = gtv_metrics_counter(metrics, "media_hls_segments_total", "", "HLS segments completed.");
-    n->env.damaged = gtv_metrics_counter(metrics, "media_frames_in_error_total", "",
+    n->env.segments =
+        gtv_metrics_counter(metrics, "gtv_media_hls_segments_total", "", "HLS segments completed.");
+    n->env.damaged = gtv_metrics_counter(metrics, "gtv_media_frames_in_error_total", "",
                                          "Packets of cameras that were damaged or dropped.");
     if (!gtv_net_policy_parse(options->camera_allow, &n->policy, err)) {
         free(n);

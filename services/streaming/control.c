@@ -210,17 +210,17 @@ static void every_second(void *arg)
 static void register_metrics(struct gtv_control *c)
 {
     struct gtv_metrics *m = c->app->metrics;
-    c->m_media_up = gtv_metrics_gauge(m, "streaming_media_up", "", "1 while the media node answers");
-    c->m_redis_up = gtv_metrics_gauge(m, "streaming_redis_up", "", "1 while Redis answers");
-    c->m_cameras = gtv_metrics_gauge(m, "streaming_cameras", "", "Cameras that shall be there");
+    c->m_media_up = gtv_metrics_gauge(m, "gtv_streaming_media_up", "", "1 while the media node answers");
+    c->m_redis_up = gtv_metrics_gauge(m, "gtv_streaming_redis_up", "", "1 while Redis answers");
+    c->m_cameras = gtv_metrics_gauge(m, "gtv_streaming_cameras", "", "Cameras that shall be there");
     c->m_connected =
-        gtv_metrics_gauge(m, "streaming_streams_ready", "", "Paths of the media node with a picture");
-    c->m_viewers = gtv_metrics_gauge(m, "streaming_viewers", "", "Viewers of all streams");
+        gtv_metrics_gauge(m, "gtv_streaming_streams_ready", "", "Paths of the media node with a picture");
+    c->m_viewers = gtv_metrics_gauge(m, "gtv_streaming_viewers", "", "Viewers of all streams");
     c->m_cache_bytes =
-        gtv_metrics_gauge(m, "streaming_cache_bytes", "", "Bytes of playlists and segments in memory");
+        gtv_metrics_gauge(m, "gtv_streaming_cache_bytes", "", "Bytes of playlists and segments in memory");
     c->m_cache_entries =
-        gtv_metrics_gauge(m, "streaming_cache_entries", "", "Playlists and segments in memory");
-    c->m_subscribers = gtv_metrics_gauge(m, "streaming_ws_clients", "", "Clients of live events");
+        gtv_metrics_gauge(m, "gtv_streaming_cache_entries", "", "Playlists and segments in memory");
+    c->m_subscribers = gtv_metrics_gauge(m, "gtv_streaming_ws_clients", "", "Clients of live events");
 }
 
 struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loop, struct gtv_error *err)

@@ -535,11 +535,11 @@ struct gtv_hub *gtv_hub_create(struct gtv_worker *worker)
     h->topics = gtv_map_create();
     h->everything = GTV_NEW(struct gtv_topic);
     h->dashboard = GTV_NEW(struct gtv_topic);
-    h->m_sent = gtv_metrics_counter(m, "streaming_ws_messages_total", "",
+    h->m_sent = gtv_metrics_counter(m, "gtv_streaming_ws_messages_total", "",
                                     "Messages handed to clients of live events");
-    h->m_skipped = gtv_metrics_counter(m, "streaming_ws_skipped_total", "",
+    h->m_skipped = gtv_metrics_counter(m, "gtv_streaming_ws_skipped_total", "",
                                        "Messages that slow clients of live events did not get");
-    h->m_stalled = gtv_metrics_counter(m, "streaming_ws_stalled_total", "",
+    h->m_stalled = gtv_metrics_counter(m, "gtv_streaming_ws_stalled_total", "",
                                        "WebSocket clients closed because they took nothing");
     h->second = gtv_timer_create(worker->loop, every_second, h);
     gtv_timer_start(h->second, 1000, 1000);

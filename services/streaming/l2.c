@@ -63,7 +63,8 @@ struct gtv_l2 *gtv_l2_create(struct gtv_worker *worker)
         free(l2);
         return NULL;
     }
-    static const char looks[] = "streaming_hls_l2_lookups_total", puts[] = "streaming_hls_l2_stores_total",
+    static const char looks[] = "gtv_streaming_hls_l2_lookups_total",
+                      puts[] = "gtv_streaming_hls_l2_stores_total",
                       looks_help[] = "Look-ups of segments in Redis", puts_help[] = "Segments for Redis";
     l2->hits = gtv_metrics_counter(app->metrics, looks, "result=\"hit\"", looks_help);
     l2->misses = gtv_metrics_counter(app->metrics, looks, "result=\"miss\"", looks_help);

@@ -36,7 +36,7 @@ struct gtv_proxy *gtv_proxy_create(struct gtv_worker *worker)
 {
     struct gtv_proxy *p = GTV_NEW(struct gtv_proxy);
     struct gtv_metrics *m = worker->app->metrics;
-    static const char requests[] = "streaming_hls_requests_total",
+    static const char requests[] = "gtv_streaming_hls_requests_total",
                       help[] = "HLS requests by what the cache did";
     p->worker = worker;
     p->client = gtv_http_client_create(worker->loop, GTV_UPSTREAM_CONNECTIONS);
@@ -49,11 +49,11 @@ struct gtv_proxy *gtv_proxy_create(struct gtv_worker *worker)
     p->m.errors = gtv_metrics_counter(m, requests, "result=\"error\"", help);
     p->m.refused = gtv_metrics_counter(m, requests, "result=\"refused\"", help);
     p->m.fetches =
-        gtv_metrics_counter(m, "streaming_hls_upstream_fetches_total", "", "Fetches from the media node");
-    p->m.fetch_errors = gtv_metrics_counter(m, "streaming_hls_upstream_errors_total", "",
+        gtv_metrics_counter(m, "gtv_streaming_hls_upstream_fetches_total", "", "Fetches from the media node");
+    p->m.fetch_errors = gtv_metrics_counter(m, "gtv_streaming_hls_upstream_errors_total", "",
                                             "Fetches from the media node that failed");
-    p->m.bytes =
-        gtv_metrics_counter(m, "streaming_hls_upstream_bytes_total", "", "Bytes fetched from the media node");
+    p->m.bytes = gtv_metrics_counter(m, "gtv_streaming_hls_upstream_bytes_total", "",
+                                     "Bytes fetched from the media node");
     return p;
 }
 

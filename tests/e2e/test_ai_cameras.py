@@ -122,7 +122,7 @@ def test_a_camera_is_watched_and_its_boxes_are_right(watching, relay, truth):
     assert hits + misses > 10 and hits >= 0.6 * (hits + misses), (hits, misses)
     assert relay.opened["/cam_1/relay"] == 1, "one connection, and no second"
     assert "secret-9x" not in watching.process.log()
-    assert watching.metric("ai_looks_total") > 10 and watching.metric("ai_cameras_watched") == 1
+    assert watching.metric("gtv_ai_looks_total") > 10 and watching.metric("gtv_ai_cameras_watched") == 1
 
 
 def test_cameras_come_and_go(watching, relay):

@@ -30,7 +30,7 @@ def text(picture):
 
 
 def rejects(ai, cause):
-    return ai.metric(f'ai_rejects_total{{cause="{cause}"}}') or 0
+    return ai.metric(f'gtv_ai_rejects_total{{cause="{cause}"}}') or 0
 
 
 # --- The ways in ---
@@ -364,7 +364,7 @@ def test_a_huge_body_ends_at_the_limit(ai):
 def test_figures_are_true(ai, frame):
     _, jpeg = frame
     before, workers = ai.get("/health").json(), ai.get("/stats/workers").json()
-    waits = ai.metric('ai_queue_wait_seconds_count{kind="request"}')
+    waits = ai.metric('gtv_ai_queue_wait_seconds_count{kind="request"}')
     for _ in range(5):
         assert ai.detect(jpeg).status_code == 200
     after = ai.get("/health").json()
@@ -374,13 +374,13 @@ def test_figures_are_true(ai, frame):
     assert now["total"] == len(now["workers"]) == after["workers"]
     assert sum(w["pictures"] for w in now["workers"]) == sum(w["pictures"] for w in workers["workers"]) + 5
     assert all(0 <= w["busy_share"] <= 1 for w in now["workers"])
-    assert ai.metric('ai_queue_wait_seconds_count{kind="request"}') == waits + 5
+    assert ai.metric('gtv_ai_queue_wait_seconds_count{kind="request"}') == waits + 5
     for stage in ("wait", "base64", "decode", "prepare", "infer"):
-        assert ai.metric(f'ai_stage_seconds_count{{stage="{stage}"}}') >= 5, stage
+        assert ai.metric(f'gtv_ai_stage_seconds_count{{stage="{stage}"}}') >= 5, stage
     everything = ai.get("/stats/all").json()
     assert everything["work"]["request"]["done"] == after["processed_total"]
     assert everything["picture_ms"] > 0 and everything["queued_bytes"] == 0 and everything["model"] == after["model"]["name"]
-    assert ai.metric("ai_batch_size_count") >= 5
+    assert ai.metric("gtv_ai_batch_size_count") >= 5
     page = requests.get(f"http://127.0.0.1:{ai.metrics_port}/metrics", timeout=5).text
-    for name in ("detections_processed_total", "detection_processing_seconds_bucket", "detection_queue_size", "ai_queue_size", "ai_model_loaded"):
+    for name in ("detections_processed_total", "detection_processing_seconds_bucket", "detection_queue_size", "gtv_ai_queue_size", "gtv_ai_model_loaded"):
         assert name in page

@@ -148,7 +148,7 @@ def test_reference(console):
         assert document["openapi"].startswith("3.1")
         assert console.get(prefix + "/docs").status_code == 200
         assert console.get(prefix + "/docs/swagger-ui.css").status_code == 200
-    assert "console_events_total" in console.get("/metrics").text
+    assert "gtv_console_events_total" in console.get("/metrics").text
 
 
 def test_every_documented_path_answers(console, redis_server):

@@ -115,7 +115,7 @@ def test_a_viewers_address_by_the_proxy_protocol(spawn, origin):
         s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_all(s) == b""
     def counted():
-        return re.search(r"^http_refused_proxy_headers_total\{.*\} 1$", service.get("/metrics").text, re.M)
+        return re.search(r"^gtv_http_refused_proxy_headers_total\{.*\} 1$", service.get("/metrics").text, re.M)
     wait_until(counted, what="it is counted")
     time.sleep(1.5)  # the door's own looks at the service are not refused
     assert counted() and own.get("/streaming/health").status_code == 200
@@ -347,7 +347,7 @@ class Counted:
     def look(self):
         text = self.streaming.get("/metrics").text
         self.looks += 1
-        return sum(int(n) for n in re.findall(r"^http_requests_total\{.*\} (\d+)", text, re.M)) - self.looks + 1
+        return sum(int(n) for n in re.findall(r"^gtv_http_requests_total\{.*\} (\d+)", text, re.M)) - self.looks + 1
 
     def settled(self):
         last, now = None, self.look()

@@ -590,7 +590,7 @@ PEER = b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n"
 def refused_prefaces(own):
     with own.connect() as s:
         s.sendall(b"PROXY UNKNOWN\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        return int(re.search(rb"^http_refused_proxy_headers_total\{.*\} (\d+)", Reply(s).body, re.M).group(1))
+        return int(re.search(rb"^gtv_http_refused_proxy_headers_total\{.*\} (\d+)", Reply(s).body, re.M).group(1))
 
 
 def test_a_proxy_tells_who_its_client_is(spawn):
@@ -934,11 +934,11 @@ def test_metrics(server):
     def seen():
         s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         text = Reply(s).body.decode()
-        return (re.search(r'http_requests_total\{service="test",status="2xx"\} [1-9]', text)
-                and re.search(r'http_requests_total\{service="test",status="4xx"\} [1-9]', text)
-                and re.search(r'http_connections\{service="test"\} [1-9]', text)
-                and re.search(r'http_refused_requests_total\{service="test"\} [1-9]', text)
-                and re.search(r'http_sent_bytes_total\{service="test"\} [1-9]', text))
+        return (re.search(r'gtv_http_requests_total\{service="test",status="2xx"\} [1-9]', text)
+                and re.search(r'gtv_http_requests_total\{service="test",status="4xx"\} [1-9]', text)
+                and re.search(r'gtv_http_connections\{service="test"\} [1-9]', text)
+                and re.search(r'gtv_http_refused_requests_total\{service="test"\} [1-9]', text)
+                and re.search(r'gtv_http_sent_bytes_total\{service="test"\} [1-9]', text))
     wait_until(seen, what="the server's metrics")
     s.close()
 

@@ -333,7 +333,7 @@ def test_every_failure_has_its_cause(media, rtsp_camera):
     assert PASSWORD not in log
     lines = [line for line in log.splitlines() if "path=bad_2 " in line and "source failed" in line]
     assert len(lines) == 1, "a cause is told once, not at each retry"
-    assert media.metric("media_dials_total") > 2 * len(sources)
+    assert media.metric("gtv_media_dials_total") > 2 * len(sources)
 
 
 def test_a_host_that_never_answers(spawn, tmp_path):

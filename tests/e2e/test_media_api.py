@@ -185,15 +185,15 @@ paths:
     assert node.conf("gone")["error"] == "path configuration not found"
     assert get(node, "config/global/get").json()["hlsSegmentCount"] == 6
     # A file that is wrong changes nothing, and says why.
-    reloads = node.metric("media_config_reloads_total")
+    reloads = node.metric("gtv_media_config_reloads_total")
     node.file.write_text(text.replace("maxReaders: 4", "maxReaders: 5\n    colour: red"))
-    wait_until(lambda: node.metric("media_config_reloads_total") > reloads and node.metric("media_config_valid") == 0, what="a wrong file")
+    wait_until(lambda: node.metric("gtv_media_config_reloads_total") > reloads and node.metric("gtv_media_config_valid") == 0, what="a wrong file")
     assert re.search(r'media.yml: line 10: json: unknown field \\?"colour', node.process.log()), node.process.log()[-500:]
     assert node.conf("other")["maxReaders"] == 4
     # SIGHUP reads it as well; a path that leaves the file goes.
     node.file.write_text(text.replace("  new:\n", ""))
     node.process.popen.send_signal(signal.SIGHUP)
-    wait_until(lambda: node.conf("new").get("error") and node.metric("media_config_valid") == 1, what="the right file")
+    wait_until(lambda: node.conf("new").get("error") and node.metric("gtv_media_config_valid") == 1, what="the right file")
     state = node.path("cam")
     assert state["state"] == "connected" and state["readyTime"] == ready, "the camera's stream went on"
     # All of it survives a restart.
@@ -341,7 +341,7 @@ def test_metrics_on_their_own_port(spawn, tmp_path):
     node.add("cam", "publisher")
     text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
     for line in ('paths{name="cam",state="notReady"} 1', 'paths_bytes_received{name="cam",state="notReady"} 0', "hls_muxers 0",
-                 "hls_sessions 0", "rtsp_conns 0", "rtsp_sessions 0", "rtmp_conns 0", "media_config_valid 1"):
+                 "hls_sessions 0", "rtsp_conns 0", "rtsp_sessions 0", "rtmp_conns 0", "gtv_media_config_valid 1"):
         assert line in text.splitlines(), line
     assert requests.get(f"http://127.0.0.1:{port}/v3/info", timeout=5).status_code == 404
 

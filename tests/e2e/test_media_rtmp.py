@@ -120,7 +120,7 @@ def test_credentials(spawn, tmp_path, ffmpeg):
     before = time.monotonic()
     assert b"authentication error" in wrong.publish("cam?user=bob&pass=guess", "")
     assert time.monotonic() - before > 1.5
-    assert node.metric("media_auth_failures_total") == 1
+    assert node.metric("gtv_media_auth_failures_total") == 1
     ffmpeg(node.url("cam?user=bob&pass=s3cret"))
     node.wait_state("cam", "connected")
     conn = [c for c in node.conns() if c["state"] == "publish"][0]

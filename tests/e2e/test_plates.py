@@ -63,7 +63,7 @@ def test_a_plate_of_one_line(reader, seen):
     jpeg, plate, form, box = seen(1, 70)
     check(read(reader.upload(jpeg)), plate, form, box)
     check(read(reader.detect(jpeg)), plate, form, box)
-    assert reader.metric('ai_stage_seconds_count{stage="plates"}') >= 2
+    assert reader.metric('gtv_ai_stage_seconds_count{stage="plates"}') >= 2
 
 
 def test_a_motorcycle_has_two_lines(reader, seen):

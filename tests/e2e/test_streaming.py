@@ -300,7 +300,7 @@ def test_the_cache_is_bounded_in_bytes(spawn, origin, no_redis):
     small = Streaming(spawn, origin.url, origin.url, no_redis, HLS_CACHE_BYTES=1 << 20)
     for n in range(40):
         assert small.get(f"/hls/cam_1/abc_main_seg{n}.ts").content == SEGMENT
-    used = wait_until(lambda: int(re.search(r"^streaming_cache_bytes (\d+)", small.get("/metrics").text, re.M).group(1)), 5)
+    used = wait_until(lambda: int(re.search(r"^gtv_streaming_cache_bytes (\d+)", small.get("/metrics").text, re.M).group(1)), 5)
     assert 256 * 1024 <= used <= 1 << 20
 
 
@@ -684,7 +684,7 @@ def test_a_slow_client_is_told_of_its_gap(spawn, origin, redis_server):
     for _ in range(200):
         client.xadd("gtv:events", {"stream": "cam_1", "type": "detection", "json": text})
         assert read_until(fast, lambda m: m["type"] != "status")["type"] == "detection"  # the fast one has all
-    skipped = int(re.search(r"^streaming_ws_skipped_total (\d+)", live.get("/metrics").text, re.M).group(1))
+    skipped = int(re.search(r"^gtv_streaming_ws_skipped_total (\d+)", live.get("/metrics").text, re.M).group(1))
     assert skipped > 0
     slow.settimeout(2)
     tail, end = b"", time.monotonic() + 15
@@ -748,7 +748,7 @@ def test_pages_and_preflight(proxy):
               "/streams", "/streams/{path}/viewers", "/hls/{stream}/index.m3u8", "/hls/{stream}/{file}", "/ws/events/{stream}", "/ws/dashboard", "/metrics"}
     assert routes <= set(document["paths"])
     metrics = proxy.get("/metrics")
-    assert metrics.headers["Content-Type"].startswith("text/plain") and "streaming_hls_requests_total" in metrics.text
+    assert metrics.headers["Content-Type"].startswith("text/plain") and "gtv_streaming_hls_requests_total" in metrics.text
     allowed = requests.options(proxy.url + "/cameras/provision", timeout=5, headers={"Origin": "http://a", "Access-Control-Request-Method": "POST"})
     assert allowed.status_code in (200, 204) and allowed.headers["Access-Control-Allow-Origin"] == "*"
     assert requests.put(proxy.url + "/stats", timeout=5).status_code == 405

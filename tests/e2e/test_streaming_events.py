@@ -469,7 +469,7 @@ def test_a_slow_client_has_its_newest_states_and_a_count(live):
         if n % 20 == 0:
             add(live.redis, "cam_2", n, "status")
         assert fast.message()["data"]["n"] == n  # the fast one has all
-    skipped = int(re.search(r"^streaming_ws_skipped_total (\d+)", live.get("/metrics").text, re.M).group(1))
+    skipped = int(re.search(r"^gtv_streaming_ws_skipped_total (\d+)", live.get("/metrics").text, re.M).group(1))
     assert skipped > 0
     got, states, missed = [], [], 0
     while not got or got[-1] != 119:
@@ -488,7 +488,7 @@ def test_a_client_that_takes_nothing_is_closed_with_1013(live):
     stalled = Raw(live.port, "/ws/events/cam_1", rcvbuf=4096)
     for n in range(100):
         add(live.redis, "cam_1", n, pad="x" * 60000)
-    wait_until(lambda: re.search(r"^streaming_ws_stalled_total 1", live.get("/metrics").text, re.M), 8, what="the stall is noticed")
+    wait_until(lambda: re.search(r"^gtv_streaming_ws_stalled_total 1", live.get("/metrics").text, re.M), 8, what="the stall is noticed")
     while (got := stalled.next())[0] not in (CLOSE, None):
         pass
     assert got[0] == CLOSE and got[1][:2] == struct.pack(">H", 1013)

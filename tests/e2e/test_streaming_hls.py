@@ -175,7 +175,7 @@ def test_a_node_that_is_down(spawn, mediamtx_double):  # noqa: F811
     assert fails[0].status_code == 502
     node.up()
     wait_until(lambda: player.playlist().status_code == 200, 5)
-    assert 'streaming_hls_requests_total{result="stale"}' in proxy.get("/metrics").text
+    assert 'gtv_streaming_hls_requests_total{result="stale"}' in proxy.get("/metrics").text
 
 
 def test_blocking_reloads_are_one_fetch_each(spawn, mediamtx_double):  # noqa: F811

@@ -26,7 +26,7 @@ def replicas(spawn, mediamtx_double, redis_server):  # noqa: F811
     for proxy in pair:  # connected: the first looks are answered
         def looks(proxy=proxy):
             proxy.get("/hls/cam_1/nothing_part0.mp4")
-            return figure(proxy, 'streaming_hls_l2_lookups_total{result="miss"}')
+            return figure(proxy, 'gtv_streaming_hls_l2_lookups_total{result="miss"}')
         wait_until(looks, 10, what="Redis answers")
     return node, pair, players, redis_server
 
@@ -49,7 +49,7 @@ def test_one_fetch_for_all_replicas(replicas):
     assert int(there.headers["Age"]) >= 1  # as old as it is, not as new as it is here
     assert there.headers["ETag"] == first.get(name).headers["ETag"] and there.headers["Content-Type"] == whole.headers["Content-Type"]
     assert second.get(name).headers["X-Cache"] == "HIT"
-    assert figure(two, 'streaming_hls_l2_lookups_total{result="hit"}') == 1
+    assert figure(two, 'gtv_streaming_hls_l2_lookups_total{result="hit"}') == 1
     assert requests.get(f"{two.url}/hls/cam_1/{name}", headers={"Range": "bytes=0-9"}, timeout=10).content == whole.content[:10]
     # Playlists and what is not there are asked for by each.
     assert not [key for key in client.scan_iter("gtv:hls:*.m3u8*")]
@@ -79,7 +79,7 @@ def test_redis_that_is_paused_or_gone(replicas):
     server.start()
     name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(player)), 15, step=0.2)
     assert player.get(name).status_code == 200
-    assert figure(one, 'streaming_hls_l2_lookups_total{result="late"}') + figure(one, 'streaming_hls_l2_lookups_total{result="away"}') > 0
+    assert figure(one, 'gtv_streaming_hls_l2_lookups_total{result="late"}') + figure(one, 'gtv_streaming_hls_l2_lookups_total{result="away"}') > 0
 
 
 def test_what_is_not_shared(spawn, redis_server):

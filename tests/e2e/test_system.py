@@ -117,7 +117,7 @@ def test_every_service_is_healthy_behind_the_door(system):
     for prefix in ("/streaming", "/ai", "/api"):
         assert system.get(prefix + "/openapi.json").json()["openapi"].startswith("3.1")
         assert "swagger" in system.get(prefix + "/docs").text.lower()
-    assert "streaming_" in system.get("/streaming/metrics").text or "http_requests_total" in system.get("/streaming/metrics").text
+    assert "streaming_" in system.get("/streaming/metrics").text or "gtv_http_requests_total" in system.get("/streaming/metrics").text
     assert "detections_processed_total" in system.get("/ai/metrics").text
 
 

@@ -83,14 +83,14 @@ def test_plates_are_told_once_a_pass(site, models, rtsp_camera, plates):
     assert {o["track_id"]: o["plate_number"] for o in shown}.items() & numbers.items()
     assert all(o["plate_number"] == numbers.get(o["track_id"], o["plate_number"]) in numbers.values() for o in shown)
 
-    assert ai.metric('ai_track_plates_total{result="sure"}') >= 2
-    assert ai.metric('ai_track_plate_readings_total{result="found"}') >= 4
+    assert ai.metric('gtv_ai_track_plates_total{result="sure"}') >= 2
+    assert ai.metric('gtv_ai_track_plate_readings_total{result="found"}') >= 4
     assert ai.get("/capacity").json()["stages_ms_per_s"]["plates"] >= 0
 
     # Switched off for the camera: nothing more is read.
     settle(ai, plates=False)
     time.sleep(1)
-    before = ai.metric("ai_track_plate_reading_seconds_count")
-    looks = ai.metric("ai_looks_total")
-    wait_until(lambda: ai.metric("ai_looks_total") >= looks + 10, 60, what="more looks")
-    assert ai.metric("ai_track_plate_reading_seconds_count") == before
+    before = ai.metric("gtv_ai_track_plate_reading_seconds_count")
+    looks = ai.metric("gtv_ai_looks_total")
+    wait_until(lambda: ai.metric("gtv_ai_looks_total") >= looks + 10, 60, what="more looks")
+    assert ai.metric("gtv_ai_track_plate_reading_seconds_count") == before

@@ -192,7 +192,7 @@ struct gtv_examiner *gtv_examiner_create(const struct gtv_examiner_config *confi
     x->plates = config->plates;
     x->shelves = gtv_alloc(config->workers * sizeof(*x->shelves));
     for (size_t i = 0; i < STAGES && config->metrics; i++)
-        x->stages[i] = gtv_metrics_histogram(config->metrics, "ai_stage_seconds", stage_labels[i],
+        x->stages[i] = gtv_metrics_histogram(config->metrics, "gtv_ai_stage_seconds", stage_labels[i],
                                              "Stages of a posted picture's way.", seconds,
                                              sizeof(seconds) / sizeof(seconds[0]));
     return x;

@@ -225,7 +225,7 @@ static void set_loaded(struct gtv_ai *ai, struct gtv_detector *d, int64_t value)
     snprintf(labels, sizeof(labels), "model=\"%s\",device=\"%s\"", model ? model->name : "",
              gtv_detector_device(d));
     gtv_gauge_set(
-        gtv_metrics_gauge(ai->pages.metrics, "ai_model_loaded", labels, "1 when a network is loaded."),
+        gtv_metrics_gauge(ai->pages.metrics, "gtv_ai_model_loaded", labels, "1 when a network is loaded."),
         value);
 }
 

@@ -344,15 +344,16 @@ static void register_metrics(struct gtv_engine *e, struct gtv_metrics *m)
     for (size_t k = 0; k < GTV_WORK_KINDS; k++) {
         char labels[32];
         snprintf(labels, sizeof(labels), "kind=\"%s\"", gtv_work_kind_names[k]);
-        e->queues[k].size = gtv_metrics_gauge(m, "ai_queue_size", labels, "Pictures and looks that wait.");
+        e->queues[k].size =
+            gtv_metrics_gauge(m, "gtv_ai_queue_size", labels, "Pictures and looks that wait.");
         e->queues[k].wait_seconds =
-            gtv_metrics_histogram(m, "ai_queue_wait_seconds", labels, "From posting to a worker.", seconds,
-                                  sizeof(seconds) / sizeof(seconds[0]));
+            gtv_metrics_histogram(m, "gtv_ai_queue_wait_seconds", labels, "From posting to a worker.",
+                                  seconds, sizeof(seconds) / sizeof(seconds[0]));
     }
-    e->batch_size = gtv_metrics_histogram(m, "ai_batch_size", "", "Pictures of one run of the network.",
+    e->batch_size = gtv_metrics_histogram(m, "gtv_ai_batch_size", "", "Pictures of one run of the network.",
                                           sizes, sizeof(sizes) / sizeof(sizes[0]));
-    e->infer_seconds = gtv_metrics_histogram(m, "ai_inference_seconds", "", "Runs of the network.", seconds,
-                                             sizeof(seconds) / sizeof(seconds[0]));
+    e->infer_seconds = gtv_metrics_histogram(m, "gtv_ai_inference_seconds", "", "Runs of the network.",
+                                             seconds, sizeof(seconds) / sizeof(seconds[0]));
 }
 
 static void start_worker(struct gtv_engine *e, size_t i)

@@ -226,7 +226,7 @@ void gtv_callbacks_poll(struct gtv_callbacks *c)
 
 static struct gtv_counter *outcome(struct gtv_metrics *m, const char *label)
 {
-    return gtv_metrics_counter(m, "ai_callbacks_total", label,
+    return gtv_metrics_counter(m, "gtv_ai_callbacks_total", label,
                                "Attempts to call back, by what came of them.");
 }
 

@@ -441,7 +441,7 @@ static void make_name(char out[96])
 
 static struct gtv_counter *outcome(struct gtv_metrics *m, const char *label)
 {
-    return gtv_metrics_counter(m, "ai_jobs_total", label, "Jobs of the queue that ended here, by how.");
+    return gtv_metrics_counter(m, "gtv_ai_jobs_total", label, "Jobs of the queue that ended here, by how.");
 }
 
 static void register_metrics(struct gtv_consumer *c)
@@ -452,17 +452,19 @@ static void register_metrics(struct gtv_consumer *c)
     c->failed = outcome(m, "outcome=\"failed\"");
     c->dropped = outcome(m, "outcome=\"dropped\""); // cancelled, or answered by another process
     c->malformed =
-        gtv_metrics_counter(m, "ai_jobs_malformed_total", "", "Entries of the queue that are no job.");
-    c->claimed = gtv_metrics_counter(m, "ai_jobs_claimed_total", "", "Jobs taken over from dead processes.");
-    c->deaths = gtv_metrics_counter(m, "ai_jobs_deaths_total", "", "Jobs that ran while their process died.");
+        gtv_metrics_counter(m, "gtv_ai_jobs_malformed_total", "", "Entries of the queue that are no job.");
+    c->claimed =
+        gtv_metrics_counter(m, "gtv_ai_jobs_claimed_total", "", "Jobs taken over from dead processes.");
+    c->deaths =
+        gtv_metrics_counter(m, "gtv_ai_jobs_deaths_total", "", "Jobs that ran while their process died.");
     c->dead =
-        gtv_metrics_counter(m, "ai_jobs_dead_total", "", "Jobs given up because processes died of them.");
+        gtv_metrics_counter(m, "gtv_ai_jobs_dead_total", "", "Jobs given up because processes died of them.");
     c->held_gauge =
-        gtv_metrics_gauge(m, "ai_jobs_held", "", "Jobs that this process has read and not finished.");
-    c->running_gauge = gtv_metrics_gauge(m, "ai_jobs_running", "", "Jobs that this process has begun.");
+        gtv_metrics_gauge(m, "gtv_ai_jobs_held", "", "Jobs that this process has read and not finished.");
+    c->running_gauge = gtv_metrics_gauge(m, "gtv_ai_jobs_running", "", "Jobs that this process has begun.");
     c->wait_seconds =
-        gtv_metrics_histogram(m, "ai_jobs_wait_seconds", "", "From entering the queue to the start.", bounds,
-                              sizeof(bounds) / sizeof(bounds[0]));
+        gtv_metrics_histogram(m, "gtv_ai_jobs_wait_seconds", "", "From entering the queue to the start.",
+                              bounds, sizeof(bounds) / sizeof(bounds[0]));
 }
 
 struct gtv_consumer *gtv_consumer_create(const struct gtv_jobs_config *config,

@@ -230,10 +230,10 @@ struct gtv_jobs *gtv_jobs_create(const struct gtv_jobs_config *config, struct gt
         free(j);
         return NULL;
     }
-    j->queue_length = gtv_metrics_gauge(config->metrics, "ai_queue_length", "", "Jobs that wait or run.");
-    j->dead_length = gtv_metrics_gauge(config->metrics, "ai_queue_dead", "", "Dead letters.");
+    j->queue_length = gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_queued", "", "Jobs that wait or run.");
+    j->dead_length = gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_dead_letters", "", "Dead letters.");
     j->oldest_ms =
-        gtv_metrics_gauge(config->metrics, "ai_queue_oldest_seconds", "", "Age of the oldest job.");
+        gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_oldest_seconds", "", "Age of the oldest job.");
     j->tick = gtv_timer_create(config->loop, on_tick, j);
     gtv_timer_start(j->tick, TICK_MS, TICK_MS);
     return j;

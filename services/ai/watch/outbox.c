@@ -225,7 +225,7 @@ void gtv_outbox_get_stats(const struct gtv_outbox *o, struct gtv_outbox_stats *o
 
 static struct gtv_counter *counter(struct gtv_metrics *m, const char *label)
 {
-    return gtv_metrics_counter(m, "ai_happenings_total", label,
+    return gtv_metrics_counter(m, "gtv_ai_happenings_total", label,
                                "Durable events, by what became of them: told, told already by another "
                                "program, refused because another program held the camera, kept on disk "
                                "for later, or lost because the spool was full or "
@@ -248,7 +248,7 @@ struct gtv_outbox *gtv_outbox_create(const struct gtv_outbox_config *config)
     o->fenced = counter(config->metrics, "result=\"fenced\"");
     o->spooled = counter(config->metrics, "result=\"spooled\"");
     o->lost = counter(config->metrics, "result=\"lost\"");
-    o->waiting = gtv_metrics_gauge(config->metrics, "ai_spool_bytes", "",
+    o->waiting = gtv_metrics_gauge(config->metrics, "gtv_ai_spool_bytes", "",
                                    "Bytes of durable events on disk that wait for Redis.");
     gtv_gauge_set(o->waiting, (int64_t)waiting(o));
     o->drain = gtv_timer_create(config->loop, drain, o);

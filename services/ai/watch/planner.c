@@ -173,7 +173,7 @@ void gtv_planner_capacity(const struct gtv_planner *p, struct gtv_capacity *out)
 static struct gtv_counter *stage(struct gtv_metrics *m, const char *label)
 {
     return gtv_metrics_counter(
-        m, "ai_watch_cpu_milliseconds_total", label,
+        m, "gtv_ai_watch_cpu_seconds_total", label,
         "CPU time spent on cameras, by stage; the gate is part of decode, the analysis "
         "and plates are part of look.");
 }
@@ -193,11 +193,10 @@ struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
     p->look = stage(m, "stage=\"look\"");
     p->analysis = stage(m, "stage=\"analysis\"");
     p->plates = stage(m, "stage=\"plates\"");
-    p->budget = gtv_metrics_gauge(m, "ai_watch_budget_milliseconds", "",
+    p->budget = gtv_metrics_gauge(m, "gtv_ai_watch_budget_cores", "",
                                   "CPU time a second that watching may take now.");
-    p->used =
-        gtv_metrics_gauge(m, "ai_watch_used_milliseconds", "", "CPU time a second that watching takes.");
-    p->slowest = gtv_metrics_gauge(m, "ai_watch_interval_milliseconds_max", "",
+    p->used = gtv_metrics_gauge(m, "gtv_ai_watch_used_cores", "", "CPU time a second that watching takes.");
+    p->slowest = gtv_metrics_gauge(m, "gtv_ai_watch_slowest_interval_seconds", "",
                                    "Longest time between two looks at a camera, as granted.");
     return p;
 }

@@ -54,13 +54,13 @@ void gtv_plate_meters_init(struct gtv_plate_meters *m, struct gtv_metrics *metri
     static const double bounds[] = {0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5};
     static const char looks[] = "Looks at the plates of watched vehicles, by what came of them.";
     static const char told[] = "Plates of watched vehicles: told, one a pass; not told again.";
-    m->found = gtv_metrics_counter(metrics, "ai_track_plate_readings_total", "result=\"found\"", looks);
-    m->none = gtv_metrics_counter(metrics, "ai_track_plate_readings_total", "result=\"none\"", looks);
-    m->failed = gtv_metrics_counter(metrics, "ai_track_plate_readings_total", "result=\"failed\"", looks);
-    m->sure = gtv_metrics_counter(metrics, "ai_track_plates_total", "result=\"sure\"", told);
-    m->uncertain = gtv_metrics_counter(metrics, "ai_track_plates_total", "result=\"uncertain\"", told);
-    m->again = gtv_metrics_counter(metrics, "ai_track_plates_total", "result=\"again\"", told);
-    m->seconds = gtv_metrics_histogram(metrics, "ai_track_plate_reading_seconds", "",
+    m->found = gtv_metrics_counter(metrics, "gtv_ai_track_plate_readings_total", "result=\"found\"", looks);
+    m->none = gtv_metrics_counter(metrics, "gtv_ai_track_plate_readings_total", "result=\"none\"", looks);
+    m->failed = gtv_metrics_counter(metrics, "gtv_ai_track_plate_readings_total", "result=\"failed\"", looks);
+    m->sure = gtv_metrics_counter(metrics, "gtv_ai_track_plates_total", "result=\"sure\"", told);
+    m->uncertain = gtv_metrics_counter(metrics, "gtv_ai_track_plates_total", "result=\"uncertain\"", told);
+    m->again = gtv_metrics_counter(metrics, "gtv_ai_track_plates_total", "result=\"again\"", told);
+    m->seconds = gtv_metrics_histogram(metrics, "gtv_ai_track_plate_reading_seconds", "",
                                        "Time that one look at a watched vehicle's plate took.", bounds,
                                        sizeof(bounds) / sizeof(bounds[0]));
 }

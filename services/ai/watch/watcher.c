@@ -281,14 +281,14 @@ static void register_metrics(struct gtv_watcher *w)
 {
     static const double bounds[] = {0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10};
     struct gtv_metrics *m = w->config.metrics;
-    w->published = gtv_metrics_counter(m, "ai_events_total", "result=\"published\"",
+    w->published = gtv_metrics_counter(m, "gtv_ai_events_total", "result=\"published\"",
                                        "Events of live cameras, by what became of them.");
-    w->dropped = gtv_metrics_counter(m, "ai_events_total", "result=\"dropped\"",
+    w->dropped = gtv_metrics_counter(m, "gtv_ai_events_total", "result=\"dropped\"",
                                      "Events of live cameras, by what became of them.");
-    w->looks = gtv_metrics_counter(m, "ai_looks_total", "", "Frames of live cameras that were analysed.");
+    w->looks = gtv_metrics_counter(m, "gtv_ai_looks_total", "", "Frames of live cameras that were analysed.");
     gtv_plate_meters_init(&w->meters, m);
-    w->watched = gtv_metrics_gauge(m, "ai_cameras_watched", "", "Cameras that this process watches.");
-    w->latency = gtv_metrics_histogram(m, "ai_event_latency_seconds", "",
+    w->watched = gtv_metrics_gauge(m, "gtv_ai_cameras_watched", "", "Cameras that this process watches.");
+    w->latency = gtv_metrics_histogram(m, "gtv_ai_event_latency_seconds", "",
                                        "From a frame's arrival in the media node to its event.", bounds,
                                        sizeof(bounds) / sizeof(bounds[0]));
 }

@@ -364,11 +364,11 @@ struct gtv_watchlists *gtv_watchlists_create(struct gtv_loop *loop, const char *
     struct gtv_watchlists *w = GTV_NEW(struct gtv_watchlists);
     w->log = (struct gtv_log){.component = "ai"};
     w->list = gtv_watchlist_create(NULL, 0);
-    w->hits = gtv_metrics_counter(metrics, "ai_watchlist_hits_total", "",
+    w->hits = gtv_metrics_counter(metrics, "gtv_ai_watchlist_hits_total", "",
                                   "Plates that met an entry of the watch-list.");
-    w->lost = gtv_metrics_counter(metrics, "ai_watchlist_alerts_lost_total", "",
+    w->lost = gtv_metrics_counter(metrics, "gtv_ai_watchlist_alerts_lost_total", "",
                                   "Alerts of posted pictures given up because Redis was away.");
-    w->entries = gtv_metrics_gauge(metrics, "ai_watchlist_entries", "", "Entries of the watch-list.");
+    w->entries = gtv_metrics_gauge(metrics, "gtv_ai_watchlist_entries", "", "Entries of the watch-list.");
     w->refresh = gtv_timer_create(loop, on_refresh, w);
     gtv_timer_start(w->refresh, REFRESH_MS, REFRESH_MS);
     w->redis = gtv_redis_create(loop, redis_url, "gtv-ai-watchlist", on_state, w, err);

@@ -60,11 +60,11 @@ static const struct series all_series[] = {
     {"paths_readers", "gauge", "Readers of the path.", readers, true, false},
     {"hls_muxers", "gauge", "HLS muxers.", one, false, true},
     {"hls_muxers_bytes_sent", "counter", "Bytes of segments handed out.", muxer_sent, false, true},
-    {"media_ring_bytes", "gauge", "Bytes of segments held.", ring_bytes, false, true},
-    {"media_relay_skipped_units", "counter", "Access units that slow relay readers did not get.",
+    {"gtv_media_ring_bytes", "gauge", "Bytes of segments held.", ring_bytes, false, true},
+    {"gtv_media_relay_skipped_units_total", "counter", "Access units that slow relay readers did not get.",
      relay_skipped, false, false},
-    {"media_path_frames_in_error", "counter", "Packets that were damaged or dropped.", frames_in_error, false,
-     false},
+    {"gtv_media_path_frames_in_error_total", "counter", "Packets that were damaged or dropped.",
+     frames_in_error, false, false},
 };
 
 static void write_head(struct gtv_buf *out, const char *name, const char *type, const char *help)

@@ -110,9 +110,9 @@ struct gtv_reload *gtv_reload_create(struct gtv_loop *loop, struct gtv_node *nod
     r->node = node;
     r->log = (struct gtv_log){"media", NULL, NULL};
     r->valid =
-        gtv_metrics_gauge(gtv_node_metrics(node), "media_config_valid", "",
+        gtv_metrics_gauge(gtv_node_metrics(node), "gtv_media_config_valid", "",
                           "1: the configuration file counts; 0: it is wrong and the one of before does.");
-    r->reloads = gtv_metrics_counter(gtv_node_metrics(node), "media_config_reloads_total", "",
+    r->reloads = gtv_metrics_counter(gtv_node_metrics(node), "gtv_media_config_reloads_total", "",
                                      "Times that the configuration file was read again.");
     gtv_gauge_set(r->valid, 1);
     uv_signal_init(gtv_loop_uv(loop), &r->hangup);

@@ -1,5 +1,5 @@
 // Reads the configuration file again at SIGHUP and when it changes. What did not change goes on running; a
-// file that is wrong changes nothing and is told in the log and in media_config_valid. Loop thread only.
+// file that is wrong changes nothing and is told in the log and in gtv_media_config_valid. Loop thread only.
 #ifndef GTV_MEDIA_RELOAD_H
 #define GTV_MEDIA_RELOAD_H
 

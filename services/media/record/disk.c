@@ -412,16 +412,16 @@ static void register_metrics(struct gtv_disk *d, struct gtv_metrics *m)
 {
     static const double bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2};
     d->parts =
-        gtv_metrics_counter(m, "media_record_parts_total", "", "Parts of recordings that were written.");
+        gtv_metrics_counter(m, "gtv_media_record_parts_total", "", "Parts of recordings that were written.");
     d->written =
-        gtv_metrics_counter(m, "media_record_written_bytes_total", "", "Bytes of recordings written.");
-    d->deleted = gtv_metrics_counter(m, "media_record_deleted_files_total", "",
+        gtv_metrics_counter(m, "gtv_media_record_written_bytes_total", "", "Bytes of recordings written.");
+    d->deleted = gtv_metrics_counter(m, "gtv_media_record_deleted_files_total", "",
                                      "Recorded files that were deleted, by age, quota, room or request.");
     d->failed =
-        gtv_metrics_counter(m, "media_record_failures_total", "", "Files that could not be written on.");
-    d->waiting = gtv_metrics_gauge(m, "media_record_queue_bytes", "", "Bytes that wait for the disk.");
-    d->total = gtv_metrics_gauge(m, "media_record_bytes", "", "Bytes of all recordings that are kept.");
-    d->sync_seconds = gtv_metrics_histogram(m, "media_record_sync_seconds", "",
+        gtv_metrics_counter(m, "gtv_media_record_failures_total", "", "Files that could not be written on.");
+    d->waiting = gtv_metrics_gauge(m, "gtv_media_record_queue_bytes", "", "Bytes that wait for the disk.");
+    d->total = gtv_metrics_gauge(m, "gtv_media_record_bytes", "", "Bytes of all recordings that are kept.");
+    d->sync_seconds = gtv_metrics_histogram(m, "gtv_media_record_sync_seconds", "",
                                             "Time that the disk takes to make a file's new parts safe.",
                                             bounds, sizeof bounds / sizeof bounds[0]);
 }

@@ -40,7 +40,7 @@ struct gtv_record *gtv_record_create(struct gtv_loop *loop, const struct gtv_rec
     r->disk = gtv_disk_create(&config, r->index, loop, metrics);
     free(root);
     r->recorders = gtv_map_create();
-    r->dropped = gtv_metrics_counter(metrics, "media_record_dropped_samples_total", "",
+    r->dropped = gtv_metrics_counter(metrics, "gtv_media_record_dropped_samples_total", "",
                                      "Pictures and sound that could not be recorded.");
     return r;
 }

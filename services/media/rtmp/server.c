@@ -229,7 +229,7 @@ struct gtv_rtmp_server *gtv_rtmp_server_create(struct gtv_loop *loop, struct gtv
     s->node = node;
     s->stall_ms = stall_ms;
     s->log = (struct gtv_log){"media", NULL, NULL};
-    s->auth_failures = gtv_metrics_counter(gtv_node_metrics(node), "media_auth_failures_total", "",
+    s->auth_failures = gtv_metrics_counter(gtv_node_metrics(node), "gtv_media_auth_failures_total", "",
                                            "Requests whose credentials were wrong.");
     if (uv_tcp_init(gtv_loop_uv(loop), &s->listener) != 0) {
         gtv_error_set(err, GTV_E_INTERNAL, NULL, "RTMP cannot listen: no socket");

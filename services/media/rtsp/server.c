@@ -479,9 +479,9 @@ struct gtv_rtsp_server *gtv_rtsp_server_create(struct gtv_loop *loop, struct gtv
     s->env.auth = gtv_node_auth(node);
     s->env.sessions = gtv_node_sessions(node);
     s->env.stall_seconds = &options->stall_seconds;
-    s->env.auth_failures = gtv_metrics_counter(metrics, "media_auth_failures_total", "",
+    s->env.auth_failures = gtv_metrics_counter(metrics, "gtv_media_auth_failures_total", "",
                                                "Requests whose credentials were wrong.");
-    s->lost = gtv_metrics_counter(metrics, "media_rtp_dropped_total", "",
+    s->lost = gtv_metrics_counter(metrics, "gtv_media_rtp_dropped_total", "",
                                   "RTP packets over UDP that the kernel did not take.");
     s->claims = gtv_map_create();
     s->buffer = gtv_alloc(GTV_RTSP_READ_BYTES);
