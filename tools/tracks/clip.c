@@ -95,6 +95,7 @@ struct gtv_clip *gtv_clip_open(const struct gtv_clip_config *config, struct gtv_
 {
     struct gtv_clip *c = GTV_NEW(struct gtv_clip);
     c->config = *config;
+    c->due_ms = config->offset_ms;
     c->scalers = gtv_scalers_create();
     c->packet = av_packet_alloc();
     c->frame = av_frame_alloc();
@@ -110,6 +111,7 @@ struct gtv_clip *gtv_clip_open_saved(const struct gtv_clip_config *config, struc
 {
     struct gtv_clip *c = GTV_NEW(struct gtv_clip);
     c->config = *config;
+    c->due_ms = config->offset_ms;
     c->line = gtv_alloc(LINE_CAP);
     c->saved = fopen(config->path, "re");
     if (c->saved)
@@ -117,6 +119,11 @@ struct gtv_clip *gtv_clip_open_saved(const struct gtv_clip_config *config, struc
     gtv_error_set(err, GTV_E_IO, NULL, "%s cannot be opened", config->path);
     gtv_clip_close(c);
     return NULL;
+}
+
+struct gtv_infer *gtv_clip_runtime(struct gtv_clip *c)
+{
+    return c->runtime;
 }
 
 void gtv_clip_close(struct gtv_clip *c)
@@ -230,6 +237,8 @@ static bool next_decoded(struct gtv_clip *c, struct gtv_clip_look *out, struct g
         return false;
     out->width = c->frame->width;
     out->height = c->frame->height;
+    out->frame = c->frame;
+    out->model = gtv_detector_model(c->detector);
     if (planar(c->frame->format)) {
         out->luma = c->frame->data[0];
         out->cb = c->frame->data[1];

@@ -3,7 +3,7 @@
 #include "lib/base/clock.h"
 #include "services/ai/gate/gate.h"
 #include "services/ai/scene/scene.h"
-#include "tools/tracks/clip.h"
+#include "tools/tracks/told.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -13,8 +13,9 @@ enum { GATE_WIDTH = 160, GATE_HEIGHT = 90 };
 
 struct options {
     struct gtv_clip_config clip;
-    const char *scene, *saved, *save;
-    bool events, tracks, gate;
+    const char *scene, *saved, *save, *lpr;
+    bool events, tracks, gate, told;
+    double camera_confidence, plates_ms;
 };
 
 struct program {
@@ -24,6 +25,7 @@ struct program {
     struct gtv_tracker *tracker;
     struct gtv_scene *scene;
     struct gtv_gate *gate;
+    struct gtv_told *told;
     int64_t now_ms;
     int width, height;
     size_t looks, moving, frames, said[GTV_HAPPENING_KINDS];
@@ -181,9 +183,15 @@ static bool run(struct program *p, struct gtv_error *err)
         p->now_ms = CLOCK_MS + look.at_ms;
         if (p->gate && look.luma)
             gate(p, &look);
-        if (look.analysed)
+        if (look.analysed && p->told) {
+            gtv_told_look(p->told, &look, p->now_ms);
+            p->looks++;
+        } else if (look.analysed) {
             look_at(p, &look);
+        }
     }
+    if (p->told)
+        return !err->code;
     if (err->code || !p->looks)
         return !err->code;
     take_changes(p, gtv_tracker_finish(p->tracker, p->changes));
@@ -207,7 +215,13 @@ static void usage(FILE *out)
                 "  --saved          CLIP is such a file: no network is needed\n"
                 "  --events         a line for each event\n"
                 "  --tracks         a line for each track and look\n"
-                "  --gate           run the motion gate on every frame, and a line for each\n",
+                "  --gate           run the motion gate on every frame, and a line for each\n"
+                "  --told           what a watched camera would tell: its durable events, plates included,\n"
+                "                   in place of all other lines\n"
+                "  --lpr NAMES      the networks that read plates (LPR_MODEL)\n"
+                "  --camera-confidence C  of a camera's boxes, with --told (0.35)\n"
+                "  --plates-ms MS   a second, that --told may spend on plates (1000)\n"
+                "  --offset MS      when the first look is (0)\n",
                 out);
 }
 
@@ -224,6 +238,11 @@ static const struct option long_options[] = {
     {"events", no_argument, NULL, 'e'},
     {"tracks", no_argument, NULL, 'k'},
     {"gate", no_argument, NULL, 'g'},
+    {"told", no_argument, NULL, 'a'},
+    {"lpr", required_argument, NULL, 'p'},
+    {"camera-confidence", required_argument, NULL, 'C'},
+    {"plates-ms", required_argument, NULL, 'b'},
+    {"offset", required_argument, NULL, 'f'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -265,6 +284,17 @@ static bool take_option(struct options *o, int option)
         return o->tracks = true;
     case 'g':
         return o->gate = true;
+    case 'a':
+        return o->told = true;
+    case 'p':
+        o->lpr = optarg;
+        return true;
+    case 'C':
+        return gtv_parse_double(value, 0.01, 1, &o->camera_confidence);
+    case 'b':
+        return gtv_parse_double(value, 0, 1e6, &o->plates_ms);
+    case 'f':
+        return gtv_parse_double(value, 0, 1e6, &o->clip.offset_ms);
     default:
         return false;
     }
@@ -298,10 +328,24 @@ static bool open_all(struct program *p, struct gtv_error *err)
             return false;
         }
     }
+    if (o->told && o->saved) {
+        gtv_error_set(err, GTV_E_INVALID, NULL,
+                      "--told needs the pictures of the clip, not what was --saved");
+        return false;
+    }
     p->clip = o->saved ? gtv_clip_open_saved(&o->clip, err) : gtv_clip_open(&o->clip, err);
     p->tracker = gtv_tracker_create(
         &(struct gtv_track_config){.sure = p->settings.min_confidence, .start = p->settings.min_confidence});
     p->scene = gtv_scene_create(&p->settings);
+    if (p->clip && o->told)
+        p->told = gtv_told_create(&(struct gtv_told_config){
+            .clip = p->clip,
+            .models_dir = o->clip.models_dir,
+            .lpr_model = o->lpr,
+            .settings = &p->settings,
+            .confidence = o->camera_confidence,
+            .plates_ms = o->plates_ms,
+        });
     if (o->gate)
         p->gate = gtv_gate_create(
             &(struct gtv_gate_config){.width = GATE_WIDTH, .height = GATE_HEIGHT, .settings = &p->settings});
@@ -317,6 +361,9 @@ int main(int argc, char **argv)
                                               .looks = 5,
                                               .confidence = 0.12,
                                               .turns = 1};
+    p.options.lpr = getenv("LPR_MODEL");
+    p.options.camera_confidence = 0.35;
+    p.options.plates_ms = 1000;
     for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == 'h') {
             usage(stdout);
@@ -336,6 +383,7 @@ int main(int argc, char **argv)
     bool ok = open_all(&p, &err) && run(&p, &err);
     if (!ok)
         (void)fprintf(stderr, "gtv-ai-clip: %s%s%s\n", err.field, err.field[0] ? ": " : "", err.message);
+    gtv_told_destroy(p.told);
     gtv_clip_close(p.clip);
     gtv_tracker_destroy(p.tracker);
     gtv_scene_destroy(p.scene);
