@@ -1,13 +1,23 @@
 #include "lib/contract/contract.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 // All series of one service fit many times; a page beyond this answers 500 instead of growing.
 enum { METRICS_MAX = 4 * 1024 * 1024 };
 
+void gtv_service_add_disk(struct gtv_service_pages *pages, const char *folder, const char *path)
+{
+    assert(pages->disk_count < GTV_SERVICE_DISKS_MAX);
+    pages->disks[pages->disk_count].path = path;
+    gtv_disk_gauges_init(&pages->disks[pages->disk_count++].gauges, pages->metrics, folder);
+}
+
 void gtv_handle_metrics(struct gtv_http_request *req, void *user)
 {
     struct gtv_service_pages *pages = user;
+    for (size_t i = 0; i < pages->disk_count; i++)
+        gtv_disk_gauges_look(&pages->disks[i].gauges, pages->disks[i].path);
     struct gtv_buf buf;
     gtv_buf_init(&buf, METRICS_MAX);
     gtv_metrics_write(pages->metrics, &buf);

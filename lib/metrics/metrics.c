@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_SERIES = 2000, MAX_BOUNDS = 24 };
@@ -42,6 +43,7 @@ struct series {
 struct family {
     char *name, *help;
     enum kind kind;
+    unsigned parts; // values are kept in so many parts of the unit that is written
     double bounds[MAX_BOUNDS];
     size_t bound_count;
     struct series *first, *last; // in order of registration
@@ -94,6 +96,7 @@ static struct family *get_family(struct gtv_metrics *m, const char *name, const 
         f->name = gtv_strdup(name);
         f->help = gtv_strdup(help ? help : "");
         f->kind = kind;
+        f->parts = 1;
         void *replaced = gtv_map_put(m->families, gtv_str_of(name), f);
         assert(!replaced);
         (void)replaced;
@@ -166,6 +169,24 @@ struct gtv_histogram *gtv_metrics_histogram(struct gtv_metrics *m, const char *n
     struct series *s = get_series(m, f, labels);
     pthread_mutex_unlock(&m->lock);
     return &s->histogram;
+}
+
+void gtv_metrics_parts(struct gtv_metrics *m, const char *name, unsigned parts)
+{
+    assert(parts > 0);
+    pthread_mutex_lock(&m->lock);
+    struct family *f = gtv_map_get(m->families, gtv_str_of(name));
+    assert(f && f->kind != HISTOGRAM);
+    f->parts = parts;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void gtv_metrics_build_info(struct gtv_metrics *m, const char *program)
+{
+    char labels[160];
+    (void)snprintf(labels, sizeof(labels), "program=\"%s\",version=\"%s\"", program, GTV_VERSION);
+    gtv_gauge_set(
+        gtv_metrics_gauge(m, "gtv_build_info", labels, "1; the labels name the program and its version."), 1);
 }
 
 void gtv_counter_add(struct gtv_counter *c, uint64_t n)
@@ -252,6 +273,11 @@ static void write_help(struct gtv_buf *out, const char *name, const char *help)
     gtv_buf_puts(out, "\n");
 }
 
+static double in_parts(const struct family *f, const struct series *s)
+{
+    return f->kind == COUNTER ? (double)gtv_counter_get(&s->counter) : (double)gtv_gauge_get(&s->gauge);
+}
+
 static void write_family(const struct family *f, struct gtv_buf *out)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
@@ -264,7 +290,9 @@ static void write_family(const struct family *f, struct gtv_buf *out)
         }
         const char *open = s->labels[0] ? "{" : "", *close = s->labels[0] ? "}" : "";
         gtv_buf_printf(out, "%s%s%s%s ", f->name, open, s->labels, close);
-        if (f->kind == COUNTER)
+        if (f->parts > 1)
+            gtv_buf_printf(out, "%.15g\n", in_parts(f, s) / f->parts);
+        else if (f->kind == COUNTER)
             gtv_buf_printf(out, "%" PRIu64 "\n", gtv_counter_get(&s->counter));
         else
             gtv_buf_printf(out, "%" PRId64 "\n", gtv_gauge_get(&s->gauge));

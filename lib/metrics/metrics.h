@@ -24,6 +24,12 @@ struct gtv_histogram *gtv_metrics_histogram(struct gtv_metrics *m, const char *n
                                             const char *help, const double *bounds,
                                             size_t n); // bounds ascending, n <= 24, without +Inf
 
+// Values of this counter or gauge, which is registered, are whole parts of its unit: with 1,000 parts the
+// value 1,500 is written 1.5. For what Prometheus wants in seconds and we count in milliseconds.
+void gtv_metrics_parts(struct gtv_metrics *m, const char *name, unsigned parts);
+// gtv_build_info{program,version} 1.
+void gtv_metrics_build_info(struct gtv_metrics *m, const char *program);
+
 void gtv_counter_add(struct gtv_counter *c, uint64_t n);
 uint64_t gtv_counter_get(const struct gtv_counter *c);
 void gtv_gauge_set(struct gtv_gauge *g, int64_t v);
@@ -32,7 +38,7 @@ int64_t gtv_gauge_get(const struct gtv_gauge *g);
 void gtv_histogram_observe(struct gtv_histogram *h, double v);
 
 // Appends all families, sorted by name, and the process's own (process_resident_memory_bytes,
-// process_cpu_seconds_total, process_open_fds, process_start_time_seconds).
+// process_cpu_seconds_total, process_open_fds, process_max_fds, process_start_time_seconds).
 void gtv_metrics_write(struct gtv_metrics *m, struct gtv_buf *out);
 
 #endif

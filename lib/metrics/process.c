@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,11 @@ void metrics_write_process(struct gtv_buf *out, int64_t start_ms)
     if (fds >= 0) {
         write_one(out, "process_open_fds", "gauge", "Open file descriptors.");
         gtv_buf_printf(out, "%" PRId64 "\n", fds);
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
+        write_one(out, "process_max_fds", "gauge", "Most file descriptors that may be open.");
+        gtv_buf_printf(out, "%" PRIu64 "\n", (uint64_t)files.rlim_cur);
     }
     int64_t rss = resident_bytes();
     if (rss >= 0) {

@@ -319,6 +319,7 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
     gtv_av_init(&(struct gtv_log){.component = "ai"});
     ai->pages.metrics = gtv_metrics_create();
+    gtv_metrics_build_info(ai->pages.metrics, "ai");
     ai->pages.name = "ai";
     ai->loop = gtv_loop_create("gtv-ai");
     gtv_loop_on_signal(ai->loop, on_signal, p);

@@ -51,6 +51,7 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     const struct gtv_console_options *o = &c->options;
     char last_event[GTV_DB_EVENT_CAP];
     c->metrics = gtv_metrics_create();
+    gtv_metrics_build_info(c->metrics, "console");
     c->loop = gtv_loop_create("console");
     c->web = gtv_http_files_create(o->web_dir);
     c->hlsjs = has(o->hlsjs_dir) ? gtv_http_files_create(o->hlsjs_dir) : NULL;

@@ -191,6 +191,7 @@ int main(int argc, char **argv)
     gtv_av_init(&g.log);
     g.loop = gtv_loop_create("media");
     g.metrics = gtv_metrics_create();
+    gtv_metrics_build_info(g.metrics, "media");
     bool threads_left = false;
     if (start(&g, &err)) {
         gtv_loop_on_signal(g.loop, on_signal, &g);

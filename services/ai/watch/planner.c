@@ -193,11 +193,15 @@ struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
     p->look = stage(m, "stage=\"look\"");
     p->analysis = stage(m, "stage=\"analysis\"");
     p->plates = stage(m, "stage=\"plates\"");
-    p->budget = gtv_metrics_gauge(m, "gtv_ai_watch_budget_cores", "",
-                                  "CPU time a second that watching may take now.");
-    p->used = gtv_metrics_gauge(m, "gtv_ai_watch_used_cores", "", "CPU time a second that watching takes.");
+    gtv_metrics_parts(m, "gtv_ai_watch_cpu_seconds_total", 1000);
+    p->budget =
+        gtv_metrics_gauge(m, "gtv_ai_watch_budget_cores", "", "CPU cores that watching may take now.");
+    p->used = gtv_metrics_gauge(m, "gtv_ai_watch_used_cores", "", "CPU cores that watching takes.");
     p->slowest = gtv_metrics_gauge(m, "gtv_ai_watch_slowest_interval_seconds", "",
                                    "Longest time between two looks at a camera, as granted.");
+    gtv_metrics_parts(m, "gtv_ai_watch_budget_cores", 1000); // milliseconds a second
+    gtv_metrics_parts(m, "gtv_ai_watch_used_cores", 1000);
+    gtv_metrics_parts(m, "gtv_ai_watch_slowest_interval_seconds", 1000);
     return p;
 }
 

@@ -85,12 +85,30 @@ static void nothing_is_lost_between_threads(void **state)
     gtv_metrics_destroy(m);
 }
 
+static void parts_are_written_as_units(void **state)
+{
+    struct gtv_metrics *m = gtv_metrics_create();
+    gtv_counter_add(gtv_metrics_counter(m, "spent_seconds_total", "", "Spent."), 1234567);
+    gtv_metrics_parts(m, "spent_seconds_total", 1000);
+    gtv_gauge_set(gtv_metrics_gauge(m, "left_seconds", "", "Left."), -1500);
+    gtv_metrics_parts(m, "left_seconds", 1000);
+    gtv_metrics_build_info(m, "test");
+    struct gtv_buf out = {0};
+    gtv_metrics_write(m, &out);
+    assert_non_null(strstr(out.data, "\nspent_seconds_total 1234.567\n"));
+    assert_non_null(strstr(out.data, "\nleft_seconds -1.5\n"));
+    assert_non_null(strstr(out.data, "\ngtv_build_info{program=\"test\",version=\"" GTV_VERSION "\"} 1\n"));
+    gtv_buf_finish(&out);
+    gtv_metrics_destroy(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_name_same_object),
         cmocka_unit_test(text_format),
         cmocka_unit_test(series_are_bounded),
+        cmocka_unit_test(parts_are_written_as_units),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
