@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void feed(struct gtv_http_conn *c, const char *data, size_t n);
 
@@ -336,7 +337,10 @@ static void dispatch(struct gtv_http_conn *c)
     struct gtv_http_request *req = c->req;
     c->state = HTTP_CONN_BUSY;
     c->in_handler = true;
-    if (req->preflight) {
+    if (c->server->stopping && gtv_str_eq(req->path, GTV_STR("/ready"))) {
+        // Whoever spreads requests must see it before the handlers have anything to say.
+        http_reply_error(req, GTV_E_UNAVAILABLE, "The program is stopping");
+    } else if (req->preflight) {
         answer_options(req);
     } else if (!req->route) {
         http_reply_error(req, req->error, NULL);
@@ -553,7 +557,7 @@ static void refuse_connection(struct gtv_http_conn *c)
     }
 }
 
-void http_conn_accept(struct gtv_http_server *s)
+static struct gtv_http_conn *conn_create(struct gtv_http_server *s)
 {
     struct gtv_http_conn *c = GTV_NEW(struct gtv_http_conn);
     c->server = s;
@@ -563,12 +567,14 @@ void http_conn_accept(struct gtv_http_server *s)
     s->connections++;
     c->deadline = uv_now(s->uv) + s->config.idle_timeout_ms;
     http_wheel_add(c);
-    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0) {
-        http_conn_close(c);
-        return;
-    }
+    return c;
+}
+
+static void conn_begin(struct gtv_http_conn *c)
+{
+    struct gtv_http_server *s = c->server;
     note_peer(c);
-    if (s->stopping || s->connections > s->config.max_connections) {
+    if ((s->stopping && !s->listening) || s->connections > s->config.max_connections) {
         refuse_connection(c);
         return;
     }
@@ -577,4 +583,25 @@ void http_conn_accept(struct gtv_http_server *s)
         after_ms(c, s->config.header_timeout_ms);
     }
     read_on(c);
+}
+
+void http_conn_accept(struct gtv_http_server *s, uv_stream_t *listener)
+{
+    struct gtv_http_conn *c = conn_create(s);
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) == 0) {
+        conn_begin(c);
+    } else {
+        http_conn_close(c);
+    }
+}
+
+void http_conn_take(struct gtv_http_server *s, int fd)
+{
+    struct gtv_http_conn *c = conn_create(s);
+    if (uv_tcp_open(&c->tcp, fd) == 0) {
+        conn_begin(c);
+    } else {
+        close(fd);
+        http_conn_close(c);
+    }
 }

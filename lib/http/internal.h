@@ -34,6 +34,7 @@ enum {
     HTTP_PREFACE_V2_MAX = 2048,      // and a binary one, with what it adds to the addresses
     HTTP_TICK_MS = 250,              // resolution of the deadlines
     HTTP_WHEEL_SLOTS = 256,
+    HTTP_LISTENERS_MAX = 16, // sockets a server was handed
 };
 
 #define HTTP_NEVER UINT64_MAX
@@ -197,11 +198,13 @@ struct gtv_http_server {
     struct http_router router;
     struct http_trusted trusted, proxies; // by X-Forwarded-For, by PROXY headers
 
-    uv_tcp_t listener;
+    uv_tcp_t listeners[HTTP_LISTENERS_MAX];
+    size_t listener_count;
     uv_timer_t tick;
     uv_idle_t idle;
     uv_idle_cb on_idle;
     bool listening;
+    bool adopted; // a listening socket lives on elsewhere, and so do the connections that wait in it
     int port;
     unsigned handles; // open or closing: the memory goes with the last one
     bool destroyed;
@@ -222,6 +225,7 @@ struct gtv_http_server {
     uint64_t id_state[2];
 
     bool stopping;
+    uint64_t grace_end; // of loop milliseconds; 0: over, or there was none
     uint64_t stop_deadline;
     void (*stopped)(void *);
     void *stopped_arg;
@@ -284,9 +288,10 @@ enum http_preface_state http_preface_feed(struct http_preface *p, const uint8_t 
                                           size_t *used);
 
 // ---- conn.c ----
-void http_conn_accept(struct gtv_http_server *s);
-void http_conn_step(struct gtv_http_conn *c);  // goes on after something was finished or flushed
-void http_conn_close(struct gtv_http_conn *c); // at once; the callbacks follow from the loop
+void http_conn_accept(struct gtv_http_server *s, uv_stream_t *listener);
+void http_conn_take(struct gtv_http_server *s, int fd); // one that was accepted otherwise
+void http_conn_step(struct gtv_http_conn *c);           // goes on after something was finished or flushed
+void http_conn_close(struct gtv_http_conn *c);          // at once; the callbacks follow from the loop
 void http_conn_expired(struct gtv_http_conn *c);
 void http_conn_deadline(struct gtv_http_conn *c, uint64_t deadline);
 void http_conn_over(struct gtv_http_conn *c); // tells who waits on it, and lets go of all but the handle

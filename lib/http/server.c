@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     BACKLOG = 4096,
@@ -108,12 +109,34 @@ static bool close_all(struct gtv_http_server *s, bool idle_only)
     return left;
 }
 
+static void stop_listening(struct gtv_http_server *s);
+
+// Who waits in a socket when it closes is reset: taken over just before it, they are answered.
+static void accept_last(struct gtv_http_server *s)
+{
+    for (size_t i = 0; s->listening && !s->adopted && i < s->listener_count; i++) {
+        uv_os_fd_t listener = -1;
+        int fd = -1;
+        if (uv_fileno((uv_handle_t *)&s->listeners[i], &listener) == 0) {
+            while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+                http_conn_take(s, fd);
+            }
+        }
+    }
+}
+
 static void check_stopped(struct gtv_http_server *s)
 {
+    if (s->grace_end > 0 && uv_now(s->uv) >= s->grace_end) {
+        s->grace_end = 0;
+        accept_last(s);
+        stop_listening(s);
+        (void)close_all(s, true);
+    }
     if (!s->stopping || !s->stopped) {
         return;
     }
-    if (s->connections > 0) {
+    if (s->connections > 0 || s->listening) {
         if (uv_now(s->uv) >= s->stop_deadline) {
             (void)close_all(s, false);
         }
@@ -298,7 +321,7 @@ static void on_connection(uv_stream_t *listener, int status)
 {
     struct gtv_http_server *s = listener->data;
     if (status == 0) {
-        http_conn_accept(s);
+        http_conn_accept(s, listener);
     } else {
         gtv_log_warn(&s->log, "accept failed", "error=\"%s\"", uv_strerror(status));
     }
@@ -311,11 +334,11 @@ static void set_int(int fd, int level, int option, int value)
 }
 
 // Accepted sockets inherit these from the listener: no system call per connection.
-static int socket_options(struct gtv_http_server *s, bool reuseport)
+static int socket_options(uv_tcp_t *listener, bool reuseport)
 {
     uv_os_fd_t fd = -1;
     int one = 1;
-    int rc = uv_fileno((uv_handle_t *)&s->listener, &fd);
+    int rc = uv_fileno((uv_handle_t *)listener, &fd);
     if (rc == 0 && reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0) {
         rc = UV_ENOTSUP;
     }
@@ -336,7 +359,7 @@ static int bound_port(struct gtv_http_server *s)
     struct sockaddr_storage addr;
     int n = (int)sizeof(addr);
     memset(&addr, 0, sizeof(addr));
-    if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&addr, &n) != 0) {
+    if (uv_tcp_getsockname(&s->listeners[0], (struct sockaddr *)&addr, &n) != 0) {
         return 0;
     }
     in_port_t port = addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
@@ -361,23 +384,58 @@ bool gtv_http_server_listen(struct gtv_http_server *s, const char *host, int por
         gtv_error_set(err, GTV_E_INVALID, "host", "\"%s\" is no address to listen on", host);
         return false;
     }
-    int rc = uv_tcp_init_ex(s->uv, &s->listener, addr.ss_family);
+    uv_tcp_t *listener = &s->listeners[0];
+    int rc = uv_tcp_init_ex(s->uv, listener, addr.ss_family);
     if (rc != 0) {
         gtv_error_set(err, GTV_E_IO, NULL, "no socket to listen with: %s", uv_strerror(rc));
         return false;
     }
-    s->listener.data = s;
+    listener->data = s;
     s->handles++;
-    rc = socket_options(s, reuseport);
-    rc = rc != 0 ? rc : uv_tcp_bind(&s->listener, (struct sockaddr *)&addr, 0);
-    rc = rc != 0 ? rc : uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+    rc = socket_options(listener, reuseport);
+    rc = rc != 0 ? rc : uv_tcp_bind(listener, (struct sockaddr *)&addr, 0);
+    rc = rc != 0 ? rc : uv_listen((uv_stream_t *)listener, BACKLOG, on_connection);
     if (rc != 0) {
         gtv_error_set(err, GTV_E_IO, NULL, "cannot listen on %s port %d: %s", host, port, uv_strerror(rc));
-        uv_close((uv_handle_t *)&s->listener, on_server_handle_closed);
+        uv_close((uv_handle_t *)listener, on_server_handle_closed);
         return false;
     }
     s->listening = true;
+    s->listener_count = 1;
     s->port = bound_port(s);
+    return true;
+}
+
+bool gtv_http_server_adopt(struct gtv_http_server *s, int fd, struct gtv_error *err)
+{
+    assert((!s->listening || s->adopted) && "a server listens, or takes over who listens");
+    raise_file_limit(s->config.max_connections);
+    uv_tcp_t *listener = &s->listeners[s->listener_count];
+    int rc = s->listener_count < HTTP_LISTENERS_MAX ? uv_tcp_init(s->uv, listener) : UV_EMFILE;
+    if (rc != 0) {
+        gtv_error_set(err, GTV_E_LIMIT, NULL, "a server takes over %d listening sockets at most",
+                      HTTP_LISTENERS_MAX);
+        close(fd);
+        return false;
+    }
+    listener->data = s;
+    s->handles++;
+    rc = uv_tcp_open(listener, fd);
+    if (rc != 0) {
+        close(fd);
+    }
+    rc = rc != 0 ? rc : socket_options(listener, false);
+    rc = rc != 0 ? rc : uv_listen((uv_stream_t *)listener, BACKLOG, on_connection);
+    if (rc != 0) {
+        gtv_error_set(err, GTV_E_IO, NULL, "cannot listen with a socket that was handed over: %s",
+                      uv_strerror(rc));
+        uv_close((uv_handle_t *)listener, on_server_handle_closed);
+        return false;
+    }
+    s->listening = s->adopted = true;
+    if (s->listener_count++ == 0) {
+        s->port = bound_port(s);
+    }
     return true;
 }
 
@@ -395,19 +453,33 @@ static void stop_listening(struct gtv_http_server *s)
 {
     if (s->listening) {
         s->listening = false;
-        uv_close((uv_handle_t *)&s->listener, on_server_handle_closed);
+        for (size_t i = 0; i < s->listener_count; i++) {
+            uv_close((uv_handle_t *)&s->listeners[i], on_server_handle_closed);
+        }
     }
+}
+
+void gtv_http_server_retire(struct gtv_http_server *s, unsigned grace_ms, unsigned drain_ms,
+                            void (*done)(void *), void *arg)
+{
+    uint64_t now = uv_now(s->uv);
+    s->stopping = true;
+    s->grace_end = grace_ms > 0 ? now + grace_ms : 0;
+    s->stop_deadline = now + grace_ms + drain_ms;
+    s->stopped = done;
+    s->stopped_arg = arg;
+    if (grace_ms == 0 || s->adopted) {
+        stop_listening(s);
+    }
+    if (grace_ms == 0) {
+        (void)close_all(s, drain_ms > 0);
+    }
+    http_wake_idle(s);
 }
 
 void gtv_http_server_stop(struct gtv_http_server *s, unsigned drain_ms, void (*done)(void *), void *arg)
 {
-    stop_listening(s);
-    s->stopping = true;
-    s->stop_deadline = uv_now(s->uv) + drain_ms;
-    s->stopped = done;
-    s->stopped_arg = arg;
-    (void)close_all(s, drain_ms > 0);
-    http_wake_idle(s);
+    gtv_http_server_retire(s, 0, drain_ms, done, arg);
 }
 
 void http_handle_closed(struct gtv_http_server *s)

@@ -73,10 +73,18 @@ struct gtv_http_server *gtv_http_server_create(struct gtv_loop *loop,
 // to max_connections + 1,024 where the hard limit allows.
 bool gtv_http_server_listen(struct gtv_http_server *s, const char *host, int port, bool reuseport,
                             struct gtv_error *err) GTV_WARN_UNUSED;
-int gtv_http_server_port(const struct gtv_http_server *s);
+// Accepts from a listening socket that was handed over, up to 16 of them, instead of gtv_http_server_listen.
+// fd is the server's from here on, also on failure. Others may hold the socket too: when this server stops,
+// the connections that wait in it are theirs.
+bool gtv_http_server_adopt(struct gtv_http_server *s, int fd, struct gtv_error *err) GTV_WARN_UNUSED;
+int gtv_http_server_port(const struct gtv_http_server *s); // of the first socket
 // Stops accepting, lets requests in progress end for up to drain_ms (idle connections close at once), then
-// calls done (may be NULL).
+// calls done (may be NULL). From here on GET /ready is answered 503, and every answer closes its connection.
 void gtv_http_server_stop(struct gtv_http_server *s, unsigned drain_ms, void (*done)(void *), void *arg);
+// The same after a grace: for so long idle connections are answered once more, and new ones are taken unless
+// the socket was handed over (then a successor takes them). Who asks /ready learns meanwhile to go elsewhere.
+void gtv_http_server_retire(struct gtv_http_server *s, unsigned grace_ms, unsigned drain_ms,
+                            void (*done)(void *), void *arg);
 void gtv_http_server_destroy(
     struct gtv_http_server *s); // on the loop's thread after stop, or after the loop ended
 size_t gtv_http_server_connections(const struct gtv_http_server *s);
