@@ -14,7 +14,7 @@ void gtv_bulk_finish(struct gtv_bulk *b)
     *b = (struct gtv_bulk){NULL, 0};
 }
 
-static struct gtv_bulk_line *add_line(struct gtv_bulk *b, size_t line, struct gtv_error *err)
+struct gtv_bulk_line *gtv_bulk_add(struct gtv_bulk *b, size_t line, struct gtv_error *err)
 {
     if (b->count == GTV_BULK_LINES) {
         gtv_error_set(err, GTV_E_TOO_LARGE, NULL, "more than %d cameras in one request", (int)GTV_BULK_LINES);
@@ -41,7 +41,7 @@ static bool parse_csv(char *text, size_t n, struct gtv_bulk *b, struct gtv_error
         return false;
     struct gtv_error broken = {0};
     while ((r = gtv_csv_next(&csv, &record, &broken)) != GTV_CSV_END) {
-        struct gtv_bulk_line *l = add_line(b, record.line, err);
+        struct gtv_bulk_line *l = gtv_bulk_add(b, record.line, err);
         if (!l)
             return false;
         if (r == GTV_CSV_BROKEN)
@@ -72,7 +72,7 @@ static bool parse_json(struct gtv_str text, struct gtv_bulk *b, struct gtv_error
     } else {
         yyjson_arr_foreach(list, i, n, item)
         {
-            struct gtv_bulk_line *l = ok ? add_line(b, i + 1, err) : NULL;
+            struct gtv_bulk_line *l = ok ? gtv_bulk_add(b, i + 1, err) : NULL;
             ok = l != NULL;
             if (ok && !gtv_provision_object(item, 0, &l->camera, &l->outcome.err))
                 l->camera.id = 0;

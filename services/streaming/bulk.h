@@ -27,12 +27,15 @@ struct gtv_bulk {
 // of it can be used; wrong lines have their err. Pure. text is changed while CSV is read.
 bool gtv_bulk_parse(char *text, size_t n, bool csv, struct gtv_bulk *out,
                     struct gtv_error *err) GTV_WARN_UNUSED;
+// One more line, zeroed, valid until the next one. NULL with *err: there are GTV_BULK_LINES.
+struct gtv_bulk_line *gtv_bulk_add(struct gtv_bulk *b, size_t line, struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_bulk_finish(struct gtv_bulk *b);
 // {"success","total","succeeded","failed","results":[...]}; success: no line failed.
 yyjson_mut_doc *gtv_bulk_answer(const struct gtv_bulk *b);
 
-// POST /cameras/provision/bulk and POST /cameras/import, on any loop.
+// POST /cameras/provision/bulk, /cameras/import and /cameras/adopt, on any loop.
 void gtv_handle_bulk(struct gtv_http_request *req, void *worker);
 void gtv_handle_import(struct gtv_http_request *req, void *worker);
+void gtv_handle_adopt(struct gtv_http_request *req, void *worker);
 
 #endif

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "services/streaming/admin.h"
+#include "services/streaming/adopt.h"
 #include "services/streaming/bulk.h"
 #include "services/streaming/provision.h"
 #include "services/streaming/routes.h"
@@ -19,7 +20,7 @@ struct change {
     struct gtv_http_request *req; // NULL once the client is gone
     // Fixed
     enum gtv_op_kind kind;
-    bool many;
+    bool many, adopts; // adopts: the list is what the nodes have
     // The control loop, then handed back
     struct gtv_control *control;
     struct gtv_camera camera;
@@ -162,14 +163,8 @@ static void pump(struct change *c)
     over(c);
 }
 
-static void change_arrives(void *arg)
+static void begin_lines(struct change *c)
 {
-    struct change *c = arg;
-    c->control = c->worker->app->control;
-    if (!c->many) {
-        gtv_op_begin(c->control, c->kind, &c->camera, one_done, c);
-        return;
-    }
     if (c->control->bulk_jobs >= GTV_BULK_JOBS) {
         gtv_error_set(&c->outcome.err, GTV_E_LIMIT, NULL,
                       "%d lists of cameras are being worked on; try again in a moment", (int)GTV_BULK_JOBS);
@@ -180,6 +175,34 @@ static void change_arrives(void *arg)
     snprintf(c->job, sizeof c->job, "%" PRIx64, (uint64_t)gtv_wall_us());
     c->told_ms = gtv_mono_ms();
     pump(c);
+}
+
+static void found(void *arg, struct gtv_bulk *lines, const struct gtv_error *err)
+{
+    struct change *c = arg;
+    c->bulk = *lines;
+    if (!err) {
+        begin_lines(c);
+        return;
+    }
+    c->outcome.err = *err;
+    over(c);
+}
+
+static void change_arrives(void *arg)
+{
+    struct change *c = arg;
+    c->control = c->worker->app->control;
+    if (c->adopts) {
+        if (gtv_adopt_begin(c->control, found, c))
+            return;
+        gtv_error_set(&c->outcome.err, GTV_E_CONFLICT, NULL, "the media nodes are being asked already");
+        over(c);
+    } else if (c->many) {
+        begin_lines(c);
+    } else {
+        gtv_op_begin(c->control, c->kind, &c->camera, one_done, c);
+    }
 }
 
 // ---- the request's loop ----
@@ -275,4 +298,15 @@ void gtv_handle_import(struct gtv_http_request *req, void *worker)
     struct gtv_worker *w = worker;
     if (gtv_admin_required(req, w->app))
         bulk(req, w, GTV_OP_STORE);
+}
+
+void gtv_handle_adopt(struct gtv_http_request *req, void *worker)
+{
+    struct gtv_worker *w = worker;
+    if (!gtv_admin_required(req, w->app))
+        return;
+    struct change *c = GTV_NEW(struct change);
+    c->kind = GTV_OP_STORE;
+    c->many = c->adopts = true;
+    send_change(w, req, c);
 }

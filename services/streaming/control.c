@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/streaming/adopt.h"
 #include "services/streaming/drain.h"
 #include "services/streaming/history.h"
 #include "services/streaming/hub.h"
@@ -9,6 +10,7 @@
 #include "services/streaming/replay.h"
 #include "services/streaming/replicas.h"
 #include "services/streaming/sequence_store.h"
+#include "services/streaming/sight.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
 
@@ -131,6 +133,7 @@ static void on_redis(void *arg, bool up)
     struct gtv_control *c = arg;
     atomic_store(&c->app->redis_up, up);
     gtv_gauge_set(c->m_redis_up, up);
+    gtv_sight_note_redis(c->app->sight, gtv_redis_reason(c->redis));
     gtv_lease_redis(c->lease, c->redis, up);
     if (up) {
         gtv_cameras_sync(c->app->cameras, c->redis);
@@ -163,6 +166,8 @@ static void set_gauges(struct gtv_control *c)
         connected += all[i].ready;
     free(all);
     gtv_viewers_total(app->viewers, gtv_mono_ms(), &viewers, &bytes);
+    gtv_sight_note_redis(app->sight, gtv_redis_reason(c->redis));
+    gtv_sight_tick(app->sight);
     gtv_gauge_set(c->m_media_up, atomic_load(&app->media_up));
     gtv_gauge_set(c->m_cameras, (int64_t)gtv_cameras_count(app->cameras));
     gtv_gauge_set(c->m_connected, (int64_t)connected);
@@ -277,6 +282,7 @@ void gtv_control_destroy(struct gtv_control *c)
     gtv_watcher_destroy(c->watcher);
     for (size_t i = 0; i < gtv_nodes_count(c->app->nodes); i++)
         gtv_media_destroy(c->media[i]);
+    gtv_adopt_destroy(c);
     c->app->control = NULL; // posts that are still under way look here
     free(c);
 }

@@ -8,6 +8,7 @@
 #include "services/streaming/lease.h"
 #include "services/streaming/media.h"
 
+struct gtv_adoption;
 struct gtv_op;
 struct gtv_history;
 struct gtv_replays;
@@ -32,8 +33,9 @@ struct gtv_control {
     struct gtv_timer *second, *stats;
     struct gtv_op *ops; // running, and waiting for another one of the same camera
     size_t op_count, bulk_jobs;
-    uint32_t drain_unwritten; // bit i: Redis has not been told of node i
-    int64_t drain_changed_ms; // monotonic
+    struct gtv_adoption *adoption; // under way, or NULL
+    uint32_t drain_unwritten;      // bit i: Redis has not been told of node i
+    int64_t drain_changed_ms;      // monotonic
     unsigned seconds;
     struct gtv_gauge *m_media_up, *m_redis_up, *m_cameras, *m_connected, *m_viewers, *m_cache_bytes,
         *m_cache_entries, *m_subscribers;

@@ -71,6 +71,11 @@ static bool fill(struct gtv_camera *c, struct gtv_str url, struct gtv_str name, 
     return true;
 }
 
+bool gtv_provision_found(struct gtv_str url, struct gtv_str name, struct gtv_camera *c, struct gtv_error *err)
+{
+    return fill(c, url, name, err);
+}
+
 static bool take_id(yyjson_val *o, int64_t path_id, int64_t *id, struct gtv_error *err)
 {
     *id = path_id;

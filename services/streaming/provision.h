@@ -13,6 +13,11 @@ bool gtv_provision_parse(struct gtv_str body, int64_t path_id, struct gtv_camera
 bool gtv_provision_object(yyjson_val *o, int64_t path_id, struct gtv_camera *out,
                           struct gtv_error *err) GTV_WARN_UNUSED;
 
+// A camera as a media node has it: its address and name are checked and put into *c, whose other fields are
+// the caller's. An address without its user and password is refused.
+bool gtv_provision_found(struct gtv_str url, struct gtv_str name, struct gtv_camera *c,
+                         struct gtv_error *err) GTV_WARN_UNUSED;
+
 // "publisher": nobody is dialled, somebody publishes to the node.
 bool gtv_provision_is_publisher(struct gtv_str url);
 

@@ -230,8 +230,9 @@ static bool orphan_is_due(struct node_work *w, struct gtv_str path)
     struct gtv_app *app = w->reconciler->control->app;
     uintptr_t first = (uintptr_t)gtv_map_get(w->orphans, path);
     int64_t now_ms = gtv_mono_ms();
-    // Until the desired state was read nobody knows what is desired.
-    if (!gtv_cameras_loaded(app->cameras))
+    // Until the desired state was read nobody knows what is desired; and where nothing is, the node's cameras
+    // are rather those of another service, or of a Redis that was lost, than nobody's.
+    if (!gtv_cameras_loaded(app->cameras) || gtv_cameras_count(app->cameras) == 0)
         return false;
     if (!first) {
         if (gtv_map_count(w->orphans) < ORPHANS_MAX)

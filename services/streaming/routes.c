@@ -9,6 +9,7 @@
 #include "services/streaming/history.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
+#include "services/streaming/sight.h"
 #include "services/streaming/stats.h"
 
 #include <stdio.h>
@@ -121,19 +122,6 @@ static void handle_health(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_str(doc, o, "status", "ok");
     yyjson_mut_obj_add_str(doc, o, "timestamp", gtv_iso8601_naive(gtv_wall_ms(), when));
     gtv_reply_json(req, 200, doc);
-}
-
-// Ready: the media node answers. Redis may be away, then live events of others and the durable state are.
-static void handle_ready(struct gtv_http_request *req, void *user)
-{
-    struct gtv_app *app = ((struct gtv_worker *)user)->app;
-    bool media = atomic_load(&app->media_up), redis = atomic_load(&app->redis_up);
-    yyjson_mut_val *o;
-    yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_obj_add_str(doc, o, "status", media ? (redis ? "ready" : "degraded") : "not ready");
-    yyjson_mut_obj_add_bool(doc, o, "media", media);
-    yyjson_mut_obj_add_bool(doc, o, "redis", redis);
-    gtv_reply_json(req, media ? 200 : 503, doc);
 }
 
 static void handle_stats(struct gtv_http_request *req, void *user)
@@ -301,7 +289,7 @@ const struct gtv_http_route gtv_streaming_routes[] = {
     {"DELETE", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
     {"M-SEARCH", HLS_FILE, gtv_proxy_handle_change, GTV_CHANGE_BODY, CHANGE_SUMMARY},
     {"GET", "/health", handle_health, 0, "The process is alive"},
-    {"GET", "/ready", handle_ready, 0, "The media node answers"},
+    {"GET", "/ready", gtv_handle_ready, 0, "Whether it can serve, and what it misses"},
     {"GET", "/stats", handle_stats, 0, "Figures of all streams"},
     {"GET", "/stats/history", gtv_handle_history, 0, "A day of minutes of a stream, or of all"},
     {"POST", "/cameras/provision", gtv_handle_provision, PROVISION_BODY, "Adds a camera, or changes it"},
@@ -309,6 +297,7 @@ const struct gtv_http_route gtv_streaming_routes[] = {
      "Adds or changes many, from JSON or CSV"},
     {"GET", "/cameras/export", gtv_handle_export, 0, "All cameras as they shall be, to keep or to import"},
     {"POST", "/cameras/import", gtv_handle_import, GTV_BULK_BODY, "Takes an export as the desired state"},
+    {"POST", "/cameras/adopt", gtv_handle_adopt, 0, "Takes over the cameras that the media nodes have already"},
     {"GET", "/cameras", handle_cameras, 0, "All cameras with their state"},
     {"GET", "/cameras/{id}/info", handle_camera_info, 0, "A camera's settings and state"},
     {"GET", "/cameras/{id}/status", handle_camera_status, 0, "A camera's state"},

@@ -274,6 +274,27 @@ def test_nothing_is_deleted_before_redis_was_read(spawn, mediamtx_double):  # no
     assert "cam_5" in node.paths
 
 
+def test_what_another_service_provisioned_is_left_alone_and_can_be_adopted(spawn, mediamtx_double, redis_server):  # noqa: F811
+    node = mediamtx_double()
+    for number in (4, 5):
+        node.add_path(f"cam_{number}", source=f"rtsp://operador:senha@192.0.2.{number}/s1", sourceOnDemand=number == 5)
+    node.add_path("cam_6", source="rtsp://***@192.0.2.6/s1")
+    s = Streaming(spawn, [node], redis_server.url(), GTV_ORPHAN_GRACE=1)
+    wait_until(lambda: s.get("/ready").json()["redis"], what="redis up")
+    time.sleep(3)
+    assert {"cam_4", "cam_5", "cam_6"} <= set(node.paths)
+    answer = s.post("/cameras/adopt").json()
+    assert (answer["total"], answer["succeeded"]) == (3, 2)
+    refused = next(r for r in answer["results"] if not r["ok"])
+    assert refused["camera_id"] == 6 and refused["field"] == "rtsp_url" and "password" in refused["detail"]
+    stored = {int(k): json.loads(v) for k, v in redis_server.client().hgetall("gtv:cameras").items()}
+    assert {k: (c["url"], c["on_demand"]) for k, c in stored.items()} == {
+        4: ("rtsp://operador:senha@192.0.2.4/s1", False), 5: ("rtsp://operador:senha@192.0.2.5/s1", True)}
+    assert s.post("/cameras/adopt").json()["total"] == 1  # known ones are not taken twice
+    node.down()
+    assert s.post("/cameras/adopt").status_code in (502, 504)
+
+
 # ---- several nodes ----
 
 def test_cameras_are_spread_and_move(spawn, mediamtx_double):  # noqa: F811
