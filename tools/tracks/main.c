@@ -1,6 +1,7 @@
 // gtv-ai-clip: what the ai program would say of a clip. See README.md.
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/log/log.h"
 #include "services/ai/gate/gate.h"
 #include "services/ai/scene/scene.h"
 #include "tools/tracks/told.h"
@@ -355,7 +356,10 @@ static bool open_all(struct program *p, struct gtv_error *err)
 int main(int argc, char **argv)
 {
     static struct program p;
-    const char *models = getenv("MODELS_DIR");
+    const char *models = getenv("MODELS_DIR"), *log_level = getenv("LOG_LEVEL");
+    enum gtv_log_level level;
+    if (log_level && gtv_log_level_parse(gtv_str_of(log_level), &level))
+        gtv_log_set_level(level);
     p.options.clip = (struct gtv_clip_config){.models_dir = models ? models : "var/models",
                                               .model = getenv("YOLO_MODEL"),
                                               .looks = 5,

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/plate.h"
+#include "lib/log/log.h"
 #include "services/ai/picture/jpeg_write.h"
 #include "services/ai/plate/confidence.h"
 #include "services/ai/plate/pass.h"
@@ -299,6 +300,24 @@ static const struct gtv_plate *own_plate(struct gtv_track_plates *p, size_t n, c
     return gtv_plate_pass_own(p->read, n, here, (const int(*)[4])others, count);
 }
 
+// What a reading says, and what all of the pass say together.
+static void log_reading(const struct gtv_track_plates *p, const struct vehicle *v,
+                        const struct gtv_plates_look *look, const struct gtv_plate *plate)
+{
+    const struct gtv_log log = {.component = "ai"};
+    if (!gtv_log_enabled(GTV_LOG_DEBUG))
+        return;
+    struct gtv_plate_verdict verdict;
+    gtv_plate_vote_result(&v->pass.vote, &verdict);
+    gtv_log_debug(&log, "a plate was read",
+                  "camera=%lld track=%llu wall_ms=%lld text=%s confidence=%.4f width=%.1f height=%d "
+                  "sharpness=%.0f tilt=%.1f mass=%.2f so_far=%s sure=%.6f votes=%u readings=%u lines=%d",
+                  (long long)p->config.camera_id, (unsigned long long)v->track, (long long)look->wall_ms,
+                  plate->text[0] ? plate->text : "-", plate->confidence, plate->width, plate->h,
+                  plate->sharpness, plate->tilt, plate->mass, verdict.text[0] ? verdict.text : "-",
+                  verdict.confidence, verdict.votes, verdict.readings, plate->two_lines ? 2 : 1);
+}
+
 static void read_vehicle(struct gtv_track_plates *p, const struct gtv_plates_look *look,
                          const struct gtv_track *t, const struct gtv_plate_chance *chance)
 {
@@ -320,6 +339,8 @@ static void read_vehicle(struct gtv_track_plates *p, const struct gtv_plates_loo
     if (gtv_plate_pass_add(&v->pass, chance, plate))
         note_best(v, look, &part, box, plate, p->config.store && look->settings->crops);
     free(part.rgb);
+    if (plate)
+        log_reading(p, v, look, plate);
     gtv_histogram_observe(m->seconds, (double)(gtv_mono_ns() - began) / 1e9);
     gtv_counter_add(failed ? m->failed : plate ? m->found : m->none, 1);
 }
