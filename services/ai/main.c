@@ -1,6 +1,7 @@
 // Wires the ai program: settings, network, workers, Redis, cameras, HTTP. See README.md for its threads.
 #include "lib/av/av.h"
 #include "lib/base/mem.h"
+#include "lib/life/life.h"
 #include "lib/redis/redis.h"
 #include "services/ai/detect/exam_plates.h"
 #include "services/ai/detect/models.h"
@@ -8,13 +9,14 @@
 
 #include <malloc.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     ARENAS_MAX = 2,
     MMAP_FROM = 256 * 1024,
-    DRAIN_MS = 3000,
+    END_MS = 9000,     // the grace and what requests then still take
     SNAPSHOTS_MAX = 8, // connections to the media node for tests of cameras
 };
 
@@ -22,6 +24,7 @@ struct program {
     struct gtv_ai ai;
     struct gtv_ai_settings settings;
     struct gtv_http_server *api, *metrics_only;
+    struct gtv_life *life;
     char *redis_url, *jobs_url;
     bool stopping;
 };
@@ -204,7 +207,9 @@ static struct gtv_http_server *listen_on(struct program *p, const char *name,
                                    .proxy_protocol = p->settings.proxy_protocol,
                                },
                                err);
-    if (server && gtv_http_server_listen(server, p->settings.host, (int)port, false, err)) {
+    int fd = server ? gtv_life_take_socket(p->life, name, (int)port) : -1;
+    if (fd >= 0 ? gtv_http_server_adopt(server, fd, err)
+                : server && gtv_http_server_listen(server, p->settings.host, (int)port, false, err)) {
         gtv_log_info(&p->ai.log, "listening", "server=%s address=%s port=%d", name, p->settings.host,
                      gtv_http_server_port(server));
         return server;
@@ -266,10 +271,13 @@ static void on_signal(void *arg, int signum)
         return;
     p->stopping = true;
     gtv_log_info(&p->ai.log, "stopping", "signal=%d", signum);
+    gtv_life_stopping(p->life);
+    // Who sits at the terminal wants the end; who sends SIGTERM has others that take the requests.
+    unsigned grace_ms = signum == SIGINT ? 0 : (unsigned)p->settings.drain_seconds * 1000;
     if (p->metrics_only)
         gtv_http_server_stop(p->metrics_only, 0, NULL, NULL);
     gtv_jobs_stop(p->ai.jobs);
-    gtv_http_server_stop(p->api, DRAIN_MS, drained, p);
+    gtv_http_server_retire(p->api, grace_ms, END_MS - grace_ms, drained, p);
 }
 
 // Also after a start that failed half-way: what was not made is NULL.
@@ -291,6 +299,7 @@ static void finish(struct program *p)
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);
     gtv_loop_destroy(p->ai.loop);
+    gtv_life_destroy(p->life);
     gtv_metrics_destroy(p->ai.pages.metrics);
     free(p->redis_url);
     free(p->jobs_url);
@@ -322,15 +331,19 @@ int main(int argc, char **argv)
     gtv_metrics_build_info(ai->pages.metrics, "ai");
     ai->pages.name = "ai";
     ai->loop = gtv_loop_create("gtv-ai");
+    p->life = gtv_life_create(ai->loop);
     gtv_loop_on_signal(ai->loop, on_signal, p);
     size_t workers = worker_count(ai);
     start_engine(ai, workers);
     gtv_ai_register_metrics(ai);
     bool ok = start_serving(p, &err) && start_watching(p, &err) && start_jobs(p, &err);
-    if (ok)
+    if (ok) {
+        gtv_life_close_unused(p->life);
+        gtv_life_ready(p->life);
         gtv_loop_run(ai->loop);
-    else
+    } else {
         gtv_log_error(&ai->log, "cannot start", "cause=\"%s\"", err.message);
+    }
     finish(p);
     return ok ? 0 : 1;
 }

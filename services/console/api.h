@@ -12,6 +12,7 @@ struct gtv_console {
     struct gtv_console_options options;
     struct gtv_metrics *metrics;
     struct gtv_loop *loop;
+    struct gtv_life *life;
     struct gtv_http_server *server;
     struct gtv_http_client *client;
     struct gtv_http_files *web, *hlsjs; // hlsjs may be NULL

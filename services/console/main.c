@@ -1,12 +1,13 @@
 // gtv-console: only wires. See README.md for the threads.
 
+#include "lib/life/life.h"
 #include "services/console/api.h"
 #include "services/console/happenings.h"
 #include "services/console/ingest.h"
 
 #include <stdio.h>
 
-enum { DRAIN_MS = 3000, UPSTREAM_CONNECTIONS = 4 };
+enum { DRAIN_MS = 9000, UPSTREAM_CONNECTIONS = 4 };
 
 static const struct gtv_log log_main = {"console", NULL, NULL};
 
@@ -25,6 +26,7 @@ static void on_signal(void *arg, int signum)
 {
     struct gtv_console *c = arg;
     gtv_log_info(&log_main, "stopping", "signal=%d", signum);
+    gtv_life_stopping(c->life);
     gtv_http_server_stop(c->server, DRAIN_MS, stopped, c);
 }
 
@@ -40,8 +42,13 @@ static bool listen_on(struct gtv_console *c, struct gtv_error *err)
         .proxy_protocol = c->options.proxy_protocol,
     };
     c->server = gtv_http_server_create(c->loop, &config, err);
-    if (!c->server || !gtv_http_server_listen(c->server, c->options.host, (int)c->options.port, false, err))
+    if (!c->server)
         return false;
+    int fd = gtv_life_take_socket(c->life, "console", (int)c->options.port);
+    if (fd >= 0 ? !gtv_http_server_adopt(c->server, fd, err)
+                : !gtv_http_server_listen(c->server, c->options.host, (int)c->options.port, false, err))
+        return false;
+    gtv_life_close_unused(c->life);
     gtv_log_info(&log_main, "listening", "host=%s port=%d", c->options.host, gtv_http_server_port(c->server));
     return true;
 }
@@ -53,6 +60,7 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     c->metrics = gtv_metrics_create();
     gtv_metrics_build_info(c->metrics, "console");
     c->loop = gtv_loop_create("console");
+    c->life = gtv_life_create(c->loop);
     c->web = gtv_http_files_create(o->web_dir);
     c->hlsjs = has(o->hlsjs_dir) ? gtv_http_files_create(o->hlsjs_dir) : NULL;
     c->pages = (struct gtv_service_pages){
@@ -96,6 +104,7 @@ static void destroy(struct gtv_console *c)
     gtv_directory_destroy(c->directory);
     gtv_http_client_destroy(c->client);
     gtv_loop_destroy(c->loop);
+    gtv_life_destroy(c->life);
     gtv_happenings_destroy(c->happenings);
     gtv_http_files_destroy(c->crops);
     gtv_http_files_destroy(c->web);
@@ -111,6 +120,7 @@ static int run(struct gtv_console *c)
     bool ok = create(c, &err);
     if (ok) {
         gtv_loop_on_signal(c->loop, on_signal, c);
+        gtv_life_ready(c->life);
         gtv_loop_run(c->loop);
         gtv_log_info(&log_main, "stopped", NULL);
     } else {

@@ -1,5 +1,6 @@
 // gtv-media: wires options, loop, node and the two servers.
 #include "lib/av/av.h"
+#include "lib/life/life.h"
 #include "services/media/api.h"
 #include "services/media/config/reload.h"
 #include "services/media/hls/http.h"
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    DRAIN_MS = 500,      // for replies in progress at the end
+    DRAIN_MS = 8000,     // for replies in progress at the end: sockets are closed within 10 s
     LAST_WAIT_MS = 3000, // for cameras' threads: a name being resolved cannot be interrupted
     LAST_STEP_MS = 20,
     ARENAS_MAX = 2, // of malloc: one a core would cost memory with a thread a camera
@@ -27,6 +28,7 @@ struct program {
     struct gtv_reload *reload;
     struct gtv_log log;
     struct gtv_loop *loop;
+    struct gtv_life *life;
     struct gtv_metrics *metrics;
     struct gtv_node *node;
     struct gtv_http_server *api, *hls, *metrics_server; // metrics_server: NULL without one
@@ -69,6 +71,7 @@ static void on_signal(void *arg, int signum)
     }
     g->ending = true;
     gtv_log_info(&g->log, "stopping", "signal=%d", signum);
+    gtv_life_stopping(g->life);
     gtv_http_server_stop(g->api, DRAIN_MS, NULL, NULL);
     gtv_http_server_stop(g->hls, DRAIN_MS, NULL, NULL);
     gtv_http_server_stop(g->play, DRAIN_MS, NULL, NULL);
@@ -77,6 +80,9 @@ static void on_signal(void *arg, int signum)
     }
     if (g->rtsp != NULL) {
         gtv_rtsp_server_stop(g->rtsp);
+    }
+    if (g->rtmp != NULL) {
+        gtv_rtmp_server_stop(g->rtmp);
     }
     gtv_reload_stop(g->reload);
     g->last = gtv_timer_create(g->loop, wait_for_end, g);
@@ -101,7 +107,9 @@ serve(struct program *g, void *user, const char *name, const char *host, int64_t
     if (s == NULL) {
         return NULL;
     }
-    if (!gtv_http_server_listen(s, gtv_media_host(&g->options, host), (int)port, false, err)) {
+    int fd = gtv_life_take_socket(g->life, name, (int)port);
+    if (fd >= 0 ? !gtv_http_server_adopt(s, fd, err)
+                : !gtv_http_server_listen(s, gtv_media_host(&g->options, host), (int)port, false, err)) {
         gtv_http_server_destroy(s);
         return NULL;
     }
@@ -190,6 +198,7 @@ int main(int argc, char **argv)
     raise_file_limit();
     gtv_av_init(&g.log);
     g.loop = gtv_loop_create("media");
+    g.life = gtv_life_create(g.loop);
     g.metrics = gtv_metrics_create();
     gtv_metrics_build_info(g.metrics, "media");
     bool threads_left = false;
@@ -200,6 +209,8 @@ int main(int argc, char **argv)
                      g.options.host, gtv_http_server_port(g.api), gtv_http_server_port(g.hls),
                      gtv_http_server_port(g.play), g.rtmp != NULL ? gtv_rtmp_server_port(g.rtmp) : 0,
                      g.rtsp != NULL ? gtv_rtsp_server_port(g.rtsp) : 0, gtv_node_count(g.node));
+        gtv_life_close_unused(g.life);
+        gtv_life_ready(g.life);
         gtv_loop_run(g.loop);
         status = 0;
     } else {
@@ -223,6 +234,7 @@ int main(int argc, char **argv)
     gtv_rtsp_server_destroy(g.rtsp);
     gtv_node_destroy(g.node);
     gtv_loop_destroy(g.loop);
+    gtv_life_destroy(g.life);
     gtv_reload_destroy(g.reload);
     gtv_metrics_destroy(g.metrics);
 free_options:

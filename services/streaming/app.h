@@ -15,6 +15,7 @@
 
 struct gtv_control;
 struct gtv_hub;
+struct gtv_life;
 struct gtv_proxy;
 struct gtv_sequences;
 struct gtv_upstream;
@@ -43,6 +44,9 @@ struct gtv_app {
     struct gtv_worker *workers; // the first one's loop is the control loop
     size_t worker_count;
     struct gtv_control *control; // the control loop's
+    struct gtv_life *life;       // the control loop's
+    atomic_size_t serving;       // servers that have not drained
+    atomic_uint grace_ms;        // of the end that was asked for
 };
 
 // user of every handler.

@@ -305,6 +305,10 @@ static bool types_valid(struct gtv_str types)
 
 bool gtv_hub_origin_ok(struct gtv_hub *h, struct gtv_http_request *req)
 {
+    if (h->stopped) { // who was just sent away must not come back to us
+        gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, "the service is stopping");
+        return false;
+    }
     if (gtv_ws_origin_allowed(gtv_str_of(h->worker->app->options.ws_origins), gtv_http_header(req, "Origin")))
         return true;
     gtv_reply_error(req, GTV_E_FORBIDDEN, "Origin", "pages of this origin may not connect (GTV_WS_ORIGINS)");
@@ -548,6 +552,7 @@ struct gtv_hub *gtv_hub_create(struct gtv_worker *worker)
 
 void gtv_hub_stop(struct gtv_hub *h)
 {
+    h->stopped = true;
     gtv_timer_stop(h->second);
     all_clients(h, say_good_bye);
 }

@@ -36,6 +36,7 @@ struct gtv_hub {
     struct gtv_ws_deflater *deflater; // made when the first client wants it
     struct gtv_timer *second;
     unsigned seconds;
+    bool stopped;
     struct gtv_counter *m_sent, *m_skipped, *m_stalled;
 };
 

@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/life/life.h"
 #include "services/streaming/control.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
@@ -12,12 +13,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 3000, PLAYBACK_KEY_MIN = 16 };
+// Sockets are closed within 10 s of the signal: the grace and what requests then still take.
+enum { END_MS = 9000, PLAYBACK_KEY_MIN = 16 };
 
 static bool has(const char *s)
 {
@@ -45,14 +49,8 @@ static bool port_is_free(const char *host, int port)
     return free_port;
 }
 
-static bool listen_all(struct gtv_app *app, struct gtv_error *err)
+static bool create_servers(struct gtv_app *app, struct gtv_error *err)
 {
-    int port = (int)app->options.port;
-    if (port && !port_is_free(app->options.host, port)) {
-        gtv_error_set(err, GTV_E_CONFLICT, "STREAMING_PORT", "port %d of %s is in use", port,
-                      app->options.host);
-        return false;
-    }
     for (size_t i = 0; i < app->worker_count; i++) {
         struct gtv_worker *w = &app->workers[i];
         const struct gtv_http_server_config config = {
@@ -66,38 +64,92 @@ static bool listen_all(struct gtv_app *app, struct gtv_error *err)
             .proxy_protocol = app->options.proxy_protocol,
         };
         w->server = gtv_http_server_create(w->loop, &config, err);
-        // The first one tells which port the system chose.
-        if (!w->server ||
-            !gtv_http_server_listen(w->server, app->options.host, port, app->worker_count > 1, err))
+        if (!w->server)
             return false;
-        port = gtv_http_server_port(w->server);
     }
-    gtv_log_info(&app->log, "listening", "host=%s port=%d workers=%zu", app->options.host, port,
-                 app->worker_count);
     return true;
 }
 
+// Sockets that were handed over, dealt out to the loops; with fewer of them than loops some are shared.
+static bool adopt_all(struct gtv_app *app, size_t *taken, struct gtv_error *err)
+{
+    int fds[GTV_LIFE_SOCKETS_MAX], fd;
+    size_t n = 0;
+    while (n < GTV_LIFE_SOCKETS_MAX &&
+           (fd = gtv_life_take_socket(app->life, "streaming", (int)app->options.port)) >= 0)
+        fds[n++] = fd;
+    *taken = n;
+    bool ok = true;
+    for (size_t i = n; n > 0 && ok && i < app->worker_count; i++) {
+        fd = fcntl(fds[i % n], F_DUPFD_CLOEXEC, 0);
+        ok = fd >= 0 && gtv_http_server_adopt(app->workers[i].server, fd, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ok)
+            ok = gtv_http_server_adopt(app->workers[i % app->worker_count].server, fds[i], err);
+        else
+            close(fds[i]);
+    }
+    return ok;
+}
+
+static bool open_port(struct gtv_app *app, struct gtv_error *err)
+{
+    int port = (int)app->options.port;
+    if (port && !port_is_free(app->options.host, port)) {
+        gtv_error_set(err, GTV_E_CONFLICT, "STREAMING_PORT", "port %d of %s is in use", port,
+                      app->options.host);
+        return false;
+    }
+    for (size_t i = 0; i < app->worker_count; i++) {
+        struct gtv_worker *w = &app->workers[i];
+        if (!gtv_http_server_listen(w->server, app->options.host, port, app->worker_count > 1, err))
+            return false;
+        port = gtv_http_server_port(w->server); // the first one tells which port the system chose
+    }
+    return true;
+}
+
+static bool listen_all(struct gtv_app *app, struct gtv_error *err)
+{
+    size_t taken;
+    if (!create_servers(app, err) || !adopt_all(app, &taken, err) || (taken == 0 && !open_port(app, err)))
+        return false;
+    gtv_life_close_unused(app->life);
+    gtv_log_info(&app->log, "listening", "host=%s port=%d workers=%zu handed_over=%zu", app->options.host,
+                 gtv_http_server_port(app->workers[0].server), app->worker_count, taken);
+    return true;
+}
+
+// A loop may fetch what the viewers of another wait for: all turn until the last one has drained.
 static void server_stopped(void *arg)
 {
-    struct gtv_worker *w = arg;
-    gtv_loop_stop(w->loop);
+    struct gtv_app *app = ((struct gtv_worker *)arg)->app;
+    if (atomic_fetch_sub(&app->serving, 1) > 1)
+        return;
+    for (size_t i = 0; i < app->worker_count; i++)
+        gtv_loop_stop(app->workers[i].loop);
 }
 
 static void worker_stop(void *arg)
 {
     struct gtv_worker *w = arg;
+    unsigned grace_ms = atomic_load(&w->app->grace_ms);
     gtv_hub_stop(w->hub);
-    gtv_http_server_stop(w->server, DRAIN_MS, server_stopped, w);
+    gtv_http_server_retire(w->server, grace_ms, END_MS - grace_ms, server_stopped, w);
 }
 
 static void on_signal(void *arg, int signum)
 {
     struct gtv_app *app = arg;
     gtv_log_info(&app->log, "stopping", "signal=%d", signum);
+    gtv_life_stopping(app->life);
+    // Who sits at the terminal wants the end; who sends SIGTERM has others that take the requests.
+    atomic_store(&app->grace_ms, signum == SIGINT ? 0 : (unsigned)app->options.drain_seconds * 1000);
     gtv_lease_release(app->control->lease);
     for (size_t i = 1; i < app->worker_count; i++)
         if (!gtv_loop_post(app->workers[i].loop, worker_stop, &app->workers[i]))
-            gtv_loop_stop(app->workers[i].loop);
+            server_stopped(&app->workers[i]);
     worker_stop(&app->workers[0]);
 }
 
@@ -152,6 +204,10 @@ static void create_workers(struct gtv_app *app)
         w->proxy = gtv_proxy_create(w);
         w->hub = gtv_hub_create(w);
     }
+    app->life = gtv_life_create(app->workers[0].loop);
+    for (size_t i = 1; i < app->worker_count; i++)
+        gtv_life_watch(app->life, app->workers[i].loop);
+    atomic_store(&app->serving, app->worker_count);
 }
 
 static void destroy_all(struct gtv_app *app)
@@ -167,6 +223,7 @@ static void destroy_all(struct gtv_app *app)
     // hub or proxy's waiters.
     for (size_t i = 0; i < app->worker_count; i++)
         gtv_loop_destroy(app->workers[i].loop);
+    gtv_life_destroy(app->life);
     for (size_t i = 0; i < app->worker_count; i++) {
         struct gtv_worker *w = &app->workers[i];
         gtv_hub_destroy(w->hub);
@@ -201,6 +258,7 @@ static int run(struct gtv_app *app)
         gtv_loop_on_signal(app->workers[0].loop, on_signal, app);
         for (size_t i = 1; i < app->worker_count; i++)
             gtv_loop_start(app->workers[i].loop);
+        gtv_life_ready(app->life);
         gtv_loop_run(app->workers[0].loop);
         for (size_t i = 1; i < app->worker_count; i++)
             gtv_loop_join(app->workers[i].loop);

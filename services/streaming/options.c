@@ -36,6 +36,9 @@ const struct gtv_option gtv_streaming_option_table[] = {
      "Address to listen on; 0.0.0.0 in containers."},
     {"STREAMING_PORT", GTV_OPT_INT, AT(port), "8001", 0, 65535, false,
      "Port to listen on; 0 lets the system choose."},
+    {"GTV_DRAIN_SECONDS", GTV_OPT_INT, AT(drain_seconds), "0", 0, 5, false,
+     "Seconds after SIGTERM in which /ready already answers 503, but requests are still served, so that a "
+     "load balancer goes elsewhere first."},
     {"STREAMING_WORKERS", GTV_OPT_INT, AT(workers), "0", 0, GTV_WORKERS_MAX, false,
      "Event loops, one a thread; 0: one a processor, at most 4."},
     {"GTV_CAMERA_ALLOW", GTV_OPT_STRING, AT(camera_allow), NULL, 0, 0, false,

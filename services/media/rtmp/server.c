@@ -26,7 +26,7 @@ struct gtv_rtmp_server {
     int64_t stall_ms;
     struct gtv_counter *auth_failures;
     int port;
-    bool destroyed;
+    bool stopped, destroyed;
     char buffer[READ_BYTES]; // of all connections: nothing is left in it after a read
 };
 
@@ -142,7 +142,7 @@ static void set_remote(struct gtv_rtmp_conn *c)
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct gtv_rtmp_server *s = listener->data;
-    if (status != 0 || s->destroyed) {
+    if (status != 0 || s->stopped) {
         return;
     }
     struct gtv_rtmp_conn *c = GTV_NEW(struct gtv_rtmp_conn);
@@ -253,15 +253,27 @@ int gtv_rtmp_server_port(const struct gtv_rtmp_server *s)
     return s->port;
 }
 
+void gtv_rtmp_server_stop(struct gtv_rtmp_server *s)
+{
+    if (s->stopped) {
+        return;
+    }
+    s->stopped = true;
+    while (s->conns != NULL) {
+        finish_later(s->conns);
+    }
+    uv_close((uv_handle_t *)&s->listener, on_listener_closed);
+}
+
 void gtv_rtmp_server_destroy(struct gtv_rtmp_server *s)
 {
     if (s == NULL) {
         return;
     }
-    s->destroyed = true;
     gtv_timer_destroy(s->timer);
-    while (s->conns != NULL) {
-        finish_later(s->conns);
+    gtv_rtmp_server_stop(s);
+    s->destroyed = true;
+    if (s->open == 0) {
+        free(s);
     }
-    uv_close((uv_handle_t *)&s->listener, on_listener_closed);
 }

@@ -17,6 +17,8 @@ struct gtv_rtmp_server *gtv_rtmp_server_create(struct gtv_loop *loop, struct gtv
                                                int port, int64_t stall_ms,
                                                struct gtv_error *err) GTV_WARN_UNUSED;
 int gtv_rtmp_server_port(const struct gtv_rtmp_server *s);
+// Cuts every connection and takes no more. Safe to call twice.
+void gtv_rtmp_server_stop(struct gtv_rtmp_server *s);
 // Cuts every connection; its memory goes when the loop has closed the sockets. Before the node is destroyed.
 // NULL is accepted.
 void gtv_rtmp_server_destroy(struct gtv_rtmp_server *s);
