@@ -7,12 +7,16 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 // Samples of 64 KiB, a key frame each 25: many times what a reader may have pending and its socket can hold.
 enum { SAMPLE_BYTES = 64 * 1024, GOP = 25, SAMPLES = 600 };
+// No clock decides: the slow reader begins to read when so many samples were pushed, and who is meant to keep
+// up is waited for.
+enum { SLOW_FROM = 500, AHEAD_MAX = 1024 * 1024 };
 static const int64_t start = INT64_C(1795360316369) * 90;
 
 struct fixture {
@@ -22,9 +26,10 @@ struct fixture {
     struct gtv_publisher publisher;
     struct gtv_format *format;
     struct gtv_timer *timer;
-    int pushed, expected_readers, asked;
+    atomic_int pushed;
+    int expected_readers, asked;
     size_t most_pending;
-    struct gtv_http_request *watched;
+    struct gtv_http_request *slow, *quick;
 };
 
 static void handle_relay(struct gtv_http_request *req, void *user)
@@ -35,7 +40,9 @@ static void handle_relay(struct gtv_http_request *req, void *user)
         keys = false;
     }
     if (gtv_str_eq(gtv_http_query(req, "slow"), GTV_STR("1"))) {
-        f->watched = req;
+        f->slow = req;
+    } else if (!keys) {
+        f->quick = req;
     }
     gtv_muxer_get_relay(f->path, req, keys, false);
     f->asked++;
@@ -45,7 +52,7 @@ static void push(void *arg)
 {
     struct fixture *f = arg;
     const struct gtv_source_callbacks *to = gtv_path_source_callbacks();
-    if (f->asked < f->expected_readers) {
+    if (f->asked < f->expected_readers || gtv_http_stream_pending(f->quick) > AHEAD_MAX) {
         return;
     }
     if (f->pushed == 0) {
@@ -61,11 +68,10 @@ static void push(void *arg)
     sample.data->len = SAMPLE_BYTES;
     to->on_sample(f->path, &sample, SAMPLE_BYTES);
     gtv_bytes_unref(sample.data);
-    if (f->watched != NULL && gtv_http_stream_pending(f->watched) > f->most_pending) {
-        f->most_pending = gtv_http_stream_pending(f->watched);
+    if (gtv_http_stream_pending(f->slow) > f->most_pending) {
+        f->most_pending = gtv_http_stream_pending(f->slow);
     }
     if (++f->pushed == SAMPLES) {
-        f->watched = NULL;
         gtv_timer_stop(f->timer);
         gtv_path_unpublish(&f->publisher, &(struct gtv_source_end){.code = "eof", .text = "the end"});
     }
@@ -74,7 +80,7 @@ static void push(void *arg)
 struct client {
     int port;
     const char *target;
-    unsigned pause_ms; // before it reads
+    atomic_int *pushed; // NULL, or: it reads when SLOW_FROM of them were
     size_t packets, keys, gaps;
     int frames;
     bool broken;
@@ -131,7 +137,9 @@ static void *read_all(void *arg)
     uint8_t *all = malloc(cap);
     int fd = dial(c->port);
     dprintf(fd, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", c->target);
-    usleep(c->pause_ms * 1000);
+    while (c->pushed != NULL && atomic_load(c->pushed) < SLOW_FROM) {
+        usleep(2000);
+    }
     for (ssize_t got; (got = read(fd, all + n, cap - n - 1)) > 0;) {
         n += (size_t)got;
     }
@@ -189,8 +197,9 @@ static void a_slow_reader_is_skipped_and_slows_nobody(void **state)
     gtv_timer_start(f.timer, 1, 2);
     gtv_loop_start(f.loop);
 
-    struct client clients[] = {
-        {.target = "/relay"}, {.target = "/relay?slow=1", .pause_ms = 500}, {.target = "/relay?keyframes=1"}};
+    struct client clients[] = {{.target = "/relay"},
+                               {.target = "/relay?slow=1", .pushed = &f.pushed},
+                               {.target = "/relay?keyframes=1"}};
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) {
         clients[i].port = gtv_http_server_port(f.server);
