@@ -124,8 +124,9 @@ bool gtv_ai_input_size(const char *text, int *width, int *height)
     return side(first, width) && side(rest, height);
 }
 
-static bool check(const struct gtv_ai_settings *s, struct gtv_error *err)
+static bool check(const void *config, struct gtv_error *err)
 {
+    const struct gtv_ai_settings *s = config;
     struct gtv_str precision = gtv_str_of(s->precision);
     if (!gtv_str_eq(precision, GTV_STR("f32")) && !gtv_str_eq(precision, GTV_STR("bf16")) &&
         !gtv_str_eq(precision, GTV_STR("int8")) && !gtv_str_eq(precision, GTV_STR("auto"))) {
@@ -152,11 +153,18 @@ static bool check(const struct gtv_ai_settings *s, struct gtv_error *err)
     return true;
 }
 
+const struct gtv_program gtv_ai_program = {
+    .name = "gtv-ai",
+    .purpose = "finds vehicles and plates in posted pictures and in live cameras",
+    .table = options,
+    .count = OPTION_COUNT,
+    .size = sizeof(struct gtv_ai_settings),
+    .check = check,
+};
+
 bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv, struct gtv_error *err)
 {
-    return gtv_config_load(s, options, OPTION_COUNT, "gtv-ai",
-                           "Finds vehicles in posted pictures and in live cameras.", argc, argv, err) &&
-           check(s, err);
+    return gtv_config_load(s, &gtv_ai_program, argc, argv, err);
 }
 
 void gtv_ai_settings_finish(struct gtv_ai_settings *s)

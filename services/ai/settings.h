@@ -29,6 +29,7 @@ struct gtv_ai_settings {
     char *log_level;
 };
 
+extern const struct gtv_program gtv_ai_program;
 bool gtv_ai_settings_load(struct gtv_ai_settings *s, int argc, char **argv,
                           struct gtv_error *err) GTV_WARN_UNUSED;
 // AI_INPUT_SIZE: "640x384"; empty or NULL gives 0 and 0. False when it is something else.

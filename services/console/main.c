@@ -135,8 +135,7 @@ int main(int argc, char **argv)
     static struct gtv_console console;
     struct gtv_error err = {0};
     enum gtv_log_level level;
-    if (!gtv_config_load(&console.options, gtv_console_option_table, gtv_console_option_count, "gtv-console",
-                         "the web page, cameras and stored detections", argc, argv, &err)) {
+    if (!gtv_config_load(&console.options, &gtv_console_program, argc, argv, &err)) {
         fprintf(stderr, "gtv-console: %s\n", err.message);
         return 2;
     }
@@ -146,6 +145,6 @@ int main(int argc, char **argv)
     }
     gtv_log_set_level(level);
     int rc = run(&console);
-    gtv_config_finish(&console.options, gtv_console_option_table, gtv_console_option_count);
+    gtv_config_finish(&console.options, gtv_console_program.table, gtv_console_program.count);
     return rc;
 }

@@ -1,8 +1,10 @@
 #include "services/console/options.h"
 
+#include "lib/redis/link.h"
+
 #define AT(field) offsetof(struct gtv_console_options, field)
 
-const struct gtv_option gtv_console_option_table[] = {
+static const struct gtv_option table[] = {
     {"CONSOLE_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
      "Address to listen on; 0.0.0.0 in containers."},
     {"CONSOLE_PORT", GTV_OPT_INT, AT(port), "8002", 0, 65535, false,
@@ -36,4 +38,23 @@ const struct gtv_option gtv_console_option_table[] = {
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
 };
 
-const size_t gtv_console_option_count = sizeof gtv_console_option_table / sizeof *gtv_console_option_table;
+static bool check(const void *config, struct gtv_error *err)
+{
+    const struct gtv_console_options *o = config;
+    struct gtv_redis_target redis;
+    struct gtv_error why = {0};
+    if (!gtv_redis_target_parse(o->redis_url, &redis, &why)) {
+        gtv_error_set(err, GTV_E_INVALID, "REDIS_URL", "REDIS_URL: %.200s", why.message);
+        return false;
+    }
+    return true;
+}
+
+const struct gtv_program gtv_console_program = {
+    .name = "gtv-console",
+    .purpose = "the web page, cameras and stored detections",
+    .table = table,
+    .count = sizeof table / sizeof *table,
+    .size = sizeof(struct gtv_console_options),
+    .check = check,
+};

@@ -18,7 +18,6 @@ struct gtv_console_options {
     char *log_level;
 };
 
-extern const struct gtv_option gtv_console_option_table[];
-extern const size_t gtv_console_option_count;
+extern const struct gtv_program gtv_console_program;
 
 #endif

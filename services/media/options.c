@@ -94,3 +94,11 @@ const struct gtv_option gtv_media_option_table[] = {
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
 };
 const size_t gtv_media_option_count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0];
+
+const struct gtv_program gtv_media_program = {
+    .name = "gtv-media",
+    .purpose = "pulls cameras and takes publishers; serves HLS, a relay and MediaMTX's control API",
+    .table = gtv_media_option_table,
+    .count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0],
+    .size = sizeof(struct gtv_media_options),
+};

@@ -42,5 +42,6 @@ static inline const char *gtv_media_host(const struct gtv_media_options *o, cons
 
 extern const struct gtv_option gtv_media_option_table[];
 extern const size_t gtv_media_option_count;
+extern const struct gtv_program gtv_media_program;
 
 #endif

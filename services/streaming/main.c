@@ -276,9 +276,7 @@ int main(int argc, char **argv)
     struct gtv_error err = {0};
     enum gtv_log_level level;
     app.started_ms = gtv_mono_ms();
-    if (!gtv_config_load(&app.options, gtv_streaming_option_table, gtv_streaming_option_count,
-                         "gtv-streaming", "provisions cameras, serves HLS from a cache, pushes live events",
-                         argc, argv, &err) ||
+    if (!gtv_config_load(&app.options, &gtv_streaming_program, argc, argv, &err) ||
         !gtv_net_policy_parse(app.options.camera_allow, &app.policy, &err) ||
         !(app.nodes = gtv_nodes_create(app.options.media_api_url, app.options.media_hls_url, &err))) {
         fprintf(stderr, "gtv-streaming: %s\n", err.message);
@@ -295,6 +293,6 @@ int main(int argc, char **argv)
     gtv_log_set_level(level);
     int rc = run(&app);
     gtv_nodes_destroy(app.nodes);
-    gtv_config_finish(&app.options, gtv_streaming_option_table, gtv_streaming_option_count);
+    gtv_config_finish(&app.options, gtv_streaming_program.table, gtv_streaming_program.count);
     return rc;
 }

@@ -1,8 +1,11 @@
 #include "services/streaming/options.h"
 
+#include "lib/redis/link.h"
+#include "services/streaming/nodes.h"
+
 #define AT(field) offsetof(struct gtv_streaming_options, field)
 
-const struct gtv_option gtv_streaming_option_table[] = {
+static const struct gtv_option table[] = {
     {"MEDIAMTX_API_URL", GTV_OPT_STRING, AT(media_api_url), "http://mediamtx:9997", 0, 0, false,
      "Control API (v3) of the media nodes, comma-separated; an entry may end in ;weight=2;id=name."},
     {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, AT(media_hls_url), "http://mediamtx:8888", 0, 0, false,
@@ -80,5 +83,32 @@ const struct gtv_option gtv_streaming_option_table[] = {
      "Folder of swagger-ui-dist, for /docs."},
 };
 
-const size_t gtv_streaming_option_count =
-    sizeof gtv_streaming_option_table / sizeof *gtv_streaming_option_table;
+// What needs more than one option or its own parser to be judged.
+static bool check(const void *config, struct gtv_error *err)
+{
+    const struct gtv_streaming_options *o = config;
+    struct gtv_redis_target redis;
+    struct gtv_nodes *nodes = gtv_nodes_create(o->media_api_url, o->media_hls_url, err);
+    gtv_nodes_destroy(nodes);
+    if (!nodes)
+        return false;
+    struct gtv_error why = {0};
+    if (!gtv_redis_target_parse(o->redis_url, &redis, &why)) {
+        gtv_error_set(err, GTV_E_INVALID, "REDIS_URL", "REDIS_URL: %.200s", why.message);
+        return false;
+    }
+    if (!strstr(o->record_path, "%path")) {
+        gtv_error_set(err, GTV_E_INVALID, "GTV_RECORD_PATH", "GTV_RECORD_PATH must contain %%path");
+        return false;
+    }
+    return true;
+}
+
+const struct gtv_program gtv_streaming_program = {
+    .name = "gtv-streaming",
+    .purpose = "provisions cameras, serves HLS from a cache, pushes live events",
+    .table = table,
+    .count = sizeof table / sizeof *table,
+    .size = sizeof(struct gtv_streaming_options),
+    .check = check,
+};

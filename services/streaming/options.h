@@ -37,7 +37,6 @@ struct gtv_streaming_options {
 
 enum { GTV_WORKERS_DEFAULT_MAX = 4, GTV_WORKERS_MAX = 16 };
 
-extern const struct gtv_option gtv_streaming_option_table[];
-extern const size_t gtv_streaming_option_count;
+extern const struct gtv_program gtv_streaming_program;
 
 #endif

@@ -72,8 +72,7 @@ int main(int argc, char **argv)
     struct gtv_error err = {0};
     enum gtv_log_level level;
     int status;
-    if (!gtv_config_load(&o, gtv_supervisor_options, gtv_supervisor_option_count, "gtv-supervisor",
-                         "runs the whole of GT-Vision on one machine", argc, argv, &err)) {
+    if (!gtv_config_load(&o, &gtv_supervisor_program, argc, argv, &err)) {
         status = give_up(&err);
     } else if (!gtv_log_level_parse(gtv_str_of(o.log_level), &level)) {
         gtv_error_set(&err, GTV_E_INVALID, "LOG_LEVEL",
@@ -84,6 +83,6 @@ int main(int argc, char **argv)
         raise_descriptor_limit();
         status = run(&o, started_ms);
     }
-    gtv_config_finish(&o, gtv_supervisor_options, gtv_supervisor_option_count);
+    gtv_config_finish(&o, gtv_supervisor_program.table, gtv_supervisor_program.count);
     return status;
 }

@@ -2,7 +2,7 @@
 
 #define FIELD(name) offsetof(struct options, name)
 
-const struct gtv_option gtv_supervisor_options[] = {
+static const struct gtv_option table[] = {
     {"GTV_DATA", GTV_OPT_STRING, FIELD(data), "./var", 0, 0, false,
      "Folder of all state: Redis, recordings, the database, logs, models."},
     {"GTV_LISTEN", GTV_OPT_STRING, FIELD(listen), "127.0.0.1", 0, 0, false, "Address of the door."},
@@ -24,4 +24,10 @@ const struct gtv_option gtv_supervisor_options[] = {
      "DEBUG, INFO, WARNING or ERROR, for all programs."},
 };
 
-const size_t gtv_supervisor_option_count = sizeof(gtv_supervisor_options) / sizeof(gtv_supervisor_options[0]);
+const struct gtv_program gtv_supervisor_program = {
+    .name = "gtv-supervisor",
+    .purpose = "runs the whole of GT-Vision on one machine",
+    .table = table,
+    .count = sizeof(table) / sizeof(table[0]),
+    .size = sizeof(struct options),
+};

@@ -17,7 +17,6 @@ struct options {
     char *log_level;
 };
 
-extern const struct gtv_option gtv_supervisor_options[];
-extern const size_t gtv_supervisor_option_count;
+extern const struct gtv_program gtv_supervisor_program;
 
 #endif

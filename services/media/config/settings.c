@@ -302,12 +302,9 @@ static bool load(struct layer *base, const struct layer *api, int argc, char **a
     for (size_t i = 0; i < gtv_media_option_count; i++) {
         table[i].def = base->texts[i] != NULL ? base->texts[i] : table[i].def;
     }
-    bool ok =
-        gtv_config_load(out, table, gtv_media_option_count, "gtv-media",
-                        "Pulls cameras and takes publishers; serves HLS, a relay and MediaMTX's control "
-                        "API.",
-                        argc, argv, err) &&
-        apply_api(api, out, err);
+    struct gtv_program program = gtv_media_program;
+    program.table = table;
+    bool ok = gtv_config_load(out, &program, argc, argv, err) && apply_api(api, out, err);
     free(table);
     return ok;
 }

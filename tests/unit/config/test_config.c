@@ -21,6 +21,7 @@ static const struct gtv_option table[] = {
 };
 enum { N = sizeof(table) / sizeof(table[0]) };
 
+static const struct gtv_program program = {"gtv-test", "a test", table, N, sizeof(struct settings), NULL};
 static struct gtv_error err;
 
 // The arguments are copied, because secrets among them are written over.
@@ -33,7 +34,7 @@ static bool load(struct settings *s, int argc, const char *const *args, char cop
     }
     memset(s, 0, sizeof(*s));
     memset(&err, 0, sizeof(err));
-    return gtv_config_load(s, table, N, "test", "a test", argc, argv, &err);
+    return gtv_config_load(s, &program, argc, argv, &err);
 }
 
 static void defaults(void **state)

@@ -226,7 +226,7 @@ static void globals(void **state)
     struct gtv_error err = {0};
     char *argv[] = {"gtv-media", NULL};
     unsetenv("MEDIA_CONFIG");
-    assert_true(gtv_config_load(&o, gtv_media_option_table, gtv_media_option_count, "x", "y", 1, argv, &err));
+    assert_true(gtv_config_load(&o, &gtv_media_program, 1, argv, &err));
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *object = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, object);
