@@ -7,8 +7,6 @@
 #include "lib/json/json.h"
 #include "lib/metrics/disk.h"
 
-#include <stdatomic.h>
-
 // ---- Redis keys, all in db 2 ----
 #define GTV_KEY_EVENTS    "gtv:events" // stream: fields stream, type, json; trimmed to GTV_EVENTS_MAXLEN entries
 #define GTV_EVENTS_MAXLEN 20000
@@ -126,19 +124,16 @@ struct gtv_service_pages {
     struct gtv_http_files *openapi; // folder api/: <name>.json
     struct gtv_http_files *docs_ui; // folder of swagger-ui-dist
     const char *name;               // "streaming": api/streaming.json
-    atomic_bool draining;           // see gtv_service_drain
     // Folders whose file systems' room stands on /metrics, asked about for each page.
     struct {
         const char *path;
         struct gtv_disk_gauges gauges;
     } disks[GTV_SERVICE_DISKS_MAX];
     size_t disk_count;
+    void (*more)(struct gtv_buf *out, void *user); // appends series that come and go to the page, or NULL
 };
 // folder names it on the page; path must live on. At most GTV_SERVICE_DISKS_MAX; before the server serves.
 void gtv_service_add_disk(struct gtv_service_pages *pages, const char *folder, const char *path);
-// From here on /ready answers 503: whoever shares out requests sends no more. Any thread; for good.
-void gtv_service_drain(struct gtv_service_pages *pages);
-bool gtv_service_draining(const struct gtv_service_pages *pages);
 
 // ---- /ready ----
 // Something that a program needs and has not.
@@ -147,8 +142,9 @@ struct gtv_missing {
     const char *cause; // a sentence; NULL: not known
     bool required;     // without it the program can do nothing that it is there for
 };
-// 200, or 503 where something required is missing or the program drains, with
-// {"ready":bool,"status":"ready|degraded|not ready|draining","program":name,"missing":[{"what","cause",
+// 200, or 503 where something required is missing or the server stops
+// (gtv_http_server_retire), with
+// {"ready":bool,"status":"ready|degraded|not ready|stopping","program":name,"missing":[{"what","cause",
 // "required"}]} and, with 503, the keys of the house's errors: detail, code, field. doc: an object with keys
 // of the program's own that are to stand there too, or NULL; it is freed. Causes are redacted.
 void gtv_reply_ready(struct gtv_http_request *req, const struct gtv_service_pages *pages, yyjson_mut_doc *doc,

@@ -21,6 +21,8 @@ void gtv_handle_metrics(struct gtv_http_request *req, void *user)
     struct gtv_buf buf;
     gtv_buf_init(&buf, METRICS_MAX);
     gtv_metrics_write(pages->metrics, &buf);
+    if (pages->more)
+        pages->more(&buf, user);
     struct gtv_bytes *body = gtv_buf_take(&buf);
     if (!body) {
         gtv_reply_error(req, GTV_E_INTERNAL, NULL, "the metrics do not fit their page");

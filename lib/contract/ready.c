@@ -6,16 +6,6 @@
 
 enum { CAUSE_CAP = 512 };
 
-void gtv_service_drain(struct gtv_service_pages *pages)
-{
-    atomic_store(&pages->draining, true);
-}
-
-bool gtv_service_draining(const struct gtv_service_pages *pages)
-{
-    return atomic_load(&pages->draining);
-}
-
 static const char *cause_of(const struct gtv_missing *m)
 {
     return m->cause && *m->cause ? m->cause : "the cause is not known yet";
@@ -37,7 +27,7 @@ static void add_error(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_m
     if (first)
         (void)snprintf(text, sizeof(text), "%s is missing: %s", first->what, cause_of(first));
     else
-        (void)snprintf(text, sizeof(text), "This program is about to stop");
+        (void)snprintf(text, sizeof(text), "The program is stopping");
     size_t n = gtv_redact(gtv_str_of(text), clean, sizeof(clean));
     yyjson_mut_obj_add_strncpy(doc, o, "detail", clean, n);
     yyjson_mut_obj_add_str(doc, o, "code", gtv_code_name(GTV_E_UNAVAILABLE));
@@ -50,14 +40,14 @@ void gtv_reply_ready(struct gtv_http_request *req, const struct gtv_service_page
     yyjson_mut_val *o = doc ? yyjson_mut_doc_get_root(doc) : NULL;
     if (!doc)
         doc = gtv_json_object(&o);
-    bool draining = gtv_service_draining(pages);
+    bool stopping = gtv_http_stopping(req);
     const struct gtv_missing *worst = NULL;
     for (size_t i = 0; i < n && !worst; i++)
         worst = missing[i].required ? &missing[i] : NULL;
-    bool ready = !draining && !worst;
+    bool ready = !stopping && !worst;
     yyjson_mut_obj_add_bool(doc, o, "ready", ready);
     yyjson_mut_obj_add_str(doc, o, "status",
-                           draining ? "draining"
+                           stopping ? "stopping"
                            : worst  ? "not ready"
                            : n      ? "degraded"
                                     : "ready");
@@ -66,6 +56,6 @@ void gtv_reply_ready(struct gtv_http_request *req, const struct gtv_service_page
     for (size_t i = 0; i < n; i++)
         add_missing(doc, list, &missing[i]);
     if (!ready)
-        add_error(doc, o, draining ? NULL : worst);
+        add_error(doc, o, stopping ? NULL : worst);
     gtv_reply_json(req, ready ? 200 : 503, doc);
 }

@@ -337,8 +337,8 @@ static void dispatch(struct gtv_http_conn *c)
     struct gtv_http_request *req = c->req;
     c->state = HTTP_CONN_BUSY;
     c->in_handler = true;
-    if (c->server->stopping && gtv_str_eq(req->path, GTV_STR("/ready"))) {
-        // Whoever spreads requests must see it before the handlers have anything to say.
+    if (c->server->stopping && !req->route && gtv_str_eq(req->path, GTV_STR("/ready"))) {
+        // Whoever spreads requests must see it, also where no handler says it.
         http_reply_error(req, GTV_E_UNAVAILABLE, "The program is stopping");
     } else if (req->preflight) {
         answer_options(req);

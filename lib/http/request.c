@@ -417,6 +417,11 @@ bool gtv_http_is_head(const struct gtv_http_request *req)
     return req->parser.method == HTTP_HEAD;
 }
 
+bool gtv_http_stopping(const struct gtv_http_request *req)
+{
+    return req->server->stopping;
+}
+
 void gtv_http_on_close(struct gtv_http_request *req, void (*fn)(void *arg, bool complete), void *arg)
 {
     req->close_fn = fn;

@@ -117,6 +117,8 @@ struct gtv_str gtv_http_request_id(
 struct gtv_arena *gtv_http_arena(struct gtv_http_request *req);
 struct gtv_loop *gtv_http_loop(const struct gtv_http_request *req);
 bool gtv_http_is_head(const struct gtv_http_request *req);
+// Whether the server was told to stop: this is one of its last answers.
+bool gtv_http_stopping(const struct gtv_http_request *req);
 
 // Called once, on the loop, when the request is over: complete (true: all of it is with the kernel) or the
 // client left or timed out (false). For HEAD too. Never from inside one of the calls below, always

@@ -252,13 +252,31 @@ static void tick_cb(void *arg)
 
 // ---- greeting ----
 
+// What Redis says in one word, in a sentence for who has to mend it. Its own words follow.
+static void refused(struct gtv_redis_link *l, const char *words)
+{
+    struct gtv_str said = gtv_str_of(words);
+    const char *meaning = NULL;
+    char reason[sizeof l->reason];
+    if (gtv_str_starts(said, GTV_STR("NOAUTH")))
+        meaning = "Redis wants a password and none is configured";
+    else if (gtv_str_starts(said, GTV_STR("WRONGPASS")) || gtv_str_starts(said, GTV_STR("ERR AUTH")) ||
+             gtv_str_starts(said, GTV_STR("ERR invalid password")))
+        meaning = "Redis refuses the password";
+    else if (gtv_str_starts(said, GTV_STR("NOPERM")))
+        meaning = "Redis does not let this user do what is needed";
+    snprintf(reason, sizeof reason, "%s%s%s%s", meaning ? meaning : "", meaning ? " (" : "", words,
+             meaning ? ")" : "");
+    link_fail(l, reason);
+}
+
 static void greeting_cb(void *arg, redisReply *reply)
 {
     struct gtv_redis_link *l = arg;
     if (!reply || !l->conn || l->phase != GREET)
         return; // the connection's end is handled where it is noticed
     if (reply->type == REDIS_REPLY_ERROR) {
-        link_fail(l, reply->str);
+        refused(l, reply->str);
         return;
     }
     if (--l->greetings > 0)

@@ -130,7 +130,9 @@ static bool start_watching(struct program *p, struct gtv_error *err)
     p->redis_url = s->events_redis_url
                        ? gtv_strdup(s->events_redis_url)
                        : gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, 2);
+    gtv_service_add_disk(&p->ai.pages, "spool", s->spool_dir);
     if (s->crops_dir && *s->crops_dir) {
+        gtv_service_add_disk(&p->ai.pages, "crops", s->crops_dir);
         p->ai.crops = gtv_store_create(&(struct gtv_store_config){.dir = s->crops_dir,
                                                                   .max_bytes = (uint64_t)s->crops_bytes,
                                                                   .max_age_s = s->crops_days * 86400},
@@ -330,6 +332,7 @@ int main(int argc, char **argv)
     ai->pages.metrics = gtv_metrics_create();
     gtv_metrics_build_info(ai->pages.metrics, "ai");
     ai->pages.name = "ai";
+    ai->pages.more = gtv_ai_write_sight;
     ai->loop = gtv_loop_create("gtv-ai");
     p->life = gtv_life_create(ai->loop);
     gtv_loop_on_signal(ai->loop, on_signal, p);

@@ -155,26 +155,9 @@ static void handle_bury(struct gtv_http_request *req, void *user)
     gtv_jobs_bury(((struct gtv_ai *)user)->jobs, req);
 }
 
-static void handle_ready(struct gtv_http_request *req, void *user)
-{
-    struct gtv_ai *ai = user;
-    struct gtv_detector *d = gtv_engine_detector(ai->engine);
-    bool ready = gtv_detector_model(d) != NULL;
-    if (!ready)
-        gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, gtv_detector_message(d));
-    gtv_detector_unref(d);
-    if (!ready)
-        return;
-    yyjson_mut_val *o;
-    yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_obj_add_bool(doc, o, "ready", true);
-    yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));
-    gtv_reply_json(req, 200, doc);
-}
-
 const struct gtv_http_route gtv_ai_routes[] = {
     {"GET", "/health", handle_health, 0, "Whether the service lives, and its figures"},
-    {"GET", "/ready", handle_ready, 0, "Whether it can detect"},
+    {"GET", "/ready", gtv_ai_handle_ready, 0, "Whether it can detect, and what it misses"},
     {"POST", "/detect", gtv_ai_handle_detect, GTV_AI_MAX_BODY, "Vehicles in a picture"},
     {"POST", "/detect/upload", gtv_ai_handle_upload, GTV_AI_MAX_BODY, "Vehicles in an uploaded picture"},
     {"POST", "/detect/batch", gtv_ai_handle_batch, GTV_AI_MAX_BATCH_BODY, "Vehicles in several pictures"},

@@ -60,6 +60,10 @@ void gtv_ai_register_metrics(struct gtv_ai *ai);
 void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause); // an error's code, or a finer cause
 size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind);
 
+// GET /ready, and the series of /metrics that are asked for when a page is (sight.c).
+void gtv_ai_handle_ready(struct gtv_http_request *req, void *user);
+void gtv_ai_write_sight(struct gtv_buf *out, void *user);
+
 // GET /stats/workers and /stats/all (stats.c).
 void gtv_ai_handle_workers(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_all(struct gtv_http_request *req, void *user);

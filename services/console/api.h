@@ -27,6 +27,9 @@ struct gtv_console {
 extern const struct gtv_http_route gtv_console_routes[];
 extern const size_t gtv_console_route_count;
 
+// Appends to a page of metrics what is asked for when it is.
+void gtv_console_write_sight(struct gtv_buf *out, void *user);
+
 // Handlers of site.c: the page, and the player that it loads.
 void gtv_site_handle(struct gtv_http_request *req, void *user);
 void gtv_site_handle_vendor(struct gtv_http_request *req, void *user);

@@ -68,7 +68,10 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
         .openapi = has(o->api_dir) ? gtv_http_files_create(o->api_dir) : NULL,
         .docs_ui = has(o->docs_ui_dir) ? gtv_http_files_create(o->docs_ui_dir) : NULL,
         .name = "console",
+        .more = gtv_console_write_sight,
     };
+    if (gtv_str_starts(gtv_str_of(o->database_url), GTV_STR("sqlite:")))
+        gtv_service_add_disk(&c->pages, "database", o->database_url + strlen("sqlite:"));
     struct gtv_db *db =
         gtv_db_open(o->database_url,
                     &(struct gtv_db_limits){

@@ -20,6 +20,37 @@ static void handle_health(struct gtv_http_request *req, void *user)
     gtv_reply_json(req, 200, doc);
 }
 
+// What is stored can be shown while the disk takes nothing more and while Redis, from which news come, is
+// away.
+static void handle_ready(struct gtv_http_request *req, void *user)
+{
+    struct gtv_console *c = user;
+    struct gtv_missing missing[2];
+    size_t n = 0;
+    bool database = gtv_store_healthy(c->store), redis = gtv_redis_up(c->redis);
+    if (!database)
+        missing[n++] = (struct gtv_missing){
+            "database", "its last write failed and is tried again; the log says why", false};
+    if (!redis)
+        missing[n++] = (struct gtv_missing){"redis", gtv_redis_reason(c->redis), false};
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
+    yyjson_mut_obj_add_bool(doc, o, "database", database);
+    yyjson_mut_obj_add_bool(doc, o, "redis", redis);
+    gtv_reply_ready(req, &c->pages, doc, missing, n);
+}
+
+void gtv_console_write_sight(struct gtv_buf *out, void *user)
+{
+    struct gtv_console *c = user;
+    gtv_buf_printf(out,
+                   "# HELP gtv_console_database_up 1 while the database takes what it is given\n"
+                   "# TYPE gtv_console_database_up gauge\ngtv_console_database_up %d\n"
+                   "# HELP gtv_console_redis_up 1 while Redis answers\n"
+                   "# TYPE gtv_console_redis_up gauge\ngtv_console_redis_up %d\n",
+                   gtv_store_healthy(c->store), gtv_redis_up(c->redis));
+}
+
 // Links of the reference are relative: with a slash at its end they would point a folder too deep.
 static void handle_docs_slash(struct gtv_http_request *req, void *user)
 {
@@ -44,6 +75,7 @@ const struct gtv_http_route gtv_console_routes[] = {
     {"GET", "/api/health", handle_health, 0, "The process is alive"},
     {"GET", "/api/health/", handle_health, 0, "The process is alive"},
     {"GET", "/health", handle_health, 0, "The process is alive"},
+    {"GET", "/ready", handle_ready, 0, "Whether it can serve, and what it misses"},
     // The door passes /api/ on as it is, so that the reference has a place there too.
     {"GET", "/api/openapi.json", gtv_handle_openapi, 0, "This API as OpenAPI 3.1"},
     {"GET", "/api/docs", gtv_handle_docs, 0, "Interactive reference"},

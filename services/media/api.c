@@ -1,6 +1,7 @@
 #include "services/media/api.h"
 
 #include "lib/base/clock.h"
+#include "lib/contract/contract.h"
 #include "services/media/reply.h"
 
 #include <stdio.h>
@@ -89,6 +90,26 @@ static void metrics(struct gtv_http_request *req, void *user)
     gtv_bytes_unref(body);
 }
 
+// A node that runs serves what it has: a wrong file and recordings that fail are told, and take nothing else
+// down.
+static void ready(struct gtv_http_request *req, void *user)
+{
+    struct gtv_node *n = user;
+    const struct gtv_service_pages pages = {.name = "media"};
+    struct gtv_missing missing[2];
+    size_t count = 0;
+    char *failed = gtv_node_failed_recording(n);
+    if (!gtv_node_config_valid(n)) {
+        missing[count++] = (struct gtv_missing){
+            "configuration", "the file is wrong and the settings of before hold; the log says why", false};
+    }
+    if (failed != NULL) {
+        missing[count++] = (struct gtv_missing){"recordings", failed, false};
+    }
+    gtv_reply_ready(req, &pages, NULL, missing, count);
+    free(failed);
+}
+
 static void no_head(struct gtv_http_request *req, void *user)
 {
     gtv_media_reply_not_found(req);
@@ -140,6 +161,7 @@ API(rtmpconns_kick)
 
 const struct gtv_http_route gtv_media_api_routes[] = {
     {"GET", "/health", health, 0, "Whether the node runs"},
+    {"GET", "/ready", ready, 0, "Whether it can serve, and what it misses"},
     {"GET", "/metrics", gated_metrics, 0, "Prometheus metrics"},
     // MediaMTX answers HEAD as an unknown route; the server would answer it by GET.
     {"HEAD", "/{any*}", no_head, 0, "Not answered"},

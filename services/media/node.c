@@ -37,7 +37,7 @@ struct gtv_node {
     struct gtv_gate *gate;
     struct gtv_record *record;
     int64_t started_ns;
-    bool stopped;
+    bool stopped, config_invalid;
 };
 
 size_t gtv_node_count(const struct gtv_node *n)
@@ -402,6 +402,37 @@ struct gtv_record *gtv_node_record(const struct gtv_node *n)
 int64_t gtv_node_started_ns(const struct gtv_node *n)
 {
     return n->started_ns;
+}
+
+bool gtv_node_config_valid(const struct gtv_node *n)
+{
+    return !n->config_invalid;
+}
+
+void gtv_node_set_config_valid(struct gtv_node *n, bool valid)
+{
+    n->config_invalid = !valid;
+}
+
+char *gtv_node_failed_recording(const struct gtv_node *n)
+{
+    size_t failed = 0, it = 0;
+    char *why = NULL;
+    void *path;
+    while (gtv_map_next(n->paths, &it, NULL, &path)) {
+        const char *name = gtv_path_conf(path)->name;
+        struct gtv_record_status s;
+        gtv_record_get_status(n->record, gtv_str_of(name), &s);
+        if (s.state != GTV_RECORD_FAILED)
+            continue;
+        if (failed++ == 0)
+            why = gtv_asprintf("%s: %s", name, s.text != NULL ? s.text : "it failed");
+    }
+    if (failed == 0)
+        return NULL;
+    char *text = gtv_asprintf("%zu cameras are not recorded; %s", failed, why);
+    free(why);
+    return text;
 }
 
 struct gtv_metrics *gtv_node_metrics(const struct gtv_node *n)

@@ -54,6 +54,11 @@ struct gtv_record *gtv_node_record(const struct gtv_node *n); // recordings of a
 
 int64_t gtv_node_started_ns(const struct gtv_node *n); // wall clock
 struct gtv_metrics *gtv_node_metrics(const struct gtv_node *n);
+// Whether the configuration file, as it was last read, holds. True without one.
+bool gtv_node_config_valid(const struct gtv_node *n);
+void gtv_node_set_config_valid(struct gtv_node *n, bool valid);
+// How many recordings fail now and why the first of them does, in a sentence to be freed; NULL: none.
+char *gtv_node_failed_recording(const struct gtv_node *n);
 // Appends the series by path, with MediaMTX's names and our own.
 void gtv_node_write_metrics(const struct gtv_node *n, struct gtv_buf *out);
 

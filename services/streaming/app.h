@@ -37,6 +37,7 @@ struct gtv_app {
     struct gtv_upstream *upstream;
     struct gtv_sequences *sequences;
     struct gtv_stats *stats;
+    struct gtv_sight *sight;
     atomic_bool media_up, redis_up;
     atomic_size_t subscribers; // clients of live events of all loops
     atomic_size_t deflating;   // and those of them that take compressed frames

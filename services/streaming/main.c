@@ -8,6 +8,7 @@
 #include "services/streaming/proxy.h"
 #include "services/streaming/routes.h"
 #include "services/streaming/sequence.h"
+#include "services/streaming/sight.h"
 #include "services/streaming/stats.h"
 #include "services/streaming/upstream.h"
 
@@ -177,6 +178,7 @@ static void create_shared(struct gtv_app *app)
     app->upstream = gtv_upstream_create();
     app->sequences = gtv_sequences_create();
     app->stats = gtv_stats_create();
+    app->sight = gtv_sight_create(app);
 }
 
 static void create_workers(struct gtv_app *app)
@@ -188,6 +190,7 @@ static void create_workers(struct gtv_app *app)
         .openapi = has(app->options.api_dir) ? gtv_http_files_create(app->options.api_dir) : NULL,
         .docs_ui = has(app->options.docs_ui_dir) ? gtv_http_files_create(app->options.docs_ui_dir) : NULL,
         .name = "streaming",
+        .more = gtv_sight_write,
     };
     for (size_t i = 0; i < app->worker_count; i++) {
         struct gtv_worker *w = &app->workers[i];
@@ -232,6 +235,7 @@ static void destroy_all(struct gtv_app *app)
     }
     free(app->workers);
     gtv_stats_destroy(app->stats);
+    gtv_sight_destroy(app->sight);
     gtv_upstream_destroy(app->upstream);
     gtv_sequences_destroy(app->sequences);
     gtv_ledger_destroy(app->ledger);

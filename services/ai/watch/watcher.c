@@ -487,6 +487,11 @@ bool gtv_watcher_redis_up(const struct gtv_watcher *w)
     return gtv_redis_up(w->redis);
 }
 
+const char *gtv_watcher_redis_reason(const struct gtv_watcher *w)
+{
+    return gtv_redis_reason(w->redis);
+}
+
 const char *gtv_watcher_owner(const struct gtv_watcher *w)
 {
     return w->owner;

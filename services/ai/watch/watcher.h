@@ -77,6 +77,7 @@ bool gtv_watcher_get(struct gtv_watcher *w, int64_t id, struct gtv_watched *out,
 // All cameras in the order of their ids. Returns how many there are; fills at most cap.
 size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t cap);
 bool gtv_watcher_redis_up(const struct gtv_watcher *w);
+const char *gtv_watcher_redis_reason(const struct gtv_watcher *w); // why it is away; NULL while it is up
 const char *gtv_watcher_owner(const struct gtv_watcher *w); // this program's name in the leases
 
 // The settings of a camera's analysis. Borrowed until the next call on the loop; NULL with *err as above.

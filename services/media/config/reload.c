@@ -62,6 +62,7 @@ static void reload(void *arg)
     bool ok = gtv_reload_now(r, &err);
     gtv_counter_add(r->reloads, 1);
     gtv_gauge_set(r->valid, ok);
+    gtv_node_set_config_valid(r->node, ok);
     if (!ok) {
         gtv_log_error(&r->log, "the configuration is wrong: the one of before stays", "error=\"%s\"",
                       err.message);

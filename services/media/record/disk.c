@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/metrics/disk.h"
 #include "services/media/record/scan.h"
 
 #include <errno.h>
@@ -57,6 +58,7 @@ struct gtv_disk {
     int64_t kept_ms;
     struct gtv_counter *parts, *written, *deleted, *failed;
     struct gtv_gauge *waiting, *total;
+    struct gtv_disk_gauges room;
     struct gtv_histogram *sync_seconds;
 };
 
@@ -399,6 +401,7 @@ static void *run_thread(void *arg)
         busy = scan_some(d);
         if (gtv_mono_ms() - d->kept_ms >= KEEP_MS) {
             d->kept_ms = gtv_mono_ms();
+            gtv_disk_gauges_look(&d->room, d->root);
             keep_limits(d);
         }
     }
@@ -419,6 +422,7 @@ static void register_metrics(struct gtv_disk *d, struct gtv_metrics *m)
                                      "Recorded files that were deleted, by age, quota, room or request.");
     d->failed =
         gtv_metrics_counter(m, "gtv_media_record_failures_total", "", "Files that could not be written on.");
+    gtv_disk_gauges_init(&d->room, m, "recordings");
     d->waiting = gtv_metrics_gauge(m, "gtv_media_record_queue_bytes", "", "Bytes that wait for the disk.");
     d->total = gtv_metrics_gauge(m, "gtv_media_record_bytes", "", "Bytes of all recordings that are kept.");
     d->sync_seconds = gtv_metrics_histogram(m, "gtv_media_record_sync_seconds", "",
