@@ -51,8 +51,10 @@ static int run(const struct options *o, int64_t started_ms)
         status = give_up(&err);
         goto release;
     }
+    status = plan_check_door(&plan);
     ports_release(&taken);
-    status = supervisor_run(&plan, guard, started_ms);
+    if (status == 0)
+        status = supervisor_run(&plan, guard, started_ms);
 
 release:
     ports_release(&taken);

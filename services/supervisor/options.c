@@ -7,6 +7,12 @@ static const struct gtv_option table[] = {
      "Folder of all state: Redis, recordings, the database, logs, models."},
     {"GTV_LISTEN", GTV_OPT_STRING, FIELD(listen), "127.0.0.1", 0, 0, false, "Address of the door."},
     {"GTV_PORT", GTV_OPT_INT, FIELD(port), "8000", 0, 65535, false, "Port of the door; 0 takes a free one."},
+    {"GTV_TLS_CERT", GTV_OPT_STRING, FIELD(tls_cert), NULL, 0, 0, false,
+     "Certificate and key of the door: a PEM file, or a folder (deploy/haproxy/README.md). With it GTV_PORT "
+     "only sends "
+     "to GTV_TLS_PORT."},
+    {"GTV_TLS_PORT", GTV_OPT_INT, FIELD(tls_port), "8443", 0, 65535, false,
+     "Port of the door for HTTPS; 0 takes a free one."},
     {"GTV_DEMO", GTV_OPT_BOOL, FIELD(demo), "true", 0, 0, false, "Run the demo camera, as camera 1."},
     {"GTV_DEMO_CLIP", GTV_OPT_STRING, FIELD(demo_clip), NULL, 0, 0, false,
      "Clip that the demo camera loops; street/street.mp4 in the data folder when unset."},

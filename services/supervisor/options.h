@@ -5,9 +5,11 @@
 #include "lib/config/config.h"
 
 struct options {
-    char *data;      // folder of all state
-    char *listen;    // address of the door
-    int64_t port;    // of the door; 0: any free one
+    char *data;     // folder of all state
+    char *listen;   // address of the door
+    int64_t port;   // of the door; 0: any free one
+    char *tls_cert; // certificate and key of the door, a file or a folder; NULL: no TLS
+    int64_t tls_port;
     bool demo;       // run the demo camera
     char *demo_clip; // NULL: <data>/street/street.mp4
     char *cameras;   // RTSP addresses between spaces or newlines; may hold passwords

@@ -10,8 +10,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // A socket's address holds 108 bytes; a little is left for what Redis may append.
@@ -23,14 +25,20 @@ bool plan_choose_ports(const struct options *o, struct ports *taken, struct plan
                        struct gtv_error *err)
 {
     out->door = (int)o->port;
-    if (!o->only && !ports_take_exactly(taken, o->listen, &out->door, err))
+    out->door_tls = (int)o->tls_port;
+    if (!o->only && !ports_take_exactly(taken, o->listen, &out->door, "--port", err))
         return false;
+    if (!o->tls_cert || o->only)
+        out->door_tls = 0;
+    else if (!ports_take_exactly(taken, o->listen, &out->door_tls, "--tls-port", err))
+        return false;
+    out->door_inside = 0;
     const struct {
         int *port, preferred;
-    } wanted[] = {{&out->streaming, 8001},      {&out->ai, 8080},         {&out->ai_metrics, 9092},
-                  {&out->console, 8002},        {&out->media_api, 9997},  {&out->media_hls, 8888},
-                  {&out->media_playback, 9996}, {&out->media_rtsp, 8554}, {&out->media_rtmp, 1935},
-                  {&out->demo_rtsp, 8554}};
+    } wanted[] = {{&out->door_inside, 8405}, {&out->streaming, 8001},      {&out->ai, 8080},
+                  {&out->ai_metrics, 9092},  {&out->console, 8002},        {&out->media_api, 9997},
+                  {&out->media_hls, 8888},   {&out->media_playback, 9996}, {&out->media_rtsp, 8554},
+                  {&out->media_rtmp, 1935},  {&out->demo_rtsp, 8554}};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].port = ports_take(taken, wanted[i].preferred);
         if (*wanted[i].port == 0) {
@@ -308,6 +316,22 @@ static bool add_redis(struct plan *p, char *const *inherited, struct gtv_error *
     return true;
 }
 
+// On a loopback address everybody has the same address: limits for each address would meet all of them
+// together.
+static void door_limits_env(const struct plan *p, struct env *e)
+{
+    bool loopback = strncmp(p->options->listen, "127.", 4) == 0 || strcmp(p->options->listen, "::1") == 0;
+    bool weak = e->weak;
+    e->weak = true; // what the user set stays
+    if (loopback) {
+        env_set(e, "GTV_RATE_API", "0");
+        env_set(e, "GTV_RATE_STREAMING", "0");
+        env_set(e, "GTV_CONNECTIONS_PER_ADDRESS", "0");
+    }
+    env_set(e, "GTV_STATS_LISTEN", "%s", p->options->listen);
+    e->weak = weak;
+}
+
 static bool add_door(struct plan *p, char *const *inherited, struct gtv_error *err)
 {
     char *program = find_system_program("haproxy");
@@ -315,18 +339,41 @@ static bool add_door(struct plan *p, char *const *inherited, struct gtv_error *e
         gtv_error_set(err, GTV_E_NOT_FOUND, NULL, "haproxy is not installed: ./gtv setup installs it");
         return false;
     }
+    free(program); // the script finds it as well
     struct env e = new_env(p, inherited);
     env_set(&e, "GTV_LISTEN", "%s", p->options->listen);
     env_set(&e, "GTV_PORT", "%d", p->ports.door);
-    env_set(&e, "GTV_STREAMING_ADDR", "127.0.0.1:%d", p->ports.streaming);
-    env_set(&e, "GTV_AI_ADDR", "127.0.0.1:%d", p->ports.ai);
-    env_set(&e, "GTV_MEDIA_HLS_ADDR", "127.0.0.1:%d", p->ports.media_hls);
-    env_set(&e, "GTV_CONSOLE_ADDR", "127.0.0.1:%d", p->ports.console);
-    struct child_spec *c = add_child(p, "haproxy", RANK_DOOR, 1, &e);
-    char *argv[] = {program, gtv_strdup("-db"), gtv_strdup("-f"),
-                    gtv_asprintf("%s/deploy/haproxy/haproxy.cfg", p->root)};
-    set_arguments(c, argv, 4);
+    env_set(&e, "GTV_STREAMING_ADDRS", "127.0.0.1:%d", p->ports.streaming);
+    env_set(&e, "GTV_AI_ADDRS", "127.0.0.1:%d", p->ports.ai);
+    env_set(&e, "GTV_MEDIA_HLS_ADDRS", "127.0.0.1:%d", p->ports.media_hls);
+    env_set(&e, "GTV_CONSOLE_ADDRS", "127.0.0.1:%d", p->ports.console);
+    env_set(&e, "GTV_DOOR_CONFIG", "%s/run/haproxy.cfg", p->data);
+    if (p->ports.door_tls) {
+        env_set(&e, "GTV_TLS_CERT", "%s", p->options->tls_cert);
+        env_set(&e, "GTV_TLS_PORT", "%d", p->ports.door_tls);
+        env_set(&e, "GTV_DOOR_INSIDE", "127.0.0.1:%d", p->ports.door_inside);
+    }
+    door_limits_env(p, &e);
+    struct child_spec *c = add_child(p, "haproxy", RANK_DOOR, CONFIG_EXIT, &e);
+    char *argv[] = {gtv_asprintf("%s/deploy/haproxy/door", p->root), gtv_strdup("run")};
+    set_arguments(c, argv, 2);
     return true;
+}
+
+int plan_check_door(const struct plan *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        const struct child_spec *c = &p->children[i];
+        if (c->rank != RANK_DOOR)
+            continue;
+        char check[] = "check", *argv[] = {c->argv[0], check, NULL};
+        pid_t pid;
+        int status;
+        if (posix_spawn(&pid, c->argv[0], NULL, NULL, argv, c->env) != 0 || waitpid(pid, &status, 0) != pid)
+            return 1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    }
+    return 0;
 }
 
 // Decides about the demo, and lists what there is to provision.
@@ -367,14 +414,16 @@ static void add_demo(struct plan *p, char *clip, char *const *inherited)
     set_arguments(c, argv, sizeof(argv) / sizeof(argv[0]));
 }
 
-static char *door_url(const struct options *o, int port)
+static char *door_url(const struct options *o, const struct plan_ports *ports)
 {
+    const char *scheme = ports->door_tls ? "https" : "http";
+    int port = ports->door_tls ? ports->door_tls : ports->door;
     if (strcmp(o->listen, "0.0.0.0") == 0)
-        return gtv_asprintf("http://127.0.0.1:%d", port);
+        return gtv_asprintf("%s://127.0.0.1:%d", scheme, port);
     if (strcmp(o->listen, "::") == 0)
-        return gtv_asprintf("http://[::1]:%d", port);
+        return gtv_asprintf("%s://[::1]:%d", scheme, port);
     bool v6 = strchr(o->listen, ':') != NULL;
-    return gtv_asprintf("http://%s%s%s:%d", v6 ? "[" : "", o->listen, v6 ? "]" : "", port);
+    return gtv_asprintf("%s://%s%s%s:%d", scheme, v6 ? "[" : "", o->listen, v6 ? "]" : "", port);
 }
 
 static bool place_socket(struct plan *p, struct gtv_error *err)
@@ -411,7 +460,9 @@ bool plan_build(struct plan *p, const struct options *o, const struct plan_ports
         return false;
     if (!p->whole)
         return true;
-    p->door_url = door_url(o, p->ports.door);
+    p->door_url = door_url(o, &p->ports);
+    p->inside_url = p->ports.door_tls ? gtv_asprintf("http://127.0.0.1:%d", p->ports.door_inside)
+                                      : gtv_strdup(p->door_url);
     return add_door(p, inherited, err);
 }
 
@@ -495,5 +546,6 @@ void plan_finish(struct plan *p)
     free(p->data);
     free(p->root);
     free(p->door_url);
+    free(p->inside_url);
     *p = (struct plan){0};
 }

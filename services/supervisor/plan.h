@@ -18,6 +18,7 @@ struct plan_ports {
     int streaming, ai, ai_metrics, console, media_api, media_hls, demo_rtsp;
     int door;
     int media_playback, media_rtsp, media_rtmp;
+    int door_tls, door_inside; // with a certificate: HTTPS, and plain HTTP for this program; else 0
 };
 
 struct plan_camera {
@@ -38,7 +39,8 @@ struct plan {
     size_t child_count;
     struct plan_camera *cameras; // to provision, in order
     size_t camera_count;
-    char *door_url; // "http://127.0.0.1:8000", as this machine reaches the door; NULL without a door
+    char *door_url;   // "http://127.0.0.1:8000", as this machine reaches the door; NULL without a door
+    char *inside_url; // the same for this program itself, which trusts no certificate: always http
 };
 
 // Chooses the ports: the contract's where they are free. `taken` holds them until everything is about to
@@ -54,6 +56,10 @@ bool plan_build(struct plan *p, const struct options *o, const struct plan_ports
 // The configuration file of the private Redis. False with one sentence.
 bool plan_write_redis_config(const struct plan *p, struct gtv_error *err) GTV_WARN_UNUSED;
 void plan_finish(struct plan *p);
+
+// Asks the door whether its options are right; what is wrong it says itself, in one sentence on stderr. 0, or
+// the exit status to end with.
+int plan_check_door(const struct plan *p);
 
 // The port on 127.0.0.1 where the child of that name answers HTTP; 0 when it does not.
 int plan_http_port(const struct plan *p, const char *child);

@@ -69,7 +69,7 @@ int ports_take(struct ports *p, int preferred)
     return port_of(fd);
 }
 
-bool ports_take_exactly(struct ports *p, const char *host, int *port, struct gtv_error *err)
+bool ports_take_exactly(struct ports *p, const char *host, int *port, const char *flag, struct gtv_error *err)
 {
     union address a;
     socklen_t len = make_address(host, *port, &a);
@@ -80,10 +80,10 @@ bool ports_take_exactly(struct ports *p, const char *host, int *port, struct gtv
     }
     int fd = p->count < PORTS_MAX ? listen_on(&a, len) : -1;
     if (fd < 0) {
-        const char *why = errno == EADDRINUSE ? "is taken by another program: choose another with --port"
-                          : errno == EACCES   ? "needs more rights: choose one above 1023 with --port"
-                                              : strerror(errno);
-        gtv_error_set(err, GTV_E_CONFLICT, "GTV_PORT", "Port %d of %s %s", *port, host, why);
+        const char *why = errno == EADDRINUSE ? "is taken by another program: choose another with "
+                          : errno == EACCES   ? "needs more rights: choose one above 1023 with "
+                                              : "cannot be had: choose another with ";
+        gtv_error_set(err, GTV_E_CONFLICT, "GTV_PORT", "Port %d of %s %s%s", *port, host, why, flag);
         return false;
     }
     p->fds[p->count++] = fd;

@@ -16,8 +16,9 @@ struct ports {
 // The preferred port when it is free on 127.0.0.1, else another one that is; 0 when the system has none left.
 int ports_take(struct ports *p, int preferred);
 // Takes exactly this address (a literal) and port, or any free port for 0; *port tells which. False with one
-// sentence when it cannot.
-bool ports_take_exactly(struct ports *p, const char *host, int *port, struct gtv_error *err) GTV_WARN_UNUSED;
+// sentence when it cannot, in which the port's flag is named ("--port").
+bool ports_take_exactly(struct ports *p, const char *host, int *port, const char *flag,
+                        struct gtv_error *err) GTV_WARN_UNUSED;
 void ports_release(struct ports *p);
 
 #endif

@@ -119,7 +119,7 @@ static void fetch(struct provision *p, const char *method, const char *path, con
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     free(p->url);
-    p->url = gtv_asprintf("%s/streaming%s", p->plan->door_url, path);
+    p->url = gtv_asprintf("%s/streaming%s", p->plan->inside_url, path);
     struct gtv_http_fetch_options o = {.method = method, .url = p->url, .timeout_ms = REQUEST_TIMEOUT_MS};
     if (body) {
         o.headers = headers;

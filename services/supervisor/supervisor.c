@@ -165,7 +165,7 @@ static void on_provisioned(void *arg, size_t accepted)
         report_when_all_is_known(s);
         return;
     }
-    s->playable = playable_start(s->loop, s->client, s->plan->door_url, s->plan->cameras[0].id,
+    s->playable = playable_start(s->loop, s->client, s->plan->inside_url, s->plan->cameras[0].id,
                                  PLAYABLE_LIMIT_MS, on_picture, s);
 }
 
@@ -194,10 +194,10 @@ static void on_house_health(void *arg, const struct health_target *targets, size
 // up.
 static char *health_url(const struct plan *plan, const char *name)
 {
-    if (plan->door_url && (strcmp(name, "streaming") == 0 || strcmp(name, "ai") == 0))
-        return gtv_asprintf("%s/%s/health", plan->door_url, name);
-    if (plan->door_url && strcmp(name, "console") == 0)
-        return gtv_asprintf("%s/health", plan->door_url);
+    if (plan->inside_url && (strcmp(name, "streaming") == 0 || strcmp(name, "ai") == 0))
+        return gtv_asprintf("%s/%s/health", plan->inside_url, name);
+    if (plan->inside_url && strcmp(name, "console") == 0)
+        return gtv_asprintf("%s/health", plan->inside_url);
     return gtv_asprintf("http://127.0.0.1:%d/health", plan_http_port(plan, name));
 }
 

@@ -152,7 +152,7 @@ static void the_whole_system(void **state)
     assert_string_equal(var(child_named(&p, "media"), "GTV_CAMERA_POLICY"), "true");
     assert_string_equal(var(child_named(&p, "media"), "MEDIA_PLAYBACK_PORT"), "9996");
     assert_string_equal(var(child_named(&p, "media"), "MEDIA_RTSP_PORT"), "8555");
-    assert_string_equal(var(child_named(&p, "haproxy"), "GTV_AI_ADDR"), "127.0.0.1:8080");
+    assert_string_equal(var(child_named(&p, "haproxy"), "GTV_AI_ADDRS"), "127.0.0.1:8080");
     for (size_t i = 0; i < p.child_count; i++) {
         assert_string_equal(var(&p.children[i], "LOG_LEVEL"), "DEBUG");
         for (char **v = p.children[i].env; *v; v++)

@@ -20,12 +20,12 @@ static void says_why_a_door_cannot_open(void **state)
     struct ports taken = {.count = 0};
     struct gtv_error err = {0};
     int port = 0;
-    assert_true(ports_take_exactly(&taken, "127.0.0.1", &port, &err));
+    assert_true(ports_take_exactly(&taken, "127.0.0.1", &port, "--port", &err));
     assert_in_range(port, 1, 65535);
-    assert_false(ports_take_exactly(&taken, "127.0.0.1", &port, &err));
+    assert_false(ports_take_exactly(&taken, "127.0.0.1", &port, "--port", &err));
     assert_int_equal(err.code, GTV_E_CONFLICT);
     assert_non_null(strstr(err.message, "taken by another program"));
-    assert_false(ports_take_exactly(&taken, "somewhere", &port, &err));
+    assert_false(ports_take_exactly(&taken, "somewhere", &port, "--port", &err));
     assert_string_equal(err.field, "GTV_LISTEN");
     ports_release(&taken);
 }
