@@ -110,8 +110,7 @@ def test_fragments_decode_and_join(nodes, variant):
     init = fetch(node, init_of(text))
     assert init[4:8] == b"ftyp" and b"avcC" in init and b"mvex" in init
     whole = init
-    for name in names[-4:]:
-        body = fetch(node, name)
+    for body in [fetch(node, name) for name in names[-4:]]:  # all of them first: while one is decoded, others leave the playlist
         got = packets(init + body)
         assert got[0][1] and [p for p, _ in got] == sorted({p for p, _ in got})
         assert decode(init + body) == len(got)
