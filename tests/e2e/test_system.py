@@ -219,6 +219,33 @@ def test_a_plate_of_the_watch_list_is_an_alert(page, system, street, models):
     assert requests.delete(f"{system.url}/ai/watchlist?all=true", timeout=15).status_code == 200
 
 
+def documented():
+    """The commands of docs/api.md that go through the door."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    commands = []
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S):
+        whole = block.strip().replace("\\\n", " ").replace("|\n", "| ")  # what goes on in the next line
+        commands += [c for c in re.split(r"\n(?=\S)", whole) if language in ("", "sh") and "127.0.0.1:8000" in c]
+    return commands
+
+
+def test_the_documents_commands_work(system, street, tmp_path):
+    subprocess.run(["ffmpeg", "-v", "error", "-ss", "3", "-i", str(street / "street.mp4"), "-frames:v", "1", str(tmp_path / "picture.jpg")], check=True)
+    for name in ("one", "two"):
+        shutil.copy(tmp_path / "picture.jpg", tmp_path / f"{name}.jpg")
+    commands = documented()
+    assert len(commands) >= 9 and all("curl" in c or "python3" in c or ".py" in c for c in commands), commands
+    for command in commands:
+        here = command.replace("127.0.0.1:8000", f"127.0.0.1:{system.port}").replace("tools/examples/", f"{ROOT}/tools/examples/")
+        endless = "curl -N" in here
+        ran = subprocess.run(["bash", "-o", "pipefail", "-c", here.replace("curl ", "curl -sS --max-time 2 " if endless else "curl -sS --fail-with-body ")],
+                             cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+        wanted = {28} if endless else {0, 1} if "plates.py" in here else {0}  # 1: no plate was read yet
+        assert ran.returncode in wanted, f"{here}\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+    for number in (7, 8, 9):
+        requests.delete(f"{system.url}/streaming/cameras/{number}", timeout=15)
+
+
 def test_detect_answers_with_the_same_detector(system, street, tmp_path):
     vehicles = json.loads((street / "street.json").read_text())["vehicles"]
     car = next(v for v in vehicles if v["class"] == "car")
