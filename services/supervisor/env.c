@@ -23,10 +23,21 @@ static void append(struct env *e, char *var)
     e->vars[e->count] = NULL;
 }
 
+static bool is_private(const char *var)
+{
+    static const char *const names[] = {"GTV_CAMERAS=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=",
+                                        "LISTEN_PID=",  "LISTEN_FDS=",    "LISTEN_FDNAMES="};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncmp(var, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 void env_inherit(struct env *e, char *const *from)
 {
     for (; *from; from++) {
-        if (strncmp(*from, "GTV_CAMERAS=", 12) != 0)
+        if (!is_private(*from))
             append(e, gtv_strdup(*from));
     }
 }

@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// A socket's address holds 108 bytes; a little is left for what Redis may append.
-enum { SOCKET_PATH_MAX = 100, CONFIG_EXIT = 2 };
+// A socket's address holds 108 bytes; a little is left for what Redis may append. Streaming has up to 4
+// loops.
+enum { SOCKET_PATH_MAX = 100, CONFIG_EXIT = 2, STREAMING_SOCKETS = 4 };
 
 static const struct gtv_log plan_log = {"supervisor", NULL, NULL};
 
@@ -187,6 +188,7 @@ static struct env new_env(const struct plan *p, char *const *inherited)
     struct env e = {.weak = false};
     env_inherit(&e, inherited);
     env_set(&e, "LOG_LEVEL", "%s", p->options->log_level);
+    env_set(&e, "LOG_FORMAT", "%s", p->options->log_format);
     // A service that is started alone for development meets what the developer set.
     e.weak = !p->whole;
     return e;
@@ -231,6 +233,10 @@ static void media_env(const struct plan *p, struct env *e)
 
 static void streaming_env(const struct plan *p, struct env *e)
 {
+    bool weak = e->weak;
+    e->weak = true; // connections that are kept alive are let go at a restart, not broken off
+    env_set(e, "GTV_DRAIN_SECONDS", "2");
+    e->weak = weak;
     env_set(e, "STREAMING_HOST", "127.0.0.1");
     env_set(e, "STREAMING_PORT", "%d", p->ports.streaming);
     env_set(e, "MEDIAMTX_API_URL", "http://127.0.0.1:%d", p->ports.media_api);
@@ -270,6 +276,28 @@ static void console_env(const struct plan *p, struct env *e)
     set_documents(p, e);
 }
 
+// What lives on while a service restarts. A service that is started alone listens where its developer said.
+static void set_sockets(const struct plan *p, struct child_spec *c)
+{
+    const struct {
+        const char *child;
+        struct handover_wanted socket;
+    } all[] = {{"streaming", {"streaming", p->ports.streaming, STREAMING_SOCKETS}},
+               {"ai", {"ai", p->ports.ai, 1}},
+               {"ai", {"ai-metrics", p->ports.ai_metrics, 1}},
+               {"console", {"console", p->ports.console, 1}},
+               {"media", {"gtv-media", p->ports.media_api, 1}},
+               {"media", {"gtv-media-hls", p->ports.media_hls, 1}},
+               {"media", {"gtv-media-playback", p->ports.media_playback, 1}}};
+    size_t n = 0;
+    for (size_t i = 0; p->whole && i < sizeof(all) / sizeof(all[0]); i++) {
+        if (strcmp(all[i].child, c->name) == 0)
+            c->sockets[n++] = all[i].socket;
+    }
+    // The others have state that only one may hold: a database, a spool, cameras' connections.
+    c->overlaps = p->whole && strcmp(c->name, "streaming") == 0;
+}
+
 static bool add_services(struct plan *p, char *const *inherited, struct gtv_error *err)
 {
     static const struct {
@@ -295,6 +323,8 @@ static bool add_services(struct plan *p, char *const *inherited, struct gtv_erro
         services[i].fill(p, &e);
         struct child_spec *c = add_child(p, services[i].name, services[i].rank, CONFIG_EXIT, &e);
         set_arguments(c, (char *[]){program}, 1);
+        c->notifies = true;
+        set_sockets(p, c);
     }
     if (p->child_count == before)
         gtv_error_set(err, GTV_E_INVALID, "GTV_ONLY",

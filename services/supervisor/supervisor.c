@@ -2,6 +2,7 @@
 // other) -> up -> stopping.
 #include "services/supervisor/supervisor.h"
 
+#include "services/supervisor/control.h"
 #include "services/supervisor/provision.h"
 #include "services/supervisor/ready.h"
 #include "services/supervisor/report.h"
@@ -20,6 +21,7 @@ enum {
     PLAYABLE_LIMIT_MS = 15 * 1000,
     LAST_WORDS_MS = 30, // for what the last children wrote
     HTTP_CONNECTIONS = 8,
+    EXIT_CANNOT = 1,
     EXIT_CONFIG = 2,
 };
 
@@ -37,6 +39,7 @@ struct supervisor {
     struct health_wait *house_wait; // all services, as clients reach them
     struct provision *provision;
     struct playable *playable;
+    struct control *control;
     struct gtv_timer *stop_timer;
     int64_t started_ms, playable_ms;
     bool health_known, picture_known;
@@ -99,6 +102,8 @@ static void begin_stop(struct supervisor *s, int exit_status)
     s->house_wait = NULL;
     s->provision = NULL;
     s->playable = NULL;
+    control_destroy(s->control);
+    s->control = NULL;
     for (size_t i = 0; i < s->count; i++) {
         if (child_spec_of(s->children[i])->rank >= s->stopping_rank)
             s->stopping_rank = child_spec_of(s->children[i])->rank + 1;
@@ -123,6 +128,23 @@ static void on_hopeless(void *arg, struct child *c)
         "stopping: a program says again and again that its configuration is wrong; its own words are above",
         "child=%s", name);
     begin_stop(s, EXIT_CONFIG);
+}
+
+static void on_restarted(void *arg, struct child *c, bool ok, const char *text)
+{
+    struct supervisor *s = arg;
+    control_told(s->control, child_spec_of(c)->name, ok, text);
+}
+
+static bool restart(void *arg, const char *name, struct gtv_error *err)
+{
+    struct supervisor *s = arg;
+    for (size_t i = 0; i < s->count; i++) {
+        if (strcmp(child_spec_of(s->children[i])->name, name) == 0)
+            return child_restart(s->children[i], err);
+    }
+    gtv_error_set(err, GTV_E_NOT_FOUND, NULL, "nothing here is called \"%s\"", name);
+    return false;
 }
 
 static void on_signal(void *arg, int signum)
@@ -256,10 +278,21 @@ static void on_redis(void *arg, bool up)
 static void create_children(struct supervisor *s, int guard)
 {
     char *folder = gtv_asprintf("%s/log", s->plan->data);
-    struct child_callbacks cb = {.on_hopeless = on_hopeless, .on_stopped = on_stopped};
+    struct child_callbacks cb = {
+        .on_hopeless = on_hopeless, .on_stopped = on_stopped, .on_restarted = on_restarted};
     for (; s->count < s->plan->child_count; s->count++)
         s->children[s->count] = child_create(s->loop, &s->plan->children[s->count], folder, guard, &cb, s);
     free(folder);
+}
+
+static bool open_sockets(struct supervisor *s, struct gtv_error *err)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (!child_open_sockets(s->children[i], err))
+            return false;
+    }
+    s->control = control_create(s->loop, s->plan->data, restart, s, err);
+    return s->control != NULL;
 }
 
 int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
@@ -278,9 +311,15 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     (void)uv_signal_start(&s->on_hangup, on_hangup, SIGHUP);
     gtv_loop_on_signal(s->loop, on_signal, s);
     create_children(s, guard);
-    start_ranks(s, RANK_REDIS, RANK_REDIS);
-    s->redis_wait = redis_wait_start(s->loop, plan->redis_socket, REDIS_LIMIT_MS, on_redis, s);
-    gtv_loop_run(s->loop);
+    struct gtv_error err = {0};
+    if (open_sockets(s, &err)) {
+        start_ranks(s, RANK_REDIS, RANK_REDIS);
+        s->redis_wait = redis_wait_start(s->loop, plan->redis_socket, REDIS_LIMIT_MS, on_redis, s);
+        gtv_loop_run(s->loop);
+    } else {
+        gtv_log_error(&house_log, "cannot start", "cause=\"%s\"", err.message);
+        s->exit_status = EXIT_CANNOT;
+    }
 
     int status = s->exit_status;
     for (size_t i = 0; i < s->count; i++)

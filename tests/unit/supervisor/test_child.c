@@ -1,6 +1,7 @@
 #include "services/supervisor/child.h"
 #include "services/supervisor/folder.h"
 #include "services/supervisor/guard.h"
+#include "services/supervisor/ports.h"
 #include "tests/unit/unit.h"
 
 #include "lib/base/clock.h"
@@ -211,12 +212,138 @@ static void the_guard_ends_what_is_left(void **state)
     (void)waitpid(-1, NULL, 0);
 }
 
+// ---- Exchanged for a new one ----
+
+// Speaks to $NOTIFY_SOCKET as our programs do; perl is on every Debian, and sh knows no datagrams.
+#define NOTIFY                                                                                               \
+    "use Socket; my $n = $ENV{NOTIFY_SOCKET}; $n =~ s/^@/\\0/; socket(my $s, AF_UNIX, SOCK_DGRAM, 0);"       \
+    "send($s, 'READY=1', 0, pack('S a*', AF_UNIX, $n)) or die; $| = 1; print \"$ENV{LISTEN_FDS}\\n\"; "      \
+    "sleep 60;"
+
+struct exchange {
+    struct stage stage;
+    struct gtv_error err;
+    int answers;
+    bool ok, both_ran;
+    pid_t second;
+};
+
+static struct exchange *exchange_of(void *arg)
+{
+    return arg; // its first member is the stage
+}
+
+static void on_restarted(void *arg, struct child *c, bool ok, const char *text)
+{
+    struct exchange *x = exchange_of(arg);
+    x->answers++;
+    x->ok = ok;
+    x->second = child_pid(c);
+    x->both_ran = kill(x->stage.first, 0) == 0;
+    child_stop(c);
+}
+
+// When the first one has spoken, a second one is asked for.
+static void restart_when_up(void *arg)
+{
+    struct exchange *x = exchange_of(arg);
+    char path[64], text[8];
+    (void)snprintf(path, sizeof(path), "%s/x.log", x->stage.folder);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
+    if (f)
+        (void)fclose(f);
+    if (n == 0 || x->stage.first)
+        return;
+    assert_memory_equal(text, "2\n", 2); // sockets
+    x->stage.first = child_pid(x->stage.child);
+    assert_true(child_restart(x->stage.child, &x->err));
+    assert_false(child_restart(x->stage.child, &x->err));
+    assert_int_equal(x->err.code, GTV_E_CONFLICT);
+}
+
+static void run_exchange(struct exchange *x, bool overlaps)
+{
+    memset(x, 0, sizeof(*x));
+    struct stage *s = &x->stage;
+    int port = 0;
+    struct ports taken = {.count = 0};
+    port = ports_take(&taken, 0);
+    ports_release(&taken);
+    (void)snprintf(s->folder, sizeof(s->folder), "/tmp/gtv-child-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    s->argv[0] = "/usr/bin/perl";
+    s->argv[1] = "-e";
+    s->argv[2] = NOTIFY;
+    s->spec = (struct child_spec){.name = "x",
+                                  .argv = s->argv,
+                                  .env = s->env,
+                                  .config_exit = 2,
+                                  .notifies = true,
+                                  .overlaps = overlaps,
+                                  .sockets = {{"web", port, 2}}};
+    s->loop = gtv_loop_create("test");
+    (void)uv_signal_init(gtv_loop_uv(s->loop), &s->on_child);
+    s->on_child.data = s;
+    (void)uv_signal_start(&s->on_child, on_sigchld, SIGCHLD);
+    struct child_callbacks cb = {
+        .on_hopeless = on_hopeless, .on_stopped = on_stopped, .on_restarted = on_restarted};
+    int nobody = open("/dev/null", O_WRONLY);
+    struct gtv_error err = {0};
+    s->child = child_create(s->loop, &s->spec, s->folder, nobody, &cb, s);
+    assert_true(child_open_sockets(s->child, &err));
+    s->timer = gtv_timer_create(s->loop, restart_when_up, s);
+    gtv_timer_start(s->timer, 20, 20);
+    child_start(s->child);
+    gtv_loop_run(s->loop);
+    close(nobody);
+    assert_int_equal(s->stopped, 1);
+    assert_in_range(s->deaths, 1, 2); // both may be reaped at one signal
+    assert_int_equal(x->answers, 1);
+    assert_true(x->ok);
+    assert_int_not_equal(x->second, s->first);
+    clear_stage(s);
+}
+
+static void where_two_may_run_the_new_one_is_ready_first(void **state)
+{
+    struct exchange x;
+    run_exchange(&x, true);
+    assert_true(x.both_ran);
+}
+
+static void where_one_may_run_the_old_one_ends_first(void **state)
+{
+    struct exchange x;
+    run_exchange(&x, false);
+    assert_false(x.both_ran);
+}
+
+static void only_those_who_notify_are_restarted(void **state)
+{
+    struct stage s = {.spec = {.name = "redis"}};
+    struct gtv_error err = {0};
+    struct child_callbacks cb = {.on_stopped = on_stopped};
+    s.loop = gtv_loop_create("test");
+    s.child = child_create(s.loop, &s.spec, "/tmp", -1, &cb, &s);
+    assert_false(child_restart(s.child, &err));
+    assert_int_equal(err.code, GTV_E_INVALID);
+    child_destroy(s.child);
+    gtv_loop_destroy(s.loop);
+    (void)unlink("/tmp/redis.log");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_dead_are_started_again),  cmocka_unit_test(the_hopeless_are_given_up),
-        cmocka_unit_test(grandchildren_go_too),        cmocka_unit_test(one_at_a_time_in_a_folder),
+        cmocka_unit_test(the_dead_are_started_again),
+        cmocka_unit_test(the_hopeless_are_given_up),
+        cmocka_unit_test(grandchildren_go_too),
+        cmocka_unit_test(one_at_a_time_in_a_folder),
         cmocka_unit_test(the_guard_ends_what_is_left),
+        cmocka_unit_test(where_two_may_run_the_new_one_is_ready_first),
+        cmocka_unit_test(where_one_may_run_the_old_one_ends_first),
+        cmocka_unit_test(only_those_who_notify_are_restarted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
