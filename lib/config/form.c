@@ -25,6 +25,12 @@ static bool fits_level(const struct gtv_form *form, struct gtv_str value)
     return gtv_log_level_parse(value, &level);
 }
 
+static bool fits_log_format(const struct gtv_form *form, struct gtv_str value)
+{
+    enum gtv_log_format format;
+    return gtv_log_format_parse(value, &format);
+}
+
 static bool fits_host(const struct gtv_form *form, struct gtv_str value)
 {
     char text[INET6_ADDRSTRLEN];
@@ -79,6 +85,7 @@ static bool fits_key(const struct gtv_form *form, struct gtv_str value)
 }
 
 const struct gtv_form gtv_form_level = {"DEBUG, INFO, WARNING or ERROR", fits_level, NULL};
+const struct gtv_form gtv_form_log_format = {"logfmt or json", fits_log_format, NULL};
 const struct gtv_form gtv_form_host = {"an IP address", fits_host, NULL};
 const struct gtv_form gtv_form_addresses = {"IP addresses and CIDRs, comma-separated, 64 at most",
                                             fits_addresses, NULL};

@@ -12,14 +12,15 @@ struct gtv_form {
 
 bool gtv_form_fits_words(const struct gtv_form *form, struct gtv_str value);
 
-extern const struct gtv_form gtv_form_level;     // as LOG_LEVEL takes it
-extern const struct gtv_form gtv_form_host;      // an IP address to listen on
-extern const struct gtv_form gtv_form_addresses; // IP addresses and CIDRs, comma-separated, 64 at most
-extern const struct gtv_form gtv_form_peers;     // the same, 32 at most: as an HTTP server takes them
-extern const struct gtv_form gtv_form_http_url;  // one address
-extern const struct gtv_form gtv_form_redis_url; // redis://... or unix://...
-extern const struct gtv_form gtv_form_folder;    // that exists
-extern const struct gtv_form gtv_form_key;       // a secret of GTV_KEY_BYTES or more
+extern const struct gtv_form gtv_form_level;      // as LOG_LEVEL takes it
+extern const struct gtv_form gtv_form_log_format; // as LOG_FORMAT takes it
+extern const struct gtv_form gtv_form_host;       // an IP address to listen on
+extern const struct gtv_form gtv_form_addresses;  // IP addresses and CIDRs, comma-separated, 64 at most
+extern const struct gtv_form gtv_form_peers;      // the same, 32 at most: as an HTTP server takes them
+extern const struct gtv_form gtv_form_http_url;   // one address
+extern const struct gtv_form gtv_form_redis_url;  // redis://... or unix://...
+extern const struct gtv_form gtv_form_folder;     // that exists
+extern const struct gtv_form gtv_form_key;        // a secret of GTV_KEY_BYTES or more
 
 enum { GTV_KEY_BYTES = 16 };
 

@@ -58,6 +58,8 @@ struct gtv_http_server_config {
     // send-proxy-v2), and closed where they do not. The address it tells then counts as the peer's, for
     // trusted_proxies too. From anybody else such a header is no HTTP. NULL: none.
     const char *proxy_protocol;
+    // A line for each request at INFO; false: at DEBUG, as everything is.
+    bool access_log;
     unsigned header_timeout_ms; // 0: 10,000
     unsigned idle_timeout_ms;   // 0: 60,000
     unsigned write_timeout_ms;  // 0: 60,000

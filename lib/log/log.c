@@ -2,17 +2,19 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/url.h"
+#include "lib/log/line.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-// A longer line is cut, after its passwords were taken out.
-enum { LINE_CAP = 8192, FIELDS_CAP = 2048 };
+enum { FIELDS_CAP = 2048 };
 
-static atomic_int current_level = GTV_LOG_INFO;
+static atomic_int current_level = GTV_LOG_INFO, current_format = GTV_LOG_LOGFMT;
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
@@ -43,132 +45,159 @@ bool gtv_log_enabled(enum gtv_log_level level)
     return (int)level >= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-// A line under construction. Room for the last newline is kept aside.
-struct line {
-    char text[LINE_CAP];
-    size_t len;
-};
-
-static void put(struct line *l, const char *p, size_t n)
+bool gtv_log_format_parse(struct gtv_str s, enum gtv_log_format *out)
 {
-    if (n > LINE_CAP - 1 - l->len)
-        n = LINE_CAP - 1 - l->len;
+    bool json = gtv_str_ieq(s, GTV_STR("json"));
+    *out = json ? GTV_LOG_JSON : GTV_LOG_LOGFMT;
+    return json || gtv_str_ieq(s, GTV_STR("logfmt"));
+}
+
+void gtv_log_set_format(enum gtv_log_format format)
+{
+    atomic_store_explicit(&current_format, (int)format, memory_order_relaxed);
+}
+
+void gtv_log_use_format(const char *name)
+{
+    enum gtv_log_format format;
+    if (name && gtv_log_format_parse(gtv_str_of(name), &format))
+        gtv_log_set_format(format);
+}
+
+void log_put(struct log_line *l, const char *p, size_t n)
+{
+    size_t room = LOG_LINE_CAP - LOG_LINE_TAIL - l->len;
+    if (l->cut || n > room) {
+        l->cut = true;
+        return;
+    }
     memcpy(l->text + l->len, p, n);
     l->len += n;
 }
 
-static void put_str(struct line *l, const char *s)
+void log_put_str(struct log_line *l, const char *s)
 {
-    put(l, s, strlen(s));
+    log_put(l, s, strlen(s));
 }
 
-// Writes the character at the front of s, escaped if it would break the line or is no UTF-8. Returns its
-// length in s.
-static size_t put_char(struct line *l, struct gtv_str s)
+bool log_key_at(struct gtv_str s)
 {
-    unsigned char c = (unsigned char)s.p[0];
-    size_t n = gtv_utf8_next(s);
-    if (c == '\n') {
-        put_str(l, "\\n");
-    } else if (c == '\r') {
-        put_str(l, "\\r");
-    } else if (c == '\t') {
-        put_str(l, "\\t");
-    } else if (c < 0x20 || c == 0x7f || n == 0) {
-        char hex[8];
-        snprintf(hex, sizeof(hex), "\\x%02x", c);
-        put_str(l, hex);
-        n = 1;
-    } else {
-        put(l, s.p, n);
-    }
-    return n;
-}
-
-static bool key_follows(struct gtv_str s)
-{
-    if (s.n == 0)
-        return true;
-    if (s.p[0] != ' ')
-        return false;
-    size_t i = 1;
+    size_t i = 0;
     while (i < s.n && ((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
                        (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' || s.p[i] == '.'))
         i++;
-    return i > 1 && i < s.n && s.p[i] == '=';
+    return i > 0 && i < s.n && s.p[i] == '=';
 }
 
-// Fields come ready as key=value key="value"; a quote inside a quoted value is told from its end by what
-// follows it.
-static void put_fields(struct line *l, struct gtv_str s)
+bool log_key_follows(struct gtv_str s)
 {
-    bool quoted = false;
-    char last = ' ';
-    while (s.n) {
-        struct gtv_str rest = {s.p + 1, s.n - 1};
-        size_t n = 1;
-        if (s.p[0] == '"' && !quoted) {
-            quoted = last == '=';
-            put_str(l, "\"");
-        } else if (s.p[0] == '"' && key_follows(rest)) {
-            quoted = false;
-            put_str(l, "\"");
-        } else if (s.p[0] == '"') {
-            put_str(l, "\\\"");
-        } else {
-            n = put_char(l, s);
+    return s.n == 0 || (s.p[0] == ' ' && log_key_at((struct gtv_str){s.p + 1, s.n - 1}));
+}
+
+// What stands before each key that the format, not a value, says: nobody who writes a value can know it, and
+// so no value can end before its field does, whatever is in it.
+enum { MARK_LEN = 18, FORMAT_CAP = 1024 };
+static char mark[MARK_LEN + 1]; // written once, by make_mark
+static pthread_once_t mark_made = PTHREAD_ONCE_INIT;
+
+static void make_mark(void)
+{
+    uint64_t secret = 0;
+    if (getrandom(&secret, sizeof(secret), GRND_NONBLOCK) != (ssize_t)sizeof(secret))
+        secret = (uint64_t)gtv_wall_us();
+    (void)snprintf(mark, sizeof(mark), "\x1f%016llx\x1f", (unsigned long long)secret);
+}
+
+// The format with the mark before its keys; NULL when it is too long for that.
+static const char *marked_format(const char *fmt, char out[FORMAT_CAP])
+{
+    size_t n = 0;
+    bool border = true, in_quotes = false;
+    (void)pthread_once(&mark_made, make_mark);
+    for (const char *p = fmt; *p; p++) {
+        if (border && log_key_at(gtv_str_of(p))) {
+            if (n + MARK_LEN >= FORMAT_CAP)
+                return NULL;
+            memcpy(out + n, mark, MARK_LEN);
+            n += MARK_LEN;
         }
-        last = s.p[0];
-        s.p += n;
-        s.n -= n;
+        if (n + 1 >= FORMAT_CAP)
+            return NULL;
+        out[n++] = *p;
+        in_quotes ^= *p == '"';
+        border = *p == ' ' && !in_quotes;
     }
-    if (quoted && l->len == LINE_CAP - 1)
-        l->text[l->len - 1] = '"'; // the value was cut
+    out[n] = '\0';
+    return out;
 }
 
-static void put_quoted(struct line *l, struct gtv_str s)
+// One field as the format has it, or what stands before the first of them.
+static void put_piece(struct log_line *l, const struct log_form *form, struct gtv_str s)
 {
-    put_str(l, "\"");
+    ptrdiff_t equals = gtv_str_find(s, '=');
+    size_t from = equals < 0 ? 0 : (size_t)equals + 1;
+    while (s.n > from && s.p[s.n - 1] == ' ')
+        s.n--;
+    if (!log_key_at(s) || s.n <= from || s.p[from] != '"') {
+        if (s.n)
+            form->fields(l, s);
+        return;
+    }
+    struct gtv_str key = {s.p, from - 1}, value = {s.p + from + 1, s.n - from - 1};
+    if (value.n && value.p[value.n - 1] == '"')
+        value.n--;
+    form->quoted(l, key, value);
+}
+
+static void put_marked(struct log_line *l, const struct log_form *form, struct gtv_str s)
+{
     while (s.n) {
-        size_t n = 1;
-        if (s.p[0] == '"' || s.p[0] == '\\')
-            put_str(l, s.p[0] == '"' ? "\\\"" : "\\\\");
-        else
-            n = put_char(l, s);
+        const char *next = memmem(s.p, s.n, mark, MARK_LEN);
+        size_t n = next ? (size_t)(next - s.p) : s.n;
+        put_piece(l, form, (struct gtv_str){s.p, n});
+        n += next ? MARK_LEN : 0;
         s.p += n;
         s.n -= n;
     }
-    put_str(l, "\"");
-}
-
-static void put_redacted(struct line *l, struct gtv_str s, void (*write)(struct line *, struct gtv_str))
-{
-    char clean[LINE_CAP];
-    size_t n = gtv_redact(s, clean, sizeof(clean));
-    write(l, (struct gtv_str){clean, n});
 }
 
 // The whole text is formatted before anything is cut: a password that lost its @ could not be recognised any
 // more.
-__attribute__((format(printf, 2, 0))) static void put_formatted(struct line *l, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+put_formatted(struct log_line *l, const struct log_form *form, const char *fmt, va_list ap)
 {
-    char small[FIELDS_CAP];
+    char small[FIELDS_CAP], format[FORMAT_CAP], clean[LOG_LINE_CAP];
+    const char *marked = marked_format(fmt, format);
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(small, sizeof(small), fmt, ap);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" // the caller's, which was checked, and marks without a %
+    int n = vsnprintf(small, sizeof(small), marked ? marked : fmt, ap);
     char *text = small;
     if (n >= (int)sizeof(small)) {
         text = malloc((size_t)n + 1);
         if (text)
-            vsnprintf(text, (size_t)n + 1, fmt, again);
+            vsnprintf(text, (size_t)n + 1, marked ? marked : fmt, again);
     }
+#pragma GCC diagnostic pop
     va_end(again);
     if (n > 0 && text) {
-        put_str(l, " ");
-        put_redacted(l, (struct gtv_str){text, (size_t)n}, put_fields);
+        size_t len = gtv_redact((struct gtv_str){text, (size_t)n}, clean, sizeof(clean));
+        if (marked)
+            put_marked(l, form, (struct gtv_str){clean, len});
+        else
+            form->fields(l, (struct gtv_str){clean, len});
     }
     if (text != small)
         free(text);
+}
+
+static void put_cause(struct log_line *l, const struct log_form *form, const struct gtv_cause *c)
+{
+    if (c->request[0])
+        form->plain(l, GTV_STR("request_id"), gtv_str_of(c->request));
+    if (c->trace[0])
+        form->plain(l, GTV_STR("trace_id"), gtv_str_of(c->trace));
 }
 
 static void write_all(const char *p, size_t n)
@@ -189,29 +218,31 @@ void gtv_log_write(const struct gtv_log *log, enum gtv_log_level level, const ch
     if (!gtv_log_enabled(level))
         return;
     int saved = errno; // callers log between a failure and their own look at it
-    struct line l;
+    const struct log_form *form = atomic_load_explicit(&current_format, memory_order_relaxed) == GTV_LOG_JSON
+                                      ? &log_form_json
+                                      : &log_form_logfmt;
+    struct log_line l;
     l.len = 0;
-    char time[GTV_ISO8601_CAP];
-    put_str(&l, "ts=");
-    put_str(&l, gtv_iso8601_utc(gtv_wall_ms(), time));
-    put_str(&l, " level=");
-    put_str(&l, level_names[level]);
-    put_str(&l, " comp=");
-    put_str(&l, log && log->component ? log->component : "gtv");
+    l.cut = false;
+    char time[GTV_ISO8601_CAP], clean[LOG_LINE_CAP];
+    form->plain(&l, GTV_STR("ts"), gtv_str_of(gtv_iso8601_utc(gtv_wall_ms(), time)));
+    form->plain(&l, GTV_STR("level"), gtv_str_of(level_names[level]));
+    form->plain(&l, GTV_STR("comp"), gtv_str_of(log && log->component ? log->component : "gtv"));
     if (log && log->key && log->id) {
-        put_str(&l, " ");
-        put_str(&l, log->key);
-        put_str(&l, "=");
-        put_redacted(&l, gtv_str_of(log->id), put_fields);
+        size_t n = gtv_redact(gtv_str_of(log->id), clean, sizeof(clean));
+        form->plain(&l, gtv_str_of(log->key), (struct gtv_str){clean, n});
     }
-    put_str(&l, " msg=");
-    put_redacted(&l, gtv_str_of(msg), put_quoted);
+    if (log && log->cause)
+        put_cause(&l, form, log->cause);
+    size_t n = gtv_redact(gtv_str_of(msg), clean, sizeof(clean));
+    form->text(&l, GTV_STR("msg"), (struct gtv_str){clean, n});
     if (fmt && fmt[0]) {
         va_list ap;
         va_start(ap, fmt);
-        put_formatted(&l, fmt, ap);
+        put_formatted(&l, form, fmt, ap);
         va_end(ap);
     }
+    form->end(&l);
     l.text[l.len++] = '\n';
     write_all(l.text, l.len);
     errno = saved;

@@ -207,6 +207,7 @@ static struct gtv_http_server *listen_on(struct program *p, const char *name,
                                    .metrics = p->ai.pages.metrics,
                                    .trusted_proxies = p->settings.trusted_proxies,
                                    .proxy_protocol = p->settings.proxy_protocol,
+                                   .access_log = p->settings.access_log,
                                },
                                err);
     int fd = server ? gtv_life_take_socket(p->life, name, (int)port) : -1;
@@ -325,6 +326,7 @@ int main(int argc, char **argv)
         return 2;
     }
     gtv_log_set_level(level);
+    gtv_log_use_format(p->settings.log_format);
     // What many threads take and give back in turns is not kept for each of them, and frames go back whole.
     mallopt(M_ARENA_MAX, ARENAS_MAX);
     mallopt(M_MMAP_THRESHOLD, MMAP_FROM);

@@ -102,6 +102,10 @@ static const struct gtv_option options[] = {
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, FIELD(docs_ui_dir), NULL,
      .help = "Folder of the interactive reference's files."},
     {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR."},
+    {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
+     .help = "logfmt or json: the form of the log lines on stderr.", .form = &gtv_form_log_format},
+    {"GTV_ACCESS_LOG", GTV_OPT_BOOL, FIELD(access_log), "false",
+     .help = "A log line for each request: method, path, status, bytes, time, id."},
 };
 
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };

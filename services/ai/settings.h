@@ -26,7 +26,8 @@ struct gtv_ai_settings {
     char *hls_url;
     char *cors_origin, *trusted_proxies, *proxy_protocol;
     char *api_dir, *docs_ui_dir;
-    char *log_level;
+    char *log_level, *log_format;
+    bool access_log;
 };
 
 extern const struct gtv_program gtv_ai_program;

@@ -40,6 +40,7 @@ static bool listen_on(struct gtv_console *c, struct gtv_error *err)
         .metrics = c->metrics,
         .trusted_proxies = c->options.trusted_proxies,
         .proxy_protocol = c->options.proxy_protocol,
+        .access_log = c->options.access_log,
     };
     c->server = gtv_http_server_create(c->loop, &config, err);
     if (!c->server)
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
         return 2;
     }
     gtv_log_set_level(level);
+    gtv_log_use_format(console.options.log_format);
     int rc = run(&console);
     gtv_config_finish(&console.options, gtv_console_program.table, gtv_console_program.count);
     return rc;

@@ -36,6 +36,10 @@ static const struct gtv_option table[] = {
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
      "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
     {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
+    {"LOG_FORMAT", GTV_OPT_STRING, AT(log_format), "logfmt",
+     .help = "logfmt or json: the form of the log lines on stderr.", .form = &gtv_form_log_format},
+    {"GTV_ACCESS_LOG", GTV_OPT_BOOL, AT(access_log), "false",
+     .help = "A log line for each request: method, path, status, bytes, time, id."},
 };
 
 static bool check(const void *config, struct gtv_error *err)

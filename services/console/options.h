@@ -15,7 +15,8 @@ struct gtv_console_options {
     char *crops_dir;
     char *web_dir, *hlsjs_dir, *api_dir, *docs_ui_dir;
     char *trusted_proxies, *proxy_protocol;
-    char *log_level;
+    char *log_level, *log_format;
+    bool access_log;
 };
 
 extern const struct gtv_program gtv_console_program;

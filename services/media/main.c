@@ -102,7 +102,8 @@ serve(struct program *g, void *user, const char *name, const char *host, int64_t
                                        .metrics = g->metrics,
                                        .error_reply = on_error,
                                        .trusted_proxies = g->options.trusted_proxies,
-                                       .proxy_protocol = g->options.proxy_protocol};
+                                       .proxy_protocol = g->options.proxy_protocol,
+                                       .access_log = g->options.access_log};
     struct gtv_http_server *s = gtv_http_server_create(g->loop, &c, err);
     if (s == NULL) {
         return NULL;
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
         goto free_options;
     }
     gtv_log_set_level(level);
+    gtv_log_use_format(g.options.log_format);
     mallopt(M_ARENA_MAX, ARENAS_MAX);
     raise_file_limit();
     gtv_av_init(&g.log);

@@ -31,7 +31,8 @@ struct gtv_media_options {
     char *rtmp_host;
     int64_t rtmp_port;
     int64_t record_max_bytes, record_min_free_bytes, record_queue_bytes;
-    char *log_level;
+    char *log_level, *log_format;
+    bool access_log;
 };
 
 // host, or the common one where it is empty.

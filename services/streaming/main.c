@@ -63,6 +63,7 @@ static bool create_servers(struct gtv_app *app, struct gtv_error *err)
             .metrics = app->metrics,
             .trusted_proxies = app->options.trusted_proxies,
             .proxy_protocol = app->options.proxy_protocol,
+            .access_log = app->options.access_log,
         };
         w->server = gtv_http_server_create(w->loop, &config, err);
         if (!w->server)
@@ -295,6 +296,7 @@ int main(int argc, char **argv)
         return 2;
     }
     gtv_log_set_level(level);
+    gtv_log_use_format(app.options.log_format);
     int rc = run(&app);
     gtv_nodes_destroy(app.nodes);
     gtv_config_finish(&app.options, gtv_streaming_program.table, gtv_streaming_program.count);

@@ -15,7 +15,8 @@ struct gtv_streaming_options {
     bool l2;
     char *hls_cdn_secret;
     int64_t hls_stale_if_error; // s
-    char *log_level;
+    char *log_level, *log_format;
+    bool access_log;
     char *host;
     int64_t port;
     int64_t drain_seconds;

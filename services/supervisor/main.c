@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         status = give_up(&err);
     } else {
         gtv_log_set_level(level);
+        gtv_log_use_format(o.log_format);
         raise_descriptor_limit();
         status = run(&o, started_ms);
     }

@@ -28,6 +28,9 @@ static const struct gtv_option table[] = {
      "demo."},
     {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", 0, 0, false,
      "DEBUG, INFO, WARNING or ERROR, for all programs."},
+    {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
+     .help = "logfmt or json: the form of its own log lines and of its services'.",
+     .form = &gtv_form_log_format},
 };
 
 const struct gtv_program gtv_supervisor_program = {

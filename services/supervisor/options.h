@@ -16,7 +16,7 @@ struct options {
     char *root;      // the checkout: api/ web/ deploy/ tools/
     char *bin;       // folder of the built programs
     char *only;      // comma list of services, or NULL for the whole system
-    char *log_level;
+    char *log_level, *log_format;
 };
 
 extern const struct gtv_program gtv_supervisor_program;

@@ -120,7 +120,7 @@ static void put_line(struct output *o)
     char clean[LINE_MAX_BYTES + 64];
     size_t n = gtv_redact((struct gtv_str){o->line, o->len}, clean, sizeof(clean) - 1);
     struct gtv_str line = {clean, n};
-    bool ours = gtv_str_starts(line, GTV_STR("ts="));
+    bool ours = gtv_str_starts(line, GTV_STR("ts=")) || gtv_str_starts(line, GTV_STR("{\"ts\":"));
     bool shown = stderr_takes_more();
     if (shown && !ours)
         gtv_log_write(&o->log, level_of(clean), clean, NULL);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
+#include <yyjson.h>
 
 static const struct gtv_log camera_log = {"streaming", "camera", "cam_1"};
 static char caught[64 * 1024];
@@ -99,6 +101,174 @@ static void level_names(void **state)
     assert_false(gtv_log_level_parse(GTV_STR("loud"), &level));
 }
 
+static const struct gtv_cause cause = {.request = "abc-1", .trace = "4bf92f3577b34da6a3ce929d0e0e4736"};
+
+static void write_caused(void)
+{
+    const struct gtv_log log = {"streaming", "camera", "cam 1\n", &cause};
+    gtv_log_info(&log, "asked", "bytes=%d", 7);
+}
+
+static void lines_carry_their_cause(void **state)
+{
+    const char *line = catch_stderr(write_caused);
+    assert_non_null(strstr(line, " camera=\"cam 1\\n\" request_id=abc-1 "
+                                 "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 msg=\"asked\" bytes=7\n"));
+}
+
+static void write_forged(void)
+{
+    gtv_log_info(&camera_log, "f", "path=\"%s\" status=%d", "/x\" status=200 admin=\"yes", 404);
+}
+
+static void values_forge_no_field(void **state)
+{
+    assert_non_null(
+        strstr(catch_stderr(write_forged), " path=\"/x\\\" status=200 admin=\\\"yes\" status=404\n"));
+}
+
+static void write_backslash(void)
+{
+    gtv_log_info(&camera_log, "b", "path=\"%s\" n=%d", "C:\\", 1);
+}
+
+static void a_backslash_ends_no_value(void **state)
+{
+    assert_non_null(strstr(catch_stderr(write_backslash), " path=\"C:\\\\\" n=1\n"));
+}
+
+// ---- JSON ----
+
+static const char *catch_json(void (*fn)(void))
+{
+    gtv_log_set_format(GTV_LOG_JSON);
+    const char *line = catch_stderr(fn);
+    gtv_log_set_format(GTV_LOG_LOGFMT);
+    return line;
+}
+
+// The whole output as one object; the caller frees it.
+static yyjson_doc *parse(const char *line)
+{
+    size_t n = strlen(line);
+    assert_true(n > 0 && line[n - 1] == '\n');
+    assert_ptr_equal(strchr(line, '\n'), line + n - 1);
+    yyjson_doc *doc = yyjson_read(line, n - 1, 0);
+    assert_non_null(doc);
+    assert_true(yyjson_is_obj(yyjson_doc_get_root(doc)));
+    return doc;
+}
+
+static const char *text_of(yyjson_doc *doc, const char *key)
+{
+    return yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), key));
+}
+
+static void objects_say_the_same(void **state)
+{
+    yyjson_doc *doc = parse(catch_json(write_plain));
+    assert_int_equal(strncmp(text_of(doc, "ts"), "20", 2), 0);
+    assert_string_equal(text_of(doc, "level"), "info");
+    assert_string_equal(text_of(doc, "comp"), "streaming");
+    assert_string_equal(text_of(doc, "camera"), "cam_1");
+    assert_string_equal(text_of(doc, "msg"), "started");
+    assert_string_equal(text_of(doc, "url"), "rtsp://***@h/x");
+    assert_int_equal(yyjson_get_int(yyjson_obj_get(yyjson_doc_get_root(doc), "n")), 3);
+    yyjson_doc_free(doc);
+    doc = parse(catch_json(write_caused));
+    assert_string_equal(text_of(doc, "camera"), "cam 1\n");
+    assert_string_equal(text_of(doc, "request_id"), "abc-1");
+    assert_string_equal(text_of(doc, "trace_id"), cause.trace);
+    yyjson_doc_free(doc);
+}
+
+static void objects_cannot_be_forged(void **state)
+{
+    yyjson_doc *doc = parse(catch_json(write_hostile));
+    assert_string_equal(text_of(doc, "msg"), "a \"quoted\"\nthing");
+    assert_string_equal(text_of(doc, "err"), "say \"no\"\r\n\x01\\xff\xc3\xa7");
+    yyjson_doc_free(doc);
+    doc = parse(catch_json(write_backslash));
+    assert_string_equal(text_of(doc, "path"), "C:\\");
+    yyjson_doc_free(doc);
+}
+
+static void fields_cannot_be_forged(void **state)
+{
+    yyjson_doc *doc = parse(catch_json(write_forged));
+    assert_string_equal(text_of(doc, "path"), "/x\" status=200 admin=\"yes");
+    assert_int_equal(yyjson_get_int(yyjson_obj_get(yyjson_doc_get_root(doc), "status")), 404);
+    assert_null(text_of(doc, "admin"));
+    yyjson_doc_free(doc);
+}
+
+static void write_values(void)
+{
+    gtv_log_info(
+        &camera_log, "v",
+        "level=high a=-1.50 b=007 c=true d=\"1\" e=1e5 f= g=two words h=\"x=1 y\" i=\"\" j=1234567890123456");
+    gtv_log_info(&camera_log, "w", "words alone");
+}
+
+static void values_keep_their_kind(void **state)
+{
+    static char first[4096];
+    const char *lines = catch_json(write_values), *second = strchr(lines, '\n') + 1;
+    snprintf(first, sizeof(first), "%.*s", (int)(second - lines), lines);
+    yyjson_doc *doc = parse(first);
+    yyjson_val *o = yyjson_doc_get_root(doc);
+    assert_string_equal(text_of(doc, "level"), "info");
+    assert_string_equal(text_of(doc, "level_"), "high");
+    assert_true(yyjson_get_real(yyjson_obj_get(o, "a")) == -1.5);
+    assert_string_equal(text_of(doc, "b"), "007");
+    assert_true(yyjson_is_true(yyjson_obj_get(o, "c")));
+    assert_string_equal(text_of(doc, "d"), "1");
+    assert_string_equal(text_of(doc, "e"), "1e5");
+    assert_string_equal(text_of(doc, "f"), "");
+    assert_string_equal(text_of(doc, "g"), "two words");
+    assert_string_equal(text_of(doc, "h"), "x=1 y");
+    assert_string_equal(text_of(doc, "i"), "");
+    assert_string_equal(text_of(doc, "j"), "1234567890123456");
+    yyjson_doc_free(doc);
+    doc = parse(second);
+    assert_string_equal(text_of(doc, "text"), "words alone");
+    yyjson_doc_free(doc);
+}
+
+static int fill;
+
+static void write_filled(void)
+{
+    static char text[9000];
+    memset(text, fill % 2 ? 'p' : '"', sizeof(text));
+    text[(size_t)fill < sizeof(text) ? (size_t)fill : sizeof(text) - 1] = '\0';
+    gtv_log_info(&camera_log, "f", "a=\"%s\" number=12345 flag=true last=\"end\"", text);
+}
+
+// Wherever the line ends for lack of room, it is one whole object, and no number in it is half a number.
+static void cut_objects_are_whole(void **state)
+{
+    bool was_cut = false;
+    for (fill = 3900; fill < 8300; fill += fill < 8000 && fill > 4200 ? 997 : 1) {
+        yyjson_doc *doc = parse(catch_json(write_filled));
+        yyjson_val *o = yyjson_doc_get_root(doc), *number = yyjson_obj_get(o, "number");
+        bool cut = yyjson_is_true(yyjson_obj_get(o, "cut"));
+        was_cut |= cut;
+        assert_true(cut || yyjson_get_int(number) == 12345);
+        assert_true(!number || yyjson_get_int(number) == 12345 || yyjson_get_int(number) == 0);
+        yyjson_doc_free(doc);
+    }
+    assert_true(was_cut);
+}
+
+static void format_names(void **state)
+{
+    enum gtv_log_format format;
+    assert_true(gtv_log_format_parse(GTV_STR("json"), &format) && format == GTV_LOG_JSON);
+    assert_true(gtv_log_format_parse(GTV_STR("LogFmt"), &format) && format == GTV_LOG_LOGFMT);
+    assert_false(gtv_log_format_parse(GTV_STR("xml"), &format));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +277,15 @@ int main(void)
         cmocka_unit_test(long_lines_are_redacted_before_they_are_cut),
         cmocka_unit_test(levels_hide),
         cmocka_unit_test(level_names),
+        cmocka_unit_test(lines_carry_their_cause),
+        cmocka_unit_test(values_forge_no_field),
+        cmocka_unit_test(a_backslash_ends_no_value),
+        cmocka_unit_test(objects_say_the_same),
+        cmocka_unit_test(objects_cannot_be_forged),
+        cmocka_unit_test(fields_cannot_be_forged),
+        cmocka_unit_test(values_keep_their_kind),
+        cmocka_unit_test(cut_objects_are_whole),
+        cmocka_unit_test(format_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
