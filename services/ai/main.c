@@ -276,7 +276,7 @@ static void on_signal(void *arg, int signum)
     gtv_log_info(&p->ai.log, "stopping", "signal=%d", signum);
     gtv_life_stopping(p->life);
     // Who sits at the terminal wants the end; who sends SIGTERM has others that take the requests.
-    unsigned grace_ms = signum == SIGINT ? 0 : (unsigned)p->settings.drain_seconds * 1000;
+    unsigned grace_ms = signum == SIGINT ? 0 : (unsigned)p->settings.grace_seconds * 1000;
     if (p->metrics_only)
         gtv_http_server_stop(p->metrics_only, 0, NULL, NULL);
     gtv_jobs_stop(p->ai.jobs);

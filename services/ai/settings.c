@@ -5,7 +5,7 @@
 static const struct gtv_option options[] = {
     {"AI_HOST", GTV_OPT_STRING, FIELD(host), "127.0.0.1", .help = "Address to listen on; 0.0.0.0 for all."},
     {"AI_PORT", GTV_OPT_INT, FIELD(port), "8080", 0, 65535, .help = "Port of the REST interface."},
-    {"GTV_DRAIN_SECONDS", GTV_OPT_INT, FIELD(drain_seconds), "0", 0, 5,
+    {"GTV_GRACE_SECONDS", GTV_OPT_INT, FIELD(grace_seconds), "0", 0, 5,
      .help = "Seconds after SIGTERM in which /ready already answers 503, but requests are still served, so "
              "that a "
              "load balancer goes elsewhere first."},

@@ -10,7 +10,7 @@ struct gtv_ai_settings {
     int64_t port, metrics_port;
     char *redis_host, *redis_password, *events_redis_url;
     int64_t redis_port, redis_db;
-    int64_t drain_seconds;
+    int64_t grace_seconds;
     int64_t workers, max_queue_size, batch_size;
     int64_t result_ttl;
     char *callback_secret, *callback_allow;

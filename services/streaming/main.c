@@ -147,7 +147,7 @@ static void on_signal(void *arg, int signum)
     gtv_log_info(&app->log, "stopping", "signal=%d", signum);
     gtv_life_stopping(app->life);
     // Who sits at the terminal wants the end; who sends SIGTERM has others that take the requests.
-    atomic_store(&app->grace_ms, signum == SIGINT ? 0 : (unsigned)app->options.drain_seconds * 1000);
+    atomic_store(&app->grace_ms, signum == SIGINT ? 0 : (unsigned)app->options.grace_seconds * 1000);
     gtv_lease_release(app->control->lease);
     for (size_t i = 1; i < app->worker_count; i++)
         if (!gtv_loop_post(app->workers[i].loop, worker_stop, &app->workers[i]))

@@ -43,7 +43,7 @@ static const struct gtv_option table[] = {
      "Address to listen on; 0.0.0.0 in containers."},
     {"STREAMING_PORT", GTV_OPT_INT, AT(port), "8001", 0, 65535, false,
      "Port to listen on; 0 lets the system choose."},
-    {"GTV_DRAIN_SECONDS", GTV_OPT_INT, AT(drain_seconds), "0", 0, 5, false,
+    {"GTV_GRACE_SECONDS", GTV_OPT_INT, AT(grace_seconds), "0", 0, 5, false,
      "Seconds after SIGTERM in which /ready already answers 503, but requests are still served, so that a "
      "load balancer goes elsewhere first."},
     {"STREAMING_WORKERS", GTV_OPT_INT, AT(workers), "0", 0, GTV_WORKERS_MAX, false,

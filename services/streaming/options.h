@@ -19,7 +19,7 @@ struct gtv_streaming_options {
     bool access_log;
     char *host;
     int64_t port;
-    int64_t drain_seconds;
+    int64_t grace_seconds;
     int64_t workers; // 0: as many as processors, at most GTV_WORKERS_DEFAULT_MAX
     char *camera_allow;
     char *admin_key;

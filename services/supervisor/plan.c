@@ -235,7 +235,7 @@ static void streaming_env(const struct plan *p, struct env *e)
 {
     bool weak = e->weak;
     e->weak = true; // connections that are kept alive are let go at a restart, not broken off
-    env_set(e, "GTV_DRAIN_SECONDS", "2");
+    env_set(e, "GTV_GRACE_SECONDS", "2");
     e->weak = weak;
     env_set(e, "STREAMING_HOST", "127.0.0.1");
     env_set(e, "STREAMING_PORT", "%d", p->ports.streaming);
