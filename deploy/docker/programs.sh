@@ -6,9 +6,12 @@ option=$1
 shift
 # The old kind of run path holds for the libraries' own libraries as well.
 export PKG_CONFIG_PATH=/opt/ffmpeg/lib/pkgconfig
-[ -f build/build.ninja ] ||
+if [ -f build/build.ninja ]; then
+    meson setup --reconfigure build "$option" > build.log
+else
     meson setup build --buildtype=release -Dwerror=false -Dtests=false "$option" \
-        -Dc_link_args='-Wl,--disable-new-dtags -Wl,-rpath,/usr/lib/gtvision -Wl,-rpath-link,/opt/ffmpeg/lib' > build.log || { cat build.log >&2 && exit 1; }
+        -Dc_link_args='-Wl,--disable-new-dtags -Wl,-rpath,/usr/lib/gtvision -Wl,-rpath-link,/opt/ffmpeg/lib' > build.log
+fi || { cat build.log >&2 && exit 1; }
 for name in "$@"; do
     case $name in
         gtv-box) echo tools/box/gtv-box ;;

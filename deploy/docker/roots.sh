@@ -25,6 +25,7 @@ ffmpeg() {
     done
 }
 
+# shellcheck disable=SC2046 # no path of ours has a space
 for name in "$@"; do
     case $name in
         streaming | console | media | ai) set -- $(built "$name") ;;

@@ -46,7 +46,7 @@ make_base() {
 
 # Reads the Dockerfile: continuation lines joined, comments gone, ARG of the head filled in.
 read_file() {
-    local line name= words
+    local line name words
     while IFS= read -r line; do
         for words in "${!ARGS[@]}"; do line=${line//\$\{$words\}/${ARGS[$words]}}; done
         case $line in
@@ -120,8 +120,10 @@ run() {
         MOUNTED+=("$dir/$what")
     done
     cp /etc/resolv.conf "$dir/etc/resolv.conf"
-    # Nothing of this machine's environment but what its registries ask for.
-    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
+    # Nothing of this machine's environment but the authorities that it trusts, which its registries may need.
+    cp /etc/ssl/certs/ca-certificates.crt "$dir/run/authorities.crt"
+    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PIP_CERT=/run/authorities.crt \
+        NODE_EXTRA_CA_CERTS=/run/authorities.crt SSL_CERT_FILE=/run/authorities.crt \
         chroot "$dir" /bin/sh -c "$(cat "$WORK/$stage/env")cd '$(cat "$WORK/$stage/workdir")' && $2" \
         >> "$WORK/$stage/log" 2>&1 || status=$?
     for what in dev proc; do

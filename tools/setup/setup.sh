@@ -15,7 +15,7 @@ RUN_PACKAGES=(
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad ffmpeg
 )
 # To test, lint and fuzz it.
-TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
+TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose)
 # To measure it against its peers.
 BENCH_PACKAGES=(nginx-light wrk)
 
