@@ -1,5 +1,6 @@
 #include "lib/av/av.h"
 
+#include <libavutil/avutil.h>
 #include <libavutil/error.h>
 #include <libavutil/log.h>
 
@@ -113,4 +114,9 @@ int64_t gtv_av_pts33_to_wall_ms(int64_t pts33, int64_t near_ms)
     }
     int64_t ticks = near + diff;
     return (ticks + 45) / 90;
+}
+
+const char *gtv_av_version(void)
+{
+    return av_version_info();
 }

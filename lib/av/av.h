@@ -27,4 +27,7 @@ const char *gtv_av_cause_code(int averror);
 int64_t gtv_av_wall_to_pts33(int64_t wall_us);
 int64_t gtv_av_pts33_to_wall_ms(int64_t pts33, int64_t near_ms);
 
+// Version of the libav* that are loaded, as FFmpeg calls itself.
+const char *gtv_av_version(void);
+
 #endif

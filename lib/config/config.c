@@ -452,6 +452,13 @@ bool gtv_config_set(void *config, const struct gtv_option *option, struct gtv_st
     return set(&l, option, value);
 }
 
+void gtv_config_set_level(const char *log_level)
+{
+    enum gtv_log_level level;
+    if (gtv_log_level_parse(gtv_str_of(log_level), &level))
+        gtv_log_set_level(level);
+}
+
 void gtv_config_finish(void *config, const struct gtv_option *table, size_t n)
 {
     struct load l = {.config = config, .table = table, .n = n};

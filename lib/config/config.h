@@ -51,6 +51,9 @@ bool gtv_config_set(void *config, const struct gtv_option *option, struct gtv_st
                     struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_config_finish(void *config, const struct gtv_option *table, size_t n); // frees the strings
 
+// Sets the log's level to what LOG_LEVEL says; what is no level changes nothing. Any thread.
+void gtv_config_set_level(const char *log_level);
+
 // ---- Reading again, on SIGHUP ----
 
 // Where a program's options came from. Create it before gtv_config_load, which wipes secrets off argv.

@@ -19,6 +19,14 @@ bool gtv_form_fits_words(const struct gtv_form *form, struct gtv_str value)
     return false;
 }
 
+bool gtv_form_fits_list(const struct gtv_form *form, struct gtv_str value)
+{
+    bool fits = value.n > 0;
+    while (fits && value.n)
+        fits = gtv_form_fits_words(form, gtv_str_trim(gtv_str_cut(&value, ',')));
+    return fits;
+}
+
 static bool fits_level(const struct gtv_form *form, struct gtv_str value)
 {
     enum gtv_log_level level;

@@ -7,10 +7,12 @@
 struct gtv_form {
     const char *wanted; // "an http:// or https:// address": follows "must be"
     bool (*fits)(const struct gtv_form *form, struct gtv_str value);
-    const char *const *words; // for gtv_form_fits_words: those allowed, up to NULL
+    const char *const *words; // for the two below: those allowed, up to NULL
 };
 
-bool gtv_form_fits_words(const struct gtv_form *form, struct gtv_str value);
+bool gtv_form_fits_words(const struct gtv_form *form, struct gtv_str value); // one of the words
+bool gtv_form_fits_list(const struct gtv_form *form,
+                        struct gtv_str value); // one or more of them, with commas
 
 extern const struct gtv_form gtv_form_level;      // as LOG_LEVEL takes it
 extern const struct gtv_form gtv_form_log_format; // as LOG_FORMAT takes it

@@ -115,11 +115,23 @@ void gtv_reply_invalid(struct gtv_http_request *req, const struct gtv_error *err
 // Serialises and frees doc; application/json.
 void gtv_reply_json(struct gtv_http_request *req, int status, yyjson_mut_doc *doc);
 
-// ---- Routes that every service has: /metrics, /openapi.json, /docs ----
+// ---- Routes that every service has: /version, /metrics, /openapi.json, /docs ----
 // user of these handlers must begin with struct gtv_service_pages (embed it first in the service's own
 // struct).
 enum { GTV_SERVICE_DISKS_MAX = 4 };
+
+// What a program is, for GET /version. The strings live on.
+struct gtv_about {
+    const char *program; // "gtv-streaming"
+    const char *version, *commit;
+    int64_t started_ms; // wall clock
+    struct {
+        const char *name, *version;
+    } libraries[8]; // that matter to who looks for a fault; up to the first without a name
+};
+
 struct gtv_service_pages {
+    const struct gtv_about *about;
     struct gtv_metrics *metrics;
     struct gtv_http_files *openapi; // folder api/: <name>.json
     struct gtv_http_files *docs_ui; // folder of swagger-ui-dist
@@ -150,13 +162,18 @@ struct gtv_missing {
 void gtv_reply_ready(struct gtv_http_request *req, const struct gtv_service_pages *pages, yyjson_mut_doc *doc,
                      const struct gtv_missing *missing, size_t n);
 
+// {"program","version","commit","started_at","libraries":{name:version}}; commit is null where it is not
+// known.
+void gtv_reply_version(struct gtv_http_request *req, const struct gtv_about *about);
+void gtv_handle_version(struct gtv_http_request *req, void *user);
 void gtv_handle_metrics(struct gtv_http_request *req, void *user);
 void gtv_handle_openapi(struct gtv_http_request *req, void *user);
 void gtv_handle_docs(struct gtv_http_request *req,
                      void *user); // GET /docs: the page (relative links, so that it works behind a prefix)
 void gtv_handle_docs_file(struct gtv_http_request *req, void *user); // GET /docs/{file}
 #define GTV_SERVICE_PAGE_ROUTES                                                                              \
-    {"GET", "/metrics", gtv_handle_metrics, 0, "Prometheus metrics"},                                        \
+    {"GET", "/version", gtv_handle_version, 0, "Version, commit, libraries"},                                \
+        {"GET", "/metrics", gtv_handle_metrics, 0, "Prometheus metrics"},                                    \
         {"GET", "/openapi.json", gtv_handle_openapi, 0, "This API as OpenAPI 3.1"},                          \
         {"GET", "/docs", gtv_handle_docs, 0, "Interactive reference"},                                       \
     {                                                                                                        \

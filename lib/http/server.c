@@ -439,6 +439,11 @@ bool gtv_http_server_adopt(struct gtv_http_server *s, int fd, struct gtv_error *
     return true;
 }
 
+void gtv_http_server_set_cors(struct gtv_http_server *s, const char *origin)
+{
+    s->config.cors_origin = origin;
+}
+
 int gtv_http_server_port(const struct gtv_http_server *s)
 {
     return s->port;

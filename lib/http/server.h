@@ -80,6 +80,8 @@ bool gtv_http_server_listen(struct gtv_http_server *s, const char *host, int por
 // the connections that wait in it are theirs.
 bool gtv_http_server_adopt(struct gtv_http_server *s, int fd, struct gtv_error *err) GTV_WARN_UNUSED;
 int gtv_http_server_port(const struct gtv_http_server *s); // of the first socket
+// Another origin, or NULL, as in the configuration; on the loop's thread. The text is borrowed.
+void gtv_http_server_set_cors(struct gtv_http_server *s, const char *origin);
 // Stops accepting, lets requests in progress end for up to drain_ms (idle connections close at once), then
 // calls done (may be NULL). From here on GET /ready is answered 503, and every answer closes its connection.
 void gtv_http_server_stop(struct gtv_http_server *s, unsigned drain_ms, void (*done)(void *), void *arg);

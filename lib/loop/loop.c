@@ -27,8 +27,10 @@ struct post_list {
 struct gtv_loop {
     uv_loop_t uv;
     uv_async_t wake;
-    uv_signal_t on_int, on_term;
+    uv_signal_t on_int, on_term, on_hup;
     bool has_signals;
+    void (*hangup_fn)(void *arg); // NULL: on_hup is not set up
+    void *hangup_arg;
     void (*signal_fn)(void *arg, int signum);
     void *signal_arg;
     char name[16];
@@ -272,4 +274,21 @@ void gtv_loop_on_signal(struct gtv_loop *loop, void (*fn)(void *arg, int signum)
     }
     (void)uv_signal_start(&loop->on_int, on_signal, SIGINT);
     (void)uv_signal_start(&loop->on_term, on_signal, SIGTERM);
+}
+
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    struct gtv_loop *loop = handle->data;
+    loop->hangup_fn(loop->hangup_arg);
+}
+
+void gtv_loop_on_hangup(struct gtv_loop *loop, void (*fn)(void *arg), void *arg)
+{
+    if (!loop->hangup_fn) {
+        (void)uv_signal_init(&loop->uv, &loop->on_hup);
+        loop->on_hup.data = loop;
+    }
+    loop->hangup_fn = fn;
+    loop->hangup_arg = arg;
+    (void)uv_signal_start(&loop->on_hup, on_hangup, SIGHUP);
 }

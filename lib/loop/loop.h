@@ -33,5 +33,7 @@ void gtv_timer_destroy(struct gtv_timer *t); // NULL is accepted
 
 // SIGINT and SIGTERM call fn once on this loop; SIGPIPE is ignored from here on.
 void gtv_loop_on_signal(struct gtv_loop *loop, void (*fn)(void *arg, int signum), void *arg);
+// Each SIGHUP calls fn on this loop, where it would end the program otherwise.
+void gtv_loop_on_hangup(struct gtv_loop *loop, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,8 +1,10 @@
 // Wires the ai program: settings, network, workers, Redis, cameras, HTTP. See README.md for its threads.
 #include "lib/av/av.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/life/life.h"
 #include "lib/redis/redis.h"
+#include "lib/version/version.h"
 #include "services/ai/detect/exam_plates.h"
 #include "services/ai/detect/models.h"
 #include "services/ai/service.h"
@@ -23,6 +25,8 @@ enum {
 struct program {
     struct gtv_ai ai;
     struct gtv_ai_settings settings;
+    struct gtv_config_source *source;
+    struct gtv_about about;
     struct gtv_http_server *api, *metrics_only;
     struct gtv_life *life;
     char *redis_url, *jobs_url;
@@ -182,8 +186,8 @@ static bool start_jobs(struct program *p, struct gtv_error *err)
             .metrics = p->ai.pages.metrics,
             .redis_url = p->jobs_url,
             .max_queue = s->max_queue_size,
-            .result_ttl = s->result_ttl,
-            .confidence = s->confidence,
+            .result_ttl = &s->result_ttl,
+            .confidence = &s->confidence,
             .callback_secret = s->callback_secret && *s->callback_secret ? s->callback_secret : NULL,
             .callback_allow = s->callback_allow,
         },
@@ -232,6 +236,24 @@ static bool start_serving(struct program *p, struct gtv_error *err)
         p->metrics_only = listen_on(p, "ai-metrics", gtv_ai_metrics_routes, gtv_ai_metrics_route_count,
                                     p->settings.metrics_port, err);
     return p->api && (p->metrics_only || !p->settings.metrics_port);
+}
+
+// Reads the configuration again. What is not told here is read where it is used.
+static void on_hangup(void *arg)
+{
+    struct program *p = arg;
+    const struct gtv_ai_settings *s = &p->settings;
+    if (p->stopping)
+        return;
+    gtv_life_reloading(p->life);
+    if (gtv_config_reload(p->source, &p->settings, &p->ai.log)) {
+        gtv_config_set_level(s->log_level);
+        gtv_http_server_set_cors(p->api, s->cors_origin);
+        if (p->metrics_only)
+            gtv_http_server_set_cors(p->metrics_only, s->cors_origin);
+        gtv_watcher_set_rates(p->ai.watcher, s->camera_max_fps, s->camera_min_fps, s->cpu_budget);
+    }
+    gtv_life_ready(p->life);
 }
 
 // ---- The end: servers drain -> sources and workers end -> what they posted runs -> the rest is freed and
@@ -307,6 +329,7 @@ static void finish(struct program *p)
     free(p->redis_url);
     free(p->jobs_url);
     gtv_ai_settings_finish(&p->settings);
+    gtv_config_source_destroy(p->source);
 }
 
 int main(int argc, char **argv)
@@ -315,17 +338,17 @@ int main(int argc, char **argv)
     struct program *p = &program;
     struct gtv_ai *ai = &p->ai;
     struct gtv_error err = {0};
-    enum gtv_log_level level;
     ai->log = (struct gtv_log){.component = "ai"};
     ai->settings = &p->settings;
-    if (!gtv_ai_settings_load(&p->settings, argc, argv, &err) ||
-        !gtv_log_level_parse(gtv_str_of(p->settings.log_level), &level)) {
-        fprintf(stderr, "gtv-ai: %s\n",
-                err.code ? err.message : "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR");
+    gtv_version_answer(gtv_ai_program.name, argc, argv);
+    p->source = gtv_config_source_create(&gtv_ai_program, argc, argv);
+    if (!gtv_ai_settings_load(&p->settings, argc, argv, &err)) {
+        fprintf(stderr, "gtv-ai: %s\n", err.message);
         gtv_ai_settings_finish(&p->settings);
+        gtv_config_source_destroy(p->source);
         return 2;
     }
-    gtv_log_set_level(level);
+    gtv_config_set_level(p->settings.log_level);
     gtv_log_use_format(p->settings.log_format);
     // What many threads take and give back in turns is not kept for each of them, and frames go back whole.
     mallopt(M_ARENA_MAX, ARENAS_MAX);
@@ -334,10 +357,21 @@ int main(int argc, char **argv)
     ai->pages.metrics = gtv_metrics_create();
     gtv_metrics_build_info(ai->pages.metrics, "ai");
     ai->pages.name = "ai";
+    p->about = (struct gtv_about){
+        .program = gtv_ai_program.name,
+        .version = gtv_version(),
+        .commit = gtv_commit(),
+        .started_ms = gtv_wall_ms(),
+        .libraries = {{"openvino", gtv_infer_library()},
+                      {"libav", gtv_av_version()},
+                      {"libuv", uv_version_string()}},
+    };
+    ai->pages.about = &p->about;
     ai->pages.more = gtv_ai_write_sight;
     ai->loop = gtv_loop_create("gtv-ai");
     p->life = gtv_life_create(ai->loop);
     gtv_loop_on_signal(ai->loop, on_signal, p);
+    gtv_loop_on_hangup(ai->loop, on_hangup, p);
     size_t workers = worker_count(ai);
     start_engine(ai, workers);
     gtv_ai_register_metrics(ai);

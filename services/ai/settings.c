@@ -1,10 +1,21 @@
 #include "services/ai/settings.h"
 
+#include "lib/redis/link.h"
+
+#include <stdlib.h>
+
 #define FIELD(name) offsetof(struct gtv_ai_settings, name)
 
+static const struct gtv_form decodes = {"auto, all, references or keys", gtv_form_fits_words,
+                                        (const char *const[]){"auto", "all", "references", "keys", NULL}};
+static const struct gtv_form precisions = {"auto, int8, bf16 or f32", gtv_form_fits_words,
+                                           (const char *const[]){"auto", "int8", "bf16", "f32", NULL}};
+
 static const struct gtv_option options[] = {
-    {"AI_HOST", GTV_OPT_STRING, FIELD(host), "127.0.0.1", .help = "Address to listen on; 0.0.0.0 for all."},
-    {"AI_PORT", GTV_OPT_INT, FIELD(port), "8080", 0, 65535, .help = "Port of the REST interface."},
+    {"AI_HOST", GTV_OPT_STRING, FIELD(host), "127.0.0.1", .help = "Address to listen on; 0.0.0.0 for all.",
+     .form = &gtv_form_host},
+    {"AI_PORT", GTV_OPT_INT, FIELD(port), "8080", 0, 65535,
+     .help = "Port of the REST interface; 0 lets the system choose."},
     {"GTV_GRACE_SECONDS", GTV_OPT_INT, FIELD(grace_seconds), "0", 0, 5,
      .help = "Seconds after SIGTERM in which /ready already answers 503, but requests are still served, so "
              "that a "
@@ -12,14 +23,15 @@ static const struct gtv_option options[] = {
     {"METRICS_PORT", GTV_OPT_INT, FIELD(metrics_port), "9092", 0, 65535,
      .help = "Port that serves /metrics alone; 0: none (it is on AI_PORT too)."},
     {"REDIS_HOST", GTV_OPT_STRING, FIELD(redis_host), "redis_cache",
-     .help = "Redis: a host, or the path of a Unix socket."},
+     .help = "Host of Redis, or the path of its Unix socket."},
     {"REDIS_PORT", GTV_OPT_INT, FIELD(redis_port), "6379", 1, 65535, .help = "Port of Redis."},
     {"REDIS_PASSWORD", GTV_OPT_STRING, FIELD(redis_password), NULL, .secret = true,
      .help = "Password of Redis."},
     {"REDIS_DB", GTV_OPT_INT, FIELD(redis_db), "1", 0, 1023,
      .help = "The ai service's own database; cameras and events are in database 2, whatever it says."},
     {"GTV_EVENTS_REDIS_URL", GTV_OPT_STRING, FIELD(events_redis_url), NULL, .secret = true,
-     .help = "Where cameras are read and events published; by default database 2 of REDIS_HOST."},
+     .help = "Where cameras are read and events published; by default database 2 of REDIS_HOST.",
+     .form = &gtv_form_redis_url},
     {"WORKERS", GTV_OPT_INT, FIELD(workers), "4", 1, 256,
      .help = "Inference threads; never more than the cores that this process may use."},
     {"MAX_QUEUE_SIZE", GTV_OPT_INT, FIELD(max_queue_size), "1000", 1, 100000,
@@ -29,38 +41,43 @@ static const struct gtv_option options[] = {
      .help =
          "Pictures that a worker runs at once on a GPU when several wait, at most; it never waits for more."},
     {"AI_RESULT_TTL", GTV_OPT_INT, FIELD(result_ttl), "300", 10, 86400,
-     .help = "Seconds for which the result of a queued picture can be fetched."},
+     .help = "Seconds for which the result of a queued picture can be fetched.", .live = true},
     {"AI_CALLBACK_SECRET", GTV_OPT_STRING, FIELD(callback_secret), NULL, .secret = true,
      .help = "Signs the callbacks of queued pictures (HMAC-SHA256); without it callback_url is refused."},
     {"AI_CALLBACK_ALLOW", GTV_OPT_STRING, FIELD(callback_allow), NULL,
      .help = "Addresses and CIDRs, comma-separated, that callbacks may go to although they are off-limits "
-             "otherwise."},
+             "otherwise.",
+     .form = &gtv_form_addresses},
     {"CONFIDENCE_THRESHOLD", GTV_OPT_DOUBLE, FIELD(confidence), "0.5", 0, 1,
-     .help = "Least confidence of a detection in a posted picture."},
+     .help = "Least confidence of a detection in a posted picture.", .live = true},
     {"AI_CAMERA_CONFIDENCE", GTV_OPT_DOUBLE, FIELD(camera_confidence), "0", 0, 1,
-     .help = "The same for cameras; 0: the lower of CONFIDENCE_THRESHOLD and the network's own measured "
-             "threshold."},
+     .help = "Least confidence of a detection in a camera's picture; 0: the lower of CONFIDENCE_THRESHOLD "
+             "and the "
+             "network's own measured threshold."},
     {"AI_MAX_FPS", GTV_OPT_DOUBLE, FIELD(camera_max_fps), "5", 0.05, 30,
-     .help = "Looks a second at each camera, at most."},
+     .help = "Looks a second at each camera, at most.", .live = true},
     {"AI_MAX_CAMERAS", GTV_OPT_INT, FIELD(max_cameras), "64", 0, 1000,
      .help = "Cameras watched by this process, at most."},
     {"AI_MIN_FPS", GTV_OPT_DOUBLE, FIELD(camera_min_fps), "0.2", 0.01, 30,
-     .help = "Looks a second that each camera gets even when there is too little time for all."},
+     .help = "Looks a second that each camera gets even when there is too little time for all.",
+     .live = true},
     {"AI_CPU_BUDGET", GTV_OPT_DOUBLE, FIELD(cpu_budget), "0.9", 0.05, 1,
-     .help = "Share of the cores that watching cameras may take; beyond it they are looked at less often."},
+     .help = "Share of the cores that watching cameras may take; beyond it they are looked at less often.",
+     .live = true},
     {"AI_CROPS_DIR", GTV_OPT_STRING, FIELD(crops_dir), "var/crops",
      .help = "Folder of the pictures of tracks; empty: none are kept."},
     {"AI_CROPS_BYTES", GTV_OPT_INT, FIELD(crops_bytes), "1073741824", 1048576, 1e15,
-     .help = "Bytes of them at most; the oldest are removed."},
+     .help = "Bytes of pictures of tracks at most; the oldest are removed."},
     {"AI_CROPS_DAYS", GTV_OPT_INT, FIELD(crops_days), "30", 1, 36500,
-     .help = "Days that they are kept at most."},
+     .help = "Days that pictures of tracks are kept at most."},
     {"AI_SPOOL_DIR", GTV_OPT_STRING, FIELD(spool_dir), "var/spool",
      .help = "Folder in which durable events wait while Redis is away."},
     {"AI_SPOOL_BYTES", GTV_OPT_INT, FIELD(spool_bytes), "16777216", 65536, 1e15,
-     .help = "Bytes of them at most; what is beyond is lost, and counted."},
+     .help = "Bytes of durable events that wait at most; what is beyond is lost, and counted."},
     {"AI_DECODE", GTV_OPT_STRING, FIELD(decode), "auto",
      .help = "Which pictures of a camera are decoded: auto (as few as the looks need), all, references (only "
-             "what other pictures refer to) or keys (key frames alone)."},
+             "what other pictures refer to) or keys (key frames alone).",
+     .form = &decodes},
     {"MODELS_DIR", GTV_OPT_STRING, FIELD(models_dir), "var/models",
      .help = "Folder of the networks; its subfolder cache/ is written."},
     {"YOLO_MODEL", GTV_OPT_STRING, FIELD(yolo_model), NULL,
@@ -73,14 +90,16 @@ static const struct gtv_option options[] = {
     {"LPR_ENABLED", GTV_OPT_BOOL, FIELD(lpr_enabled), "true",
      .help = "Read plates where the networks for it are there; false: plate_number is null."},
     {"AI_ALERT_POSTED", GTV_OPT_BOOL, FIELD(alert_posted), "true",
-     .help = "Plates of posted pictures of a camera (camera_id from 1) raise the watch-list's alerts too."},
+     .help = "Plates of posted pictures of a camera (camera_id from 1) raise the watch-list's alerts too.",
+     .live = true},
     {"VEHICLE_MODEL", GTV_OPT_STRING, FIELD(vehicle_model), NULL,
      .help = "Accepted; makes are not recognised, vehicle_model is null."},
     {"AI_PRECISION", GTV_OPT_STRING, FIELD(precision), "auto",
      .help =
          "What is computed with: f32, bf16 (two thirds of the time where the processor has it), int8 (an "
          "accepted <model>_int8.xml beside the network), or auto: the first of int8, bf16 and f32 that is "
-         "there."},
+         "there.",
+     .form = &precisions},
     {"AI_INPUT_SIZE", GTV_OPT_STRING, FIELD(input_size), NULL,
      .help =
          "WIDTHxHEIGHT, multiples of 32, for a network of your own whose file leaves its size open; empty: "
@@ -90,18 +109,21 @@ static const struct gtv_option options[] = {
     {"GPU_MEMORY_FRACTION", GTV_OPT_DOUBLE, FIELD(gpu_memory_fraction), "0.8", 0, 1,
      .help = "Accepted; OpenVINO takes what a network needs, so that it has no effect."},
     {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, FIELD(hls_url), "http://mediamtx:8888",
-     .help = "The media node: cameras are read from its /cam_<id>/relay."},
+     .help = "The media node: cameras are read from its /cam_<id>/relay.", .form = &gtv_form_http_url},
     {"GTV_CORS_ORIGIN", GTV_OPT_STRING, FIELD(cors_origin), "*",
-     .help = "Origin that browsers may call from."},
+     .help = "Access-Control-Allow-Origin of all answers.", .live = true},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, FIELD(trusted_proxies), "127.0.0.1,::1",
-     .help = "Peers whose X-Forwarded-For is believed."},
+     .help = "Peers whose X-Forwarded-For is believed.", .form = &gtv_form_peers},
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, FIELD(proxy_protocol), NULL,
      .help =
-         "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
-    {"GTV_API_DIR", GTV_OPT_STRING, FIELD(api_dir), "api", .help = "Folder of the OpenAPI documents."},
+         "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none.",
+     .form = &gtv_form_peers},
+    {"GTV_API_DIR", GTV_OPT_STRING, FIELD(api_dir), "api", .help = "Folder with ai.json (OpenAPI).",
+     .form = &gtv_form_folder},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, FIELD(docs_ui_dir), NULL,
-     .help = "Folder of the interactive reference's files."},
-    {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR."},
+     .help = "Folder of swagger-ui-dist, for /docs.", .form = &gtv_form_folder},
+    {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR.",
+     .live = true, .form = &gtv_form_level},
     {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
      .help = "logfmt or json: the form of the log lines on stderr.", .form = &gtv_form_log_format},
     {"GTV_ACCESS_LOG", GTV_OPT_BOOL, FIELD(access_log), "false",
@@ -128,16 +150,19 @@ bool gtv_ai_input_size(const char *text, int *width, int *height)
     return side(first, width) && side(rest, height);
 }
 
+static bool check_redis(const char *url, const char *option, struct gtv_error *err)
+{
+    struct gtv_redis_target target;
+    struct gtv_error why = {0};
+    if (gtv_redis_target_parse(url, &target, &why))
+        return true;
+    gtv_error_set(err, GTV_E_INVALID, option, "%s: %.200s", option, why.message);
+    return false;
+}
+
 static bool check(const void *config, struct gtv_error *err)
 {
     const struct gtv_ai_settings *s = config;
-    struct gtv_str precision = gtv_str_of(s->precision);
-    if (!gtv_str_eq(precision, GTV_STR("f32")) && !gtv_str_eq(precision, GTV_STR("bf16")) &&
-        !gtv_str_eq(precision, GTV_STR("int8")) && !gtv_str_eq(precision, GTV_STR("auto"))) {
-        gtv_error_set(err, GTV_E_INVALID, "AI_PRECISION",
-                      "AI_PRECISION must be auto, int8, bf16 or f32, not \"%.40s\"", s->precision);
-        return false;
-    }
     int width, height;
     if (!gtv_ai_input_size(s->input_size, &width, &height)) {
         gtv_error_set(
@@ -147,14 +172,12 @@ static bool check(const void *config, struct gtv_error *err)
             s->input_size);
         return false;
     }
-    struct gtv_str decode = gtv_str_of(s->decode);
-    if (!gtv_str_eq(decode, GTV_STR("auto")) && !gtv_str_eq(decode, GTV_STR("all")) &&
-        !gtv_str_eq(decode, GTV_STR("references")) && !gtv_str_eq(decode, GTV_STR("keys"))) {
-        gtv_error_set(err, GTV_E_INVALID, "AI_DECODE",
-                      "AI_DECODE must be auto, all, references or keys, not \"%.40s\"", s->decode);
-        return false;
-    }
-    return true;
+    char *url = gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, (int)s->redis_db);
+    bool ok = check_redis(url, "REDIS_HOST", err) &&
+              (!s->events_redis_url || !s->events_redis_url[0] ||
+               check_redis(s->events_redis_url, "GTV_EVENTS_REDIS_URL", err));
+    free(url);
+    return ok;
 }
 
 const struct gtv_program gtv_ai_program = {

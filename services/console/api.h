@@ -10,6 +10,8 @@
 struct gtv_console {
     struct gtv_service_pages pages; // first: the common handlers take the struct for theirs
     struct gtv_console_options options;
+    struct gtv_config_source *source;
+    struct gtv_about about;
     struct gtv_metrics *metrics;
     struct gtv_loop *loop;
     struct gtv_life *life;

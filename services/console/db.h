@@ -113,6 +113,9 @@ struct gtv_db;
 // NULL: the defaults. NULL with *err.
 struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits,
                            struct gtv_error *err) GTV_WARN_UNUSED;
+// Whether url is one that this version can open; its file is not looked at. False with *err.
+bool gtv_db_url_ok(const char *url, struct gtv_error *err) GTV_WARN_UNUSED;
+void gtv_db_set_limits(struct gtv_db *db, const struct gtv_db_limits *limits); // any thread
 void gtv_db_close(struct gtv_db *db);
 // The last event whose detections are stored; "" when there is none.
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err) GTV_WARN_UNUSED;

@@ -193,30 +193,44 @@ static bool prepare(struct gtv_db *db, const char *path, struct gtv_error *err)
     return true;
 }
 
-struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits, struct gtv_error *err)
+bool gtv_db_url_ok(const char *url, struct gtv_error *err)
 {
     struct gtv_str s = gtv_str_of(url);
     if (gtv_str_starts(s, GTV_STR("postgresql:")) || gtv_str_starts(s, GTV_STR("postgres:"))) {
         gtv_error_set(err, GTV_E_UNSUPPORTED, "DATABASE_URL",
-                      "PostgreSQL is not supported by this version; give sqlite:/path/to/file.db");
-        return NULL;
+                      "DATABASE_URL: PostgreSQL is not supported by this version; give sqlite:/path/to/file.db");
+        return false;
     }
     if (!gtv_str_starts(s, GTV_STR("sqlite:")) || s.n == strlen("sqlite:")) {
         gtv_error_set(err, GTV_E_INVALID, "DATABASE_URL", "DATABASE_URL must be sqlite:/path/to/file.db");
-        return NULL;
+        return false;
     }
+    return true;
+}
+
+static int64_t or_default(int64_t limit, int64_t otherwise)
+{
+    return limit > 0 ? limit : otherwise;
+}
+
+void gtv_db_set_limits(struct gtv_db *db, const struct gtv_db_limits *limits)
+{
+    __atomic_store_n(&db->limits.rows, or_default(limits->rows, GTV_DB_KEEP_ROWS), __ATOMIC_RELAXED);
+    __atomic_store_n(&db->limits.happenings, or_default(limits->happenings, GTV_DB_KEEP_HAPPENINGS),
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&db->limits.days, or_default(limits->days, GTV_DB_KEEP_DAYS), __ATOMIC_RELAXED);
+}
+
+struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits, struct gtv_error *err)
+{
+    if (!gtv_db_url_ok(url, err))
+        return NULL;
     const char *path = url + strlen("sqlite:");
     if (strncmp(path, "///", 3) == 0) // sqlite:///var/x.db, as other programs write it
         path += 2;
     make_folders(path);
     struct gtv_db *db = GTV_NEW(struct gtv_db);
-    db->limits = limits ? *limits : (struct gtv_db_limits){0};
-    if (db->limits.rows <= 0)
-        db->limits.rows = GTV_DB_KEEP_ROWS;
-    if (db->limits.happenings <= 0)
-        db->limits.happenings = GTV_DB_KEEP_HAPPENINGS;
-    if (db->limits.days <= 0)
-        db->limits.days = GTV_DB_KEEP_DAYS;
+    gtv_db_set_limits(db, limits ? limits : &(struct gtv_db_limits){0});
     if (!prepare(db, path, err)) {
         gtv_db_close(db);
         return NULL;
@@ -245,7 +259,11 @@ static bool trim_by(struct gtv_db *db, enum gtv_db_statement what, int64_t limit
 
 bool gtv_db_trim(struct gtv_db *db, size_t n, struct gtv_error *err)
 {
-    const struct gtv_db_limits *l = &db->limits;
+    const struct gtv_db_limits limits = {.rows = __atomic_load_n(&db->limits.rows, __ATOMIC_RELAXED),
+                                         .happenings =
+                                             __atomic_load_n(&db->limits.happenings, __ATOMIC_RELAXED),
+                                         .days = __atomic_load_n(&db->limits.days, __ATOMIC_RELAXED)};
+    const struct gtv_db_limits *l = &limits;
     int64_t now = gtv_mono_ms(), oldest = gtv_wall_ms() - l->days * 86400000;
     int64_t every = l->rows < TRIM_EVERY || l->happenings < TRIM_EVERY ? 1 : TRIM_EVERY;
     db->since_trim += (int64_t)n;

@@ -1,10 +1,13 @@
 // gtv-console: only wires. See README.md for the threads.
 
+#include "lib/base/clock.h"
 #include "lib/life/life.h"
+#include "lib/version/version.h"
 #include "services/console/api.h"
 #include "services/console/happenings.h"
 #include "services/console/ingest.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 
 enum { DRAIN_MS = 9000, UPSTREAM_CONNECTIONS = 4 };
@@ -28,6 +31,23 @@ static void on_signal(void *arg, int signum)
     gtv_log_info(&log_main, "stopping", "signal=%d", signum);
     gtv_life_stopping(c->life);
     gtv_http_server_stop(c->server, DRAIN_MS, stopped, c);
+}
+
+static struct gtv_db_limits limits_of(const struct gtv_console_options *o)
+{
+    return (struct gtv_db_limits){
+        .rows = o->keep_detections, .happenings = o->keep_happenings, .days = o->keep_days};
+}
+
+static void on_hangup(void *arg)
+{
+    struct gtv_console *c = arg;
+    gtv_life_reloading(c->life);
+    if (gtv_config_reload(c->source, &c->options, &log_main)) {
+        gtv_config_set_level(c->options.log_level);
+        gtv_store_set_limits(c->store, limits_of(&c->options));
+    }
+    gtv_life_ready(c->life);
 }
 
 static bool listen_on(struct gtv_console *c, struct gtv_error *err)
@@ -64,7 +84,15 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     c->life = gtv_life_create(c->loop);
     c->web = gtv_http_files_create(o->web_dir);
     c->hlsjs = has(o->hlsjs_dir) ? gtv_http_files_create(o->hlsjs_dir) : NULL;
+    c->about = (struct gtv_about){
+        .program = gtv_console_program.name,
+        .version = gtv_version(),
+        .commit = gtv_commit(),
+        .started_ms = gtv_wall_ms(),
+        .libraries = {{"sqlite", sqlite3_libversion()}, {"libuv", uv_version_string()}},
+    };
     c->pages = (struct gtv_service_pages){
+        .about = &c->about,
         .metrics = c->metrics,
         .openapi = has(o->api_dir) ? gtv_http_files_create(o->api_dir) : NULL,
         .docs_ui = has(o->docs_ui_dir) ? gtv_http_files_create(o->docs_ui_dir) : NULL,
@@ -73,11 +101,8 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     };
     if (gtv_str_starts(gtv_str_of(o->database_url), GTV_STR("sqlite:")))
         gtv_service_add_disk(&c->pages, "database", o->database_url + strlen("sqlite:"));
-    struct gtv_db *db =
-        gtv_db_open(o->database_url,
-                    &(struct gtv_db_limits){
-                        .rows = o->keep_detections, .happenings = o->keep_happenings, .days = o->keep_days},
-                    err);
+    const struct gtv_db_limits limits = limits_of(o);
+    struct gtv_db *db = gtv_db_open(o->database_url, &limits, err);
     if (!db)
         return false;
     if (!gtv_db_last_event(db, last_event, err)) {
@@ -124,6 +149,7 @@ static int run(struct gtv_console *c)
     bool ok = create(c, &err);
     if (ok) {
         gtv_loop_on_signal(c->loop, on_signal, c);
+        gtv_loop_on_hangup(c->loop, on_hangup, c);
         gtv_life_ready(c->life);
         gtv_loop_run(c->loop);
         gtv_log_info(&log_main, "stopped", NULL);
@@ -138,18 +164,16 @@ int main(int argc, char **argv)
 {
     static struct gtv_console console;
     struct gtv_error err = {0};
-    enum gtv_log_level level;
+    gtv_version_answer(gtv_console_program.name, argc, argv);
+    console.source = gtv_config_source_create(&gtv_console_program, argc, argv);
     if (!gtv_config_load(&console.options, &gtv_console_program, argc, argv, &err)) {
         fprintf(stderr, "gtv-console: %s\n", err.message);
         return 2;
     }
-    if (!gtv_log_level_parse(gtv_str_of(console.options.log_level), &level)) {
-        fprintf(stderr, "gtv-console: LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR\n");
-        return 2;
-    }
-    gtv_log_set_level(level);
+    gtv_config_set_level(console.options.log_level);
     gtv_log_use_format(console.options.log_format);
     int rc = run(&console);
     gtv_config_finish(&console.options, gtv_console_program.table, gtv_console_program.count);
+    gtv_config_source_destroy(console.source);
     return rc;
 }

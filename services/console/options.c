@@ -1,41 +1,47 @@
 #include "services/console/options.h"
 
 #include "lib/redis/link.h"
+#include "services/console/db.h"
 
 #define AT(field) offsetof(struct gtv_console_options, field)
 
 static const struct gtv_option table[] = {
     {"CONSOLE_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
-     "Address to listen on; 0.0.0.0 in containers."},
+     "Address to listen on; 0.0.0.0 in containers.", .form = &gtv_form_host},
     {"CONSOLE_PORT", GTV_OPT_INT, AT(port), "8002", 0, 65535, false,
      "Port to listen on; 0 lets the system choose."},
     {"REDIS_URL", GTV_OPT_STRING, AT(redis_url), "redis://redis_cache:6379/2", 0, 0, true,
-     "redis://[user:pass@]host:port/db or unix:///path/to.sock?db=2."},
+     "redis://[user:pass@]host:port/db or unix:///path/to.sock?db=2.", .form = &gtv_form_redis_url},
     {"DATABASE_URL", GTV_OPT_STRING, AT(database_url), "sqlite:./var/console/console.db", 0, 0, true,
      "Where detections are stored: sqlite:/path/to/file.db."},
     {"CONSOLE_KEEP_DETECTIONS", GTV_OPT_INT, AT(keep_detections), "200000", 100, 100000000, false,
-     "Vehicles kept in the database, the newest."},
+     "Vehicles kept in the database, the newest.", .live = true},
     {"CONSOLE_KEEP_EVENTS", GTV_OPT_INT, AT(keep_happenings), "500000", 100, 100000000, false,
-     "Happenings (crossings, zones, plates, alerts) kept in the database, the newest."},
+     "Happenings (crossings, zones, plates, alerts) kept in the database, the newest.", .live = true},
     {"CONSOLE_KEEP_DAYS", GTV_OPT_INT, AT(keep_days), "90", 1, 36500, false,
-     "Days for which both are kept, counted from when they were stored."},
+     "Days for which vehicles and happenings are kept, counted from when they were stored.", .live = true},
     {"AI_CROPS_DIR", GTV_OPT_STRING, AT(crops_dir), "./var/crops", 0, 0, false,
      "Folder of the ai program's pictures of vehicles, served as image_url."},
     {"STREAMING_URL", GTV_OPT_STRING, AT(streaming_url), "http://streaming:8001", 0, 0, false,
-     "The streaming service, asked for the state of the cameras."},
+     "The streaming service, asked for the state of the cameras.", .form = &gtv_form_http_url},
     {"PUBLIC_BASE", GTV_OPT_STRING, AT(public_base), "/streaming", 0, 0, false,
      "What the door puts in front of the streaming service's paths; stream_url in answers begins with it."},
-    {"GTV_WEB_DIR", GTV_OPT_STRING, AT(web_dir), "./web", 0, 0, false, "Folder of the page."},
+    {"GTV_WEB_DIR", GTV_OPT_STRING, AT(web_dir), "./web", 0, 0, false, "Folder of the page.",
+     .form = &gtv_form_folder},
     {"GTV_HLSJS_DIR", GTV_OPT_STRING, AT(hlsjs_dir), NULL, 0, 0, false,
-     "Folder with hls.min.js and hls.worker.js (dist of hls.js); the page plays no video without it."},
-    {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with console.json (OpenAPI)."},
+     "Folder with hls.min.js and hls.worker.js (dist of hls.js); the page plays no video without it.",
+     .form = &gtv_form_folder},
+    {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with console.json (OpenAPI).",
+     .form = &gtv_form_folder},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, AT(docs_ui_dir), NULL, 0, 0, false,
-     "Folder of swagger-ui-dist, for /docs."},
+     "Folder of swagger-ui-dist, for /docs.", .form = &gtv_form_folder},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
-     "Peers whose X-Forwarded-For is believed."},
+     "Peers whose X-Forwarded-For is believed.", .form = &gtv_form_peers},
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
-     "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none."},
-    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR."},
+     "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none.",
+     .form = &gtv_form_peers},
+    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR.",
+     .live = true, .form = &gtv_form_level},
     {"LOG_FORMAT", GTV_OPT_STRING, AT(log_format), "logfmt",
      .help = "logfmt or json: the form of the log lines on stderr.", .form = &gtv_form_log_format},
     {"GTV_ACCESS_LOG", GTV_OPT_BOOL, AT(access_log), "false",
@@ -51,7 +57,7 @@ static bool check(const void *config, struct gtv_error *err)
         gtv_error_set(err, GTV_E_INVALID, "REDIS_URL", "REDIS_URL: %.200s", why.message);
         return false;
     }
-    return true;
+    return gtv_db_url_ok(o->database_url, err);
 }
 
 const struct gtv_program gtv_console_program = {

@@ -51,7 +51,7 @@ struct batch {
 };
 
 struct gtv_store {
-    struct gtv_db *db; // SQL thread only
+    struct gtv_db *db; // SQL thread only, but for its limits
     struct gtv_loop *loop;
     struct gtv_queue *queue;
     pthread_t thread;
@@ -216,6 +216,11 @@ static void *sql_thread(void *arg)
             (void)flush(s);
     }
     return NULL;
+}
+
+void gtv_store_set_limits(struct gtv_store *s, struct gtv_db_limits limits)
+{
+    gtv_db_set_limits(s->db, &limits);
 }
 
 struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, struct gtv_metrics *metrics)

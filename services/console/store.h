@@ -31,6 +31,8 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
 // Writes what waits and joins the thread. Callbacks that were not yet called get their chance while the loop
 // is destroyed.
 void gtv_store_destroy(struct gtv_store *s);
+void gtv_store_set_limits(struct gtv_store *s,
+                          struct gtv_db_limits limits); // any thread; the next writing keeps to them
 
 // Loop thread. Copies the rows (n <= GTV_MAX_OBJECTS; 0 only moves last_event on). Never blocks.
 void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, size_t n,

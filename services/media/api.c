@@ -110,6 +110,11 @@ static void ready(struct gtv_http_request *req, void *user)
     free(failed);
 }
 
+static void version(struct gtv_http_request *req, void *user)
+{
+    gtv_reply_version(req, gtv_node_about(user));
+}
+
 static void no_head(struct gtv_http_request *req, void *user)
 {
     gtv_media_reply_not_found(req);
@@ -161,6 +166,7 @@ API(rtmpconns_kick)
 
 const struct gtv_http_route gtv_media_api_routes[] = {
     {"GET", "/health", health, 0, "Whether the node runs"},
+    {"GET", "/version", version, 0, "Version, commit, libraries"},
     {"GET", "/ready", ready, 0, "Whether it can serve, and what it misses"},
     {"GET", "/metrics", gated_metrics, 0, "Prometheus metrics"},
     // MediaMTX answers HEAD as an unknown route; the server would answer it by GET.

@@ -1,6 +1,9 @@
 // gtv-media: wires options, loop, node and the two servers.
 #include "lib/av/av.h"
+#include "lib/base/clock.h"
+#include "lib/contract/contract.h"
 #include "lib/life/life.h"
+#include "lib/version/version.h"
 #include "services/media/api.h"
 #include "services/media/config/reload.h"
 #include "services/media/hls/http.h"
@@ -10,6 +13,7 @@
 #include "services/media/rtsp/server.h"
 
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -25,6 +29,7 @@ enum {
 struct program {
     struct gtv_media_options options;
     struct gtv_settings *settings;
+    struct gtv_about about;
     struct gtv_reload *reload;
     struct gtv_log log;
     struct gtv_loop *loop;
@@ -161,6 +166,16 @@ static bool start(struct program *g, struct gtv_error *err)
             return false;
         }
     }
+    g->about = (struct gtv_about){
+        .program = gtv_media_program.name,
+        .version = gtv_version(),
+        .commit = gtv_commit(),
+        .started_ms = gtv_wall_ms(),
+        .libraries = {{"libav", gtv_av_version()},
+                      {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
+                      {"libuv", uv_version_string()}},
+    };
+    gtv_node_set_about(g->node, &g->about);
     g->reload = gtv_reload_create(g->loop, g->node);
     return true;
 }
@@ -178,23 +193,14 @@ int main(int argc, char **argv)
 {
     struct program g = {.log = {"media", NULL, NULL}};
     struct gtv_error err = {0};
-    enum gtv_log_level level;
     int status = 1;
+    gtv_version_answer(gtv_media_program.name, argc, argv);
     g.settings = gtv_settings_create(&g.options, argc, argv, &err);
     if (g.settings == NULL) {
         fprintf(stderr, "gtv-media: %s\n", err.message);
         return 2;
     }
-    if (!gtv_log_level_parse(gtv_str_of(g.options.log_level), &level)) {
-        fprintf(stderr, "gtv-media: LOG_LEVEL is DEBUG, INFO, WARNING or ERROR\n");
-        goto free_options;
-    }
-    enum gtv_hls_variant variant;
-    if (!gtv_hls_variant_parse(gtv_str_of(g.options.hls_variant), &variant)) {
-        fprintf(stderr, "gtv-media: MEDIA_HLS_VARIANT is mpegts, fmp4 or lowLatency\n");
-        goto free_options;
-    }
-    gtv_log_set_level(level);
+    gtv_config_set_level(g.options.log_level);
     gtv_log_use_format(g.options.log_format);
     mallopt(M_ARENA_MAX, ARENAS_MAX);
     raise_file_limit();
@@ -239,7 +245,6 @@ int main(int argc, char **argv)
     gtv_life_destroy(g.life);
     gtv_reload_destroy(g.reload);
     gtv_metrics_destroy(g.metrics);
-free_options:
     gtv_settings_destroy(g.settings);
     return status;
 }

@@ -22,6 +22,7 @@ enum {
 };
 
 struct gtv_node {
+    const struct gtv_about *about;
     struct gtv_path_env env;
     struct gtv_net_policy policy;
     struct gtv_log log;
@@ -438,4 +439,14 @@ char *gtv_node_failed_recording(const struct gtv_node *n)
 struct gtv_metrics *gtv_node_metrics(const struct gtv_node *n)
 {
     return n->metrics;
+}
+
+void gtv_node_set_about(struct gtv_node *n, const struct gtv_about *about)
+{
+    n->about = about;
+}
+
+const struct gtv_about *gtv_node_about(const struct gtv_node *n)
+{
+    return n->about;
 }

@@ -62,4 +62,9 @@ char *gtv_node_failed_recording(const struct gtv_node *n);
 // Appends the series by path, with MediaMTX's names and our own.
 void gtv_node_write_metrics(const struct gtv_node *n, struct gtv_buf *out);
 
+// What GET /version says; borrowed, set before the servers serve.
+struct gtv_about;
+void gtv_node_set_about(struct gtv_node *n, const struct gtv_about *about);
+const struct gtv_about *gtv_node_about(const struct gtv_node *n);
+
 #endif

@@ -13,7 +13,7 @@
 
 enum gtv_admin gtv_admin_of(struct gtv_http_request *req, const struct gtv_app *app)
 {
-    struct gtv_str key = gtv_str_of(app->options.admin_key);
+    struct gtv_str key = gtv_str_of(gtv_live_text(&app->options.admin_key));
     struct gtv_str given = gtv_http_header(req, "Authorization");
     struct gtv_str scheme = gtv_str_cut(&given, ' ');
     if (key.n == 0)

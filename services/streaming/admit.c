@@ -121,9 +121,10 @@ void gtv_admit_refuse(struct gtv_worker *w, struct gtv_http_request *req, enum g
         gtv_reply_error(req, GTV_E_FORBIDDEN, "session", "this playback was ended by an operator");
         return;
     }
-    struct gtv_bytes *body = gtv_bytes_printf("{\"detail\":\"This stream has its %lld viewers; try again "
-                                              "later\",\"code\":\"too_many\",\"field\":null}",
-                                              (long long)w->app->options.max_connections_per_stream);
+    struct gtv_bytes *body =
+        gtv_bytes_printf("{\"detail\":\"This stream has its %lld viewers; try again "
+                         "later\",\"code\":\"too_many\",\"field\":null}",
+                         (long long)gtv_live_int(&w->app->options.max_connections_per_stream));
     const struct gtv_http_header headers[] = {
         {GTV_STR("Content-Type"), GTV_STR("application/json")},
         {GTV_STR("Retry-After"), GTV_STR("5")},
@@ -222,7 +223,8 @@ void gtv_handle_kick(struct gtv_http_request *req, void *user)
 {
     struct gtv_app *app = ((struct gtv_worker *)user)->app;
     struct gtv_str path = gtv_http_param(req, "path"), session = gtv_http_param(req, "session");
-    if (has(app->options.playback_admin_key) && !admin(req, app->options.playback_admin_key))
+    const char *key = gtv_live_text(&app->options.playback_admin_key);
+    if (has(key) && !admin(req, key))
         return;
     if (!gtv_stream_name_valid(path)) {
         gtv_reply_error(req, GTV_E_BAD_REQUEST, "path",

@@ -21,7 +21,9 @@ struct gtv_sequences;
 struct gtv_upstream;
 
 struct gtv_app {
-    struct gtv_streaming_options options;
+    struct gtv_streaming_options options; // live ones through gtv_live_*
+    struct gtv_config_source *source;
+    struct gtv_about about;
     struct gtv_net_policy policy;
     struct gtv_log log;
     int64_t started_ms; // monotonic

@@ -3,6 +3,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -17,7 +18,7 @@ struct shard {
 
 struct gtv_cache {
     struct shard shards[SHARDS];
-    size_t max_bytes;
+    atomic_size_t max_bytes;
     pthread_mutex_t queue_lock; // guards all below
     struct gtv_entry *newest, *oldest;
     struct gtv_entry *hand; // where SIEVE looks next, towards newer; NULL: begin at the oldest
@@ -32,10 +33,20 @@ static struct shard *shard_of(struct gtv_cache *c, struct gtv_str key)
     return &c->shards[(h ^ h >> 16) % SHARDS];
 }
 
+void gtv_cache_set_max(struct gtv_cache *c, size_t max_bytes)
+{
+    atomic_store_explicit(&c->max_bytes, max_bytes, memory_order_relaxed);
+}
+
+static size_t max_of(const struct gtv_cache *c)
+{
+    return atomic_load_explicit(&c->max_bytes, memory_order_relaxed);
+}
+
 struct gtv_cache *gtv_cache_create(size_t max_bytes)
 {
     struct gtv_cache *c = GTV_NEW(struct gtv_cache);
-    c->max_bytes = max_bytes;
+    gtv_cache_set_max(c, max_bytes);
     pthread_mutex_init(&c->queue_lock, NULL);
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
@@ -217,7 +228,7 @@ static void queue_in(struct gtv_cache *c, struct gtv_entry *e)
 {
     struct gtv_entry *victims = NULL;
     pthread_mutex_lock(&c->queue_lock);
-    while (!e->queued && c->bytes + e->charge > c->max_bytes) {
+    while (!e->queued && c->bytes + e->charge > max_of(c)) {
         struct gtv_entry *v = queue_evict(c);
         if (!v)
             break;
@@ -257,7 +268,7 @@ void gtv_cache_store(struct gtv_cache *c, struct gtv_entry *e, struct gtv_bytes 
     atomic_store_explicit(&e->state, GTV_ENTRY_READY, memory_order_release);
     pthread_mutex_unlock(&s->lock);
     gtv_entry_unref(stale);
-    if (kept_until(e) <= now_ms || e->charge > c->max_bytes)
+    if (kept_until(e) <= now_ms || e->charge > max_of(c))
         map_forget(c, e);
     else
         queue_in(c, e);

@@ -104,6 +104,7 @@ struct gtv_entry {
 struct gtv_cache;
 
 struct gtv_cache *gtv_cache_create(size_t max_bytes);
+void gtv_cache_set_max(struct gtv_cache *c, size_t max_bytes); // any thread; the next store evicts down to it
 void gtv_cache_destroy(struct gtv_cache *c);
 
 enum gtv_cache_result {

@@ -114,7 +114,8 @@ void gtv_handle_ws_echo(struct gtv_http_request *req, void *worker)
     static const struct gtv_ws_callbacks callbacks = {
         .on_text = echo_text, .on_binary = echo_binary, .on_close = echo_close};
     struct gtv_worker *w = worker;
-    const struct gtv_ws_limits limits = {ECHO_MESSAGE, ECHO_QUEUE, w->app->options.ws_deflate};
+    const struct gtv_ws_limits limits = {ECHO_MESSAGE, ECHO_QUEUE,
+                                         gtv_live_bool(&w->app->options.ws_deflate)};
     if (!w->app->options.ws_echo) {
         gtv_reply_error(req, GTV_E_NOT_FOUND, NULL, "the echo is switched off (GTV_WS_ECHO)");
         return;

@@ -116,12 +116,12 @@ static void note_cookie(struct gtv_fill *f, const struct gtv_http_response *r)
 static struct gtv_answer_context context_of(const struct gtv_fill *f)
 {
     struct gtv_app *app = f->proxy->worker->app;
-    int64_t ttl_ms = f->proxy->segment_ttl_ms, now_ms = gtv_mono_ms();
+    int64_t ttl_ms = gtv_live_int(&app->options.segment_cache_ttl) * 1000, now_ms = gtv_mono_ms();
     int64_t named_ms = gtv_viewers_stream(app->viewers, gtv_entry_stream(f->entry), now_ms).window_ms;
     return (struct gtv_answer_context){
         .session = f->session.id[0] != '\0',
         .segment_keep_ms = named_ms > ttl_ms ? named_ms : ttl_ms,
-        .if_error_ms = app->options.hls_stale_if_error * 1000,
+        .if_error_ms = gtv_live_int(&app->options.hls_stale_if_error) * 1000,
         .now_wall_s = gtv_wall_ms() / 1000,
     };
 }

@@ -309,7 +309,8 @@ bool gtv_hub_origin_ok(struct gtv_hub *h, struct gtv_http_request *req)
         gtv_reply_error(req, GTV_E_UNAVAILABLE, NULL, "the service is stopping");
         return false;
     }
-    if (gtv_ws_origin_allowed(gtv_str_of(h->worker->app->options.ws_origins), gtv_http_header(req, "Origin")))
+    if (gtv_ws_origin_allowed(gtv_str_of(gtv_live_text(&h->worker->app->options.ws_origins)),
+                              gtv_http_header(req, "Origin")))
         return true;
     gtv_reply_error(req, GTV_E_FORBIDDEN, "Origin", "pages of this origin may not connect (GTV_WS_ORIGINS)");
     return false;
@@ -449,7 +450,7 @@ static void subscribe(struct gtv_hub *h, struct gtv_http_request *req, struct gt
     struct gtv_client *c = gtv_client_create(h, req, t);
     if (!c)
         return;
-    const struct gtv_ws_limits limits = {.deflate = h->worker->app->options.ws_deflate};
+    const struct gtv_ws_limits limits = {.deflate = gtv_live_bool(&h->worker->app->options.ws_deflate)};
     c->ws = gtv_ws_accept(req, &limits, &callbacks, c);
     if (!c->ws) {
         gtv_client_free(c);
@@ -480,7 +481,7 @@ void gtv_handle_ws_dashboard(struct gtv_http_request *req, void *worker)
 
 static void look_at_slow(struct gtv_hub *h)
 {
-    int64_t now = gtv_mono_ms(), limit = h->worker->app->options.ws_stall * 1000;
+    int64_t now = gtv_mono_ms(), limit = gtv_live_int(&h->worker->app->options.ws_stall) * 1000;
     for (struct gtv_client *c = h->slow; c; c = c->slow_next) {
         size_t left = c->ws ? gtv_ws_unacknowledged(c->ws) : 0;
         if (!c->ws) // the server's write time-out ends a stream that stalls

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/life/life.h"
+#include "lib/version/version.h"
 #include "services/streaming/control.h"
 #include "services/streaming/hub.h"
 #include "services/streaming/proxy.h"
@@ -13,8 +14,10 @@
 #include "services/streaming/upstream.h"
 
 #include <assert.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +25,7 @@
 #include <unistd.h>
 
 // Sockets are closed within 10 s of the signal: the grace and what requests then still take.
-enum { END_MS = 9000, PLAYBACK_KEY_MIN = 16 };
+enum { END_MS = 9000 };
 
 static bool has(const char *s)
 {
@@ -155,6 +158,36 @@ static void on_signal(void *arg, int signum)
     worker_stop(&app->workers[0]);
 }
 
+// ---- Reading the configuration again ----
+
+static const char *cors_of(const struct gtv_app *app)
+{
+    const char *origin = gtv_live_text(&app->options.cors_origin);
+    return has(origin) ? origin : NULL;
+}
+
+static void follow_options(void *arg)
+{
+    struct gtv_worker *w = arg;
+    gtv_http_server_set_cors(w->server, cors_of(w->app));
+}
+
+// What is not told here is read where it is used.
+static void on_hangup(void *arg)
+{
+    struct gtv_app *app = arg;
+    gtv_life_reloading(app->life);
+    if (gtv_config_reload(app->source, &app->options, &app->log)) {
+        gtv_config_set_level(app->options.log_level);
+        gtv_viewers_set_max(app->viewers, (size_t)app->options.max_connections_per_stream);
+        gtv_cache_set_max(app->cache, (size_t)app->options.cache_bytes);
+        for (size_t i = 0; i < app->worker_count; i++)
+            if (!gtv_loop_post(app->workers[i].loop, follow_options, &app->workers[i]))
+                gtv_log_warn(&app->log, "a loop is busy: GTV_CORS_ORIGIN is not followed", "worker=%zu", i);
+    }
+    gtv_life_ready(app->life);
+}
+
 static size_t worker_count(const struct gtv_streaming_options *o)
 {
     if (o->workers > 0)
@@ -182,11 +215,26 @@ static void create_shared(struct gtv_app *app)
     app->sight = gtv_sight_create(app);
 }
 
+static void tell_about(struct gtv_about *about)
+{
+    *about = (struct gtv_about){
+        .program = gtv_streaming_program.name,
+        .version = gtv_version(),
+        .commit = gtv_commit(),
+        .started_ms = gtv_wall_ms(),
+        .libraries = {{"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
+                      {"curl", curl_version_info(CURLVERSION_NOW)->version},
+                      {"libuv", uv_version_string()}},
+    };
+}
+
 static void create_workers(struct gtv_app *app)
 {
     app->worker_count = worker_count(&app->options);
     app->workers = gtv_alloc(app->worker_count * sizeof *app->workers);
+    tell_about(&app->about);
     const struct gtv_service_pages pages = {
+        .about = &app->about,
         .metrics = app->metrics,
         .openapi = has(app->options.api_dir) ? gtv_http_files_create(app->options.api_dir) : NULL,
         .docs_ui = has(app->options.docs_ui_dir) ? gtv_http_files_create(app->options.docs_ui_dir) : NULL,
@@ -261,6 +309,7 @@ static int run(struct gtv_app *app)
     }
     if (ok) {
         gtv_loop_on_signal(app->workers[0].loop, on_signal, app);
+        gtv_loop_on_hangup(app->workers[0].loop, on_hangup, app);
         for (size_t i = 1; i < app->worker_count; i++)
             gtv_loop_start(app->workers[i].loop);
         gtv_life_ready(app->life);
@@ -279,26 +328,20 @@ int main(int argc, char **argv)
 {
     static struct gtv_app app = {.log = {"streaming", NULL, NULL}};
     struct gtv_error err = {0};
-    enum gtv_log_level level;
     app.started_ms = gtv_mono_ms();
+    gtv_version_answer(gtv_streaming_program.name, argc, argv);
+    app.source = gtv_config_source_create(&gtv_streaming_program, argc, argv);
     if (!gtv_config_load(&app.options, &gtv_streaming_program, argc, argv, &err) ||
         !gtv_net_policy_parse(app.options.camera_allow, &app.policy, &err) ||
         !(app.nodes = gtv_nodes_create(app.options.media_api_url, app.options.media_hls_url, &err))) {
         fprintf(stderr, "gtv-streaming: %s\n", err.message);
         return 2;
     }
-    if (has(app.options.playback_key) && strlen(app.options.playback_key) < PLAYBACK_KEY_MIN) {
-        fprintf(stderr, "gtv-streaming: GTV_PLAYBACK_KEY must have %d bytes or more\n", PLAYBACK_KEY_MIN);
-        return 2;
-    }
-    if (!gtv_log_level_parse(gtv_str_of(app.options.log_level), &level)) {
-        fprintf(stderr, "gtv-streaming: LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR\n");
-        return 2;
-    }
-    gtv_log_set_level(level);
+    gtv_config_set_level(app.options.log_level);
     gtv_log_use_format(app.options.log_format);
     int rc = run(&app);
     gtv_nodes_destroy(app.nodes);
     gtv_config_finish(&app.options, gtv_streaming_program.table, gtv_streaming_program.count);
+    gtv_config_source_destroy(app.source);
     return rc;
 }

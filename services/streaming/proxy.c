@@ -41,7 +41,6 @@ struct gtv_proxy *gtv_proxy_create(struct gtv_worker *worker)
     p->worker = worker;
     p->client = gtv_http_client_create(worker->loop, GTV_UPSTREAM_CONNECTIONS);
     p->l2 = gtv_l2_create(worker);
-    p->segment_ttl_ms = worker->app->options.segment_cache_ttl * 1000;
     p->m.hits = gtv_metrics_counter(m, requests, "result=\"hit\"", help);
     p->m.misses = gtv_metrics_counter(m, requests, "result=\"miss\"", help);
     p->m.coalesced = gtv_metrics_counter(m, requests, "result=\"coalesced\"", help);

@@ -18,7 +18,6 @@ struct gtv_proxy {
     struct gtv_l2 *l2;      // NULL: not shared
     struct gtv_fill *fills; // of this loop
     struct gtv_change *changes;
-    int64_t segment_ttl_ms;
     struct gtv_proxy_metrics m;
 };
 

@@ -239,7 +239,7 @@ static bool orphan_is_due(struct node_work *w, struct gtv_str path)
             (void)gtv_map_put(w->orphans, path, (void *)(uintptr_t)now_ms);
         return false;
     }
-    if (now_ms - (int64_t)first < app->options.orphan_grace * 1000)
+    if (now_ms - (int64_t)first < gtv_live_int(&app->options.orphan_grace) * 1000)
         return false;
     (void)gtv_map_remove(w->orphans, path); // should it stay, it waits again
     return true;

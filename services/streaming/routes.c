@@ -271,7 +271,8 @@ static void handle_viewers(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(l.doc, o, "viewers", viewed.viewers);
     yyjson_mut_obj_add_uint(l.doc, o, "peak", viewed.peak);
     yyjson_mut_obj_add_uint(l.doc, o, "bytes_sent", viewed.bytes);
-    yyjson_mut_obj_add_uint(l.doc, o, "limit", (uint64_t)app->options.max_connections_per_stream);
+    yyjson_mut_obj_add_uint(l.doc, o, "limit",
+                            (uint64_t)gtv_live_int(&app->options.max_connections_per_stream));
     gtv_stats_add_figures(l.doc, o, &viewed);
     l.list = yyjson_mut_obj_add_arr(l.doc, o, "sessions");
     gtv_viewers_list(app->viewers, path, l.mono_ms, LISTED_VIEWERS, add_viewer, &l);
@@ -297,7 +298,8 @@ const struct gtv_http_route gtv_streaming_routes[] = {
      "Adds or changes many, from JSON or CSV"},
     {"GET", "/cameras/export", gtv_handle_export, 0, "All cameras as they shall be, to keep or to import"},
     {"POST", "/cameras/import", gtv_handle_import, GTV_BULK_BODY, "Takes an export as the desired state"},
-    {"POST", "/cameras/adopt", gtv_handle_adopt, 0, "Takes over the cameras that the media nodes have already"},
+    {"POST", "/cameras/adopt", gtv_handle_adopt, 0,
+     "Takes over the cameras that the media nodes have already"},
     {"GET", "/cameras", handle_cameras, 0, "All cameras with their state"},
     {"GET", "/cameras/{id}/info", handle_camera_info, 0, "A camera's settings and state"},
     {"GET", "/cameras/{id}/status", handle_camera_status, 0, "A camera's state"},

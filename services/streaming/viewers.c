@@ -16,10 +16,17 @@ struct shard *viewers_shard(struct gtv_viewers *v, struct gtv_str stream)
     return &v->shards[(h ^ h >> 16) % VIEWER_SHARDS];
 }
 
+void gtv_viewers_set_max(struct gtv_viewers *v, size_t max_per_stream)
+{
+    atomic_store_explicit(&v->max_per_stream,
+                          max_per_stream < GTV_VIEWERS_PER_STREAM ? max_per_stream : GTV_VIEWERS_PER_STREAM,
+                          memory_order_relaxed);
+}
+
 struct gtv_viewers *gtv_viewers_create(size_t max_per_stream, bool signed_only, struct gtv_sessions *sessions)
 {
     struct gtv_viewers *v = GTV_NEW(struct gtv_viewers);
-    v->max_per_stream = max_per_stream < GTV_VIEWERS_PER_STREAM ? max_per_stream : GTV_VIEWERS_PER_STREAM;
+    gtv_viewers_set_max(v, max_per_stream);
     v->signed_only = signed_only;
     v->sessions = sessions;
     for (size_t i = 0; i < VIEWER_SHARDS; i++) {
@@ -256,9 +263,9 @@ static struct watching *begin(struct gtv_viewers *v, struct stream *s, const str
     // Who watches through another replica has a place already.
     struct remote *elsewhere = token.n ? remote_of(s, id) : NULL;
     if (!elsewhere) {
-        if (viewers_count(s) >= v->max_per_stream)
+        if (viewers_count(s) >= atomic_load_explicit(&v->max_per_stream, memory_order_relaxed))
             viewers_forget_gone(s, r->now_ms);
-        if (viewers_count(s) >= v->max_per_stream)
+        if (viewers_count(s) >= atomic_load_explicit(&v->max_per_stream, memory_order_relaxed))
             return NULL;
     } else if (!elsewhere->shared) {
         elsewhere->shared = true;

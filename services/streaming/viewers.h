@@ -73,6 +73,7 @@ struct gtv_viewers;
 // sessions must live longer.
 struct gtv_viewers *gtv_viewers_create(size_t max_per_stream, bool signed_only,
                                        struct gtv_sessions *sessions);
+void gtv_viewers_set_max(struct gtv_viewers *v, size_t max_per_stream); // any thread; nobody is sent away
 void gtv_viewers_destroy(struct gtv_viewers *v);
 
 // Counts a request. token: what the URIs of the playlist shall carry; "" when the stream cannot be counted.

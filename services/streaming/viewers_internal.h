@@ -57,7 +57,7 @@ struct shard {
 };
 
 struct gtv_viewers {
-    size_t max_per_stream;
+    atomic_size_t max_per_stream;
     bool signed_only;
     struct gtv_sessions *sessions;
     atomic_size_t stream_count, peak;

@@ -216,7 +216,8 @@ static void take_outage(struct look *l, const struct gtv_error *err)
     bool was_up = s.up || s.since_ms == 0, was_dead = s.dead;
     s.up = false;
     // Alone it keeps its cameras: there is none to move them to.
-    s.dead = gtv_nodes_count(app->nodes) > 1 && now_ms - l->failing_ms >= app->options.node_grace * 1000;
+    s.dead = gtv_nodes_count(app->nodes) > 1 &&
+             now_ms - l->failing_ms >= gtv_live_int(&app->options.node_grace) * 1000;
     s.since_ms = was_up ? gtv_wall_ms() : s.since_ms;
     snprintf(s.cause, sizeof s.cause, "%s", err->message);
     gtv_nodes_set_state(app->nodes, l->node, &s);

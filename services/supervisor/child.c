@@ -316,6 +316,11 @@ void child_destroy(struct child *c)
     free(c);
 }
 
+void child_hang_up(struct child *c)
+{
+    process_signal(c->now, SIGHUP);
+}
+
 pid_t child_pid(const struct child *c)
 {
     return c->now ? process_pid(c->now) : 0;

@@ -47,6 +47,7 @@ bool child_restart(struct child *c, struct gtv_error *err) GTV_WARN_UNUSED;
 // SIGINT to those that notify, which makes them end without a grace, SIGTERM to others; after 11 s SIGKILL.
 // on_stopped follows, at once when nothing runs.
 void child_stop(struct child *c);
+void child_hang_up(struct child *c);    // SIGHUP: it reads its configuration again
 bool child_reap(struct child *c);       // on SIGCHLD: true if it was this one's
 pid_t child_pid(const struct child *c); // 0 when it does not run
 const struct child_spec *child_spec_of(const struct child *c);

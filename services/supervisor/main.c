@@ -4,6 +4,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
+#include "lib/version/version.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,17 +72,13 @@ int main(int argc, char **argv)
 {
     int64_t started_ms = gtv_mono_ms();
     struct options o = {0};
+    gtv_version_answer(gtv_supervisor_program.name, argc, argv);
     struct gtv_error err = {0};
-    enum gtv_log_level level;
     int status;
     if (!gtv_config_load(&o, &gtv_supervisor_program, argc, argv, &err)) {
         status = give_up(&err);
-    } else if (!gtv_log_level_parse(gtv_str_of(o.log_level), &level)) {
-        gtv_error_set(&err, GTV_E_INVALID, "LOG_LEVEL",
-                      "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not \"%s\"", o.log_level);
-        status = give_up(&err);
     } else {
-        gtv_log_set_level(level);
+        gtv_config_set_level(o.log_level);
         gtv_log_use_format(o.log_format);
         raise_descriptor_limit();
         status = run(&o, started_ms);

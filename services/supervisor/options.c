@@ -5,7 +5,8 @@
 static const struct gtv_option table[] = {
     {"GTV_DATA", GTV_OPT_STRING, FIELD(data), "./var", 0, 0, false,
      "Folder of all state: Redis, recordings, the database, logs, models."},
-    {"GTV_LISTEN", GTV_OPT_STRING, FIELD(listen), "127.0.0.1", 0, 0, false, "Address of the door."},
+    {"GTV_LISTEN", GTV_OPT_STRING, FIELD(listen), "127.0.0.1", 0, 0, false, "Address of the door.",
+     .form = &gtv_form_host},
     {"GTV_PORT", GTV_OPT_INT, FIELD(port), "8000", 0, 65535, false, "Port of the door; 0 takes a free one."},
     {"GTV_TLS_CERT", GTV_OPT_STRING, FIELD(tls_cert), NULL, 0, 0, false,
      "Certificate and key of the door: a PEM file, or a folder (deploy/haproxy/README.md). With it GTV_PORT "
@@ -27,11 +28,31 @@ static const struct gtv_option table[] = {
      "Comma list of services (streaming, ai, media, console) to start alone, with Redis but without door and "
      "demo."},
     {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", 0, 0, false,
-     "DEBUG, INFO, WARNING or ERROR, for all programs."},
+     "DEBUG, INFO, WARNING or ERROR, for all programs.", .form = &gtv_form_level},
     {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
      .help = "logfmt or json: the form of its own log lines and of its services'.",
      .form = &gtv_form_log_format},
 };
+
+static bool check(const void *config, struct gtv_error *err)
+{
+    const struct options *o = config;
+    static const char *const services[] = {"streaming", "ai", "media", "console"};
+    struct gtv_str rest = gtv_str_of(o->only);
+    while (rest.n) {
+        struct gtv_str name = gtv_str_trim(gtv_str_cut(&rest, ','));
+        bool known = false;
+        for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+            known = known || gtv_str_eq(name, gtv_str_of(services[i]));
+        if (!known) {
+            gtv_error_set(err, GTV_E_INVALID, "GTV_ONLY",
+                          "GTV_ONLY: \"%.40s\" names no service: there are streaming, ai, media and console",
+                          o->only);
+            return false;
+        }
+    }
+    return true;
+}
 
 const struct gtv_program gtv_supervisor_program = {
     .name = "gtv-supervisor",
@@ -39,4 +60,5 @@ const struct gtv_program gtv_supervisor_program = {
     .table = table,
     .count = sizeof(table) / sizeof(table[0]),
     .size = sizeof(struct options),
+    .check = check,
 };

@@ -194,10 +194,19 @@ static struct env new_env(const struct plan *p, char *const *inherited)
     return e;
 }
 
+// A folder of the checkout; what was not installed is not told, as a program would refuse it.
+static void set_folder(const struct plan *p, struct env *e, const char *name, const char *below)
+{
+    char *path = gtv_asprintf("%s/%s", p->root, below);
+    if (access(path, X_OK) == 0)
+        env_set(e, name, "%s", path);
+    free(path);
+}
+
 static void set_documents(const struct plan *p, struct env *e)
 {
-    env_set(e, "GTV_API_DIR", "%s/api", p->root);
-    env_set(e, "GTV_DOCS_UI_DIR", "%s/.deps/web/node_modules/swagger-ui-dist", p->root);
+    set_folder(p, e, "GTV_API_DIR", "api");
+    set_folder(p, e, "GTV_DOCS_UI_DIR", ".deps/web/node_modules/swagger-ui-dist");
     env_set(e, "GTV_TRUSTED_PROXIES", "127.0.0.1,::1");
 }
 
@@ -271,8 +280,8 @@ static void console_env(const struct plan *p, struct env *e)
     env_set(e, "DATABASE_URL", "sqlite:%s/console/console.db", p->data);
     env_set(e, "STREAMING_URL", "http://127.0.0.1:%d", p->ports.streaming);
     env_set(e, "AI_CROPS_DIR", "%s/crops", p->data);
-    env_set(e, "GTV_WEB_DIR", "%s/web", p->root);
-    env_set(e, "GTV_HLSJS_DIR", "%s/.deps/web/node_modules/hls.js/dist", p->root);
+    set_folder(p, e, "GTV_WEB_DIR", "web");
+    set_folder(p, e, "GTV_HLSJS_DIR", ".deps/web/node_modules/hls.js/dist");
     set_documents(p, e);
 }
 

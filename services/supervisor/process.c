@@ -168,6 +168,7 @@ __attribute__((noreturn)) static void become(const struct birth *b)
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL); // what is ignored stays so across execve
+    (void)signal(SIGHUP, SIG_IGN);  // until the program listens to it
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(b->output_fd, STDOUT_FILENO);

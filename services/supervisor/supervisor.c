@@ -11,8 +11,10 @@
 #include "lib/base/mem.h"
 #include "lib/log/log.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     REDIS_LIMIT_MS = 10 * 1000,
@@ -43,7 +45,7 @@ struct supervisor {
     struct gtv_timer *stop_timer;
     int64_t started_ms, playable_ms;
     bool health_known, picture_known;
-    bool stopping, said_last_words;
+    bool stopping, said_last_words, had_terminal;
     int stopping_rank;
     int exit_status;
 };
@@ -154,10 +156,27 @@ static void on_signal(void *arg, int signum)
     begin_stop(s, 0);
 }
 
-// The terminal was closed.
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+// Either the terminal was closed, or somebody wants the configuration to be read again.
 static void on_hangup(uv_signal_t *handle, int signum)
 {
-    on_signal(handle->data, signum);
+    struct supervisor *s = handle->data;
+    if (s->had_terminal && !has_terminal()) {
+        on_signal(s, signum);
+        return;
+    }
+    gtv_log_info(&house_log, "the services read their configuration again", NULL);
+    for (size_t i = 0; i < s->count; i++) {
+        if (plan_http_port(s->plan, child_spec_of(s->children[i])->name))
+            child_hang_up(s->children[i]);
+    }
 }
 
 static void on_child_signal(uv_signal_t *handle, int signum)
@@ -300,6 +319,7 @@ int supervisor_run(const struct plan *plan, int guard, int64_t started_ms)
     struct supervisor *s = GTV_NEW(struct supervisor);
     s->plan = plan;
     s->started_ms = started_ms;
+    s->had_terminal = has_terminal();
     s->loop = gtv_loop_create("supervisor");
     s->client = gtv_http_client_create(s->loop, HTTP_CONNECTIONS);
     s->stop_timer = gtv_timer_create(s->loop, stop_next_rank, s);

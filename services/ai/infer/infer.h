@@ -100,4 +100,7 @@ size_t gtv_infer_output_count(const struct gtv_infer_model *m);
 const struct gtv_tensor *gtv_infer_output(const struct gtv_infer_model *m, size_t slot,
                                           size_t i); // after a run that succeeded
 
+// The runtime's own version, of a static string.
+const char *gtv_infer_library(void);
+
 #endif

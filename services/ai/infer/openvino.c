@@ -497,3 +497,14 @@ const struct gtv_tensor *gtv_infer_output(const struct gtv_infer_model *m, size_
 {
     return &m->slots[slot].outputs[i];
 }
+
+const char *gtv_infer_library(void)
+{
+    static char text[64]; // main asks, before threads start
+    ov_version_t version = {0};
+    if (!text[0] && ov_get_openvino_version(&version) == OK) {
+        snprintf(text, sizeof(text), "%s", version.buildNumber ? version.buildNumber : "");
+        ov_version_free(&version);
+    }
+    return text;
+}

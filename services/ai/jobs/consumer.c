@@ -162,7 +162,7 @@ static void flush(struct gtv_consumer *c)
         char ttl[24], now[24];
         size_t bytes = 0;
         script_begin(&args, gtv_script_finish);
-        script_add_int(&args, c->config.result_ttl, ttl);
+        script_add_int(&args, gtv_live_int(c->config.result_ttl), ttl);
         script_add_int(&args, gtv_wall_ms(), now);
         while (c->finished.count && f->count < FLUSH_MAX && bytes < FLUSH_BYTES) {
             struct job *job = pop(&c->finished);

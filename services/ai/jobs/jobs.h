@@ -3,6 +3,7 @@
 #ifndef GTV_AI_JOBS_H
 #define GTV_AI_JOBS_H
 
+#include "lib/config/config.h"
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
 #include "services/ai/detect/exam.h"
@@ -17,8 +18,8 @@ struct gtv_jobs_config {
     struct gtv_metrics *metrics;
     const char *redis_url;                        // the ai service's own database
     int64_t max_queue;                            // entries of the stream; beyond it 429
-    int64_t result_ttl;                           // seconds
-    double confidence;                            // where a job does not say
+    const int64_t *result_ttl;                    // seconds; live (lib/config)
+    const double *confidence;                     // where a job does not say; live
     const char *callback_secret, *callback_allow; // NULL: no callbacks; nothing beyond the default
 };
 

@@ -25,7 +25,7 @@ static void described(struct gtv_jobs *j, struct gtv_http_request *req, void *us
     yyjson_mut_obj_add_int(doc, limits, "length", j->config.max_queue);
     yyjson_mut_obj_add_int(doc, limits, "dead", GTV_JOBS_DEAD_MAX);
     yyjson_mut_obj_add_int(doc, limits, "deaths", GTV_JOBS_DEATHS_MAX);
-    yyjson_mut_obj_add_int(doc, limits, "result_ttl_seconds", j->config.result_ttl);
+    yyjson_mut_obj_add_int(doc, limits, "result_ttl_seconds", gtv_live_int(j->config.result_ttl));
     yyjson_mut_obj_add_int(doc, limits, "picture_bytes", GTV_JOB_PICTURE_MAX);
     gtv_reply_json(req, 200, doc);
 }

@@ -47,7 +47,7 @@ static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fi
     struct gtv_error err = {0};
     job->consumer = c;
     job->size = size;
-    job->entry.options.confidence = c->config.confidence;
+    job->entry.options.confidence = gtv_live_double(c->config.confidence);
     bool ok = gtv_job_entry_read(id, slices, count, &job->entry, &err);
     free(slices);
     if (ok && job->entry.callback_url.n && !c->config.callback_secret) {
@@ -231,7 +231,7 @@ void consumer_take_over(struct gtv_consumer *c, int64_t now)
     script_begin(&args, gtv_script_take_over);
     script_add(&args, gtv_str_of(c->name));
     script_add_int(&args, (int64_t)room, count);
-    script_add_int(&args, c->config.result_ttl, ttl);
+    script_add_int(&args, gtv_live_int(c->config.result_ttl), ttl);
     script_add_int(&args, gtv_wall_ms(), wall);
     c->taking = script_send(&args, c->redis, taken_over, c);
 }

@@ -205,6 +205,13 @@ struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
     return p;
 }
 
+void gtv_planner_set_rates(struct gtv_planner *p, double max_fps, double min_fps, double cpu_budget)
+{
+    p->config.max_fps = max_fps;
+    p->config.min_fps = min_fps;
+    p->config.cpu_budget = cpu_budget;
+}
+
 void gtv_planner_destroy(struct gtv_planner *p)
 {
     free(p);

@@ -35,6 +35,8 @@ struct gtv_planned {
 
 struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config);
 void gtv_planner_destroy(struct gtv_planner *p); // NULL is accepted
+// Other rates than those it was created with; the next sharing keeps to them.
+void gtv_planner_set_rates(struct gtv_planner *p, double max_fps, double min_fps, double cpu_budget);
 
 // Between the looks at a camera of which nothing is known yet.
 double gtv_planner_first_interval(const struct gtv_planner *p, const struct gtv_scene_settings *settings);

@@ -523,6 +523,11 @@ bool gtv_watcher_set(struct gtv_watcher *w, int64_t id, const struct gtv_scene_s
     return sent;
 }
 
+void gtv_watcher_set_rates(struct gtv_watcher *w, double max_fps, double min_fps, double cpu_budget)
+{
+    gtv_planner_set_rates(w->planner, max_fps, min_fps, cpu_budget);
+}
+
 void gtv_watcher_capacity(struct gtv_watcher *w, struct gtv_capacity *out)
 {
     *out = (struct gtv_capacity){.programs = gtv_leases_members(w->leases)};

@@ -43,6 +43,8 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config,
 // Ends all sources and waits for them; the engine must still run. What they reported last is on its way over
 // the loop's queue, so destroy comes by way of gtv_loop_post.
 void gtv_watcher_stop(struct gtv_watcher *w);
+// Other rates (max_fps, min_fps, cpu_budget of the configuration) from the next second on.
+void gtv_watcher_set_rates(struct gtv_watcher *w, double max_fps, double min_fps, double cpu_budget);
 void gtv_watcher_destroy(struct gtv_watcher *w); // after stop; NULL is accepted
 
 enum gtv_watch_order {
@@ -78,7 +80,7 @@ bool gtv_watcher_get(struct gtv_watcher *w, int64_t id, struct gtv_watched *out,
 size_t gtv_watcher_list(struct gtv_watcher *w, struct gtv_watched *out, size_t cap);
 bool gtv_watcher_redis_up(const struct gtv_watcher *w);
 const char *gtv_watcher_redis_reason(const struct gtv_watcher *w); // why it is away; NULL while it is up
-const char *gtv_watcher_owner(const struct gtv_watcher *w); // this program's name in the leases
+const char *gtv_watcher_owner(const struct gtv_watcher *w);        // this program's name in the leases
 
 // The settings of a camera's analysis. Borrowed until the next call on the loop; NULL with *err as above.
 const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,

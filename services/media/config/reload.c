@@ -71,12 +71,7 @@ static void reload(void *arg)
 
 static void on_hangup(uv_signal_t *handle, int signum)
 {
-    struct gtv_reload *r = handle->data;
-    if (r->name == NULL) {
-        gtv_log_info(&r->log, "SIGHUP: there is no configuration file to read", NULL);
-        return;
-    }
-    reload(r);
+    reload(handle->data); // without a YAML file there may be others: --config, NAME_FILE
 }
 
 static void on_change(uv_fs_event_t *handle, const char *name, int events, int status)

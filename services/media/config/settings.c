@@ -4,6 +4,7 @@
 #include "lib/log/log.h"
 #include "services/media/auth.h"
 #include "services/media/config/globals.h"
+#include "services/media/config/sections.h"
 #include "services/media/gojson.h"
 
 #include <ctype.h>
@@ -352,7 +353,10 @@ static struct gtv_settings_change *read_change(const struct gtv_settings *s, int
     if (s->path != NULL) {
         layer_set(&base, "MEDIA_CONFIG", s->path);
         c->yaml = read_yaml(s->path, &base, err);
-        ok = c->yaml != NULL;
+        ok = c->yaml != NULL && gtv_sections_check(c->yaml, err);
+        if (c->yaml != NULL && !ok) {
+            locate(err, s->path, c->yaml);
+        }
     }
     ok = ok && load(&base, &s->api, argc, argv, &c->wanted, err);
     layer_finish(&base);
