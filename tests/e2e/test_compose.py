@@ -1,5 +1,6 @@
 """The containers, without an engine: compose files and Dockerfile against the programs' own tables and the contract."""
 
+import functools
 import json
 import os
 import re
@@ -45,6 +46,7 @@ CONTRACT = {
 INNER = {9997, 8888, 9996, 8001, 8002, 8080, 9092, 6379, 8405, 9998}
 
 
+@functools.cache
 def load(path):
     """The file with its variables at their defaults and what it extends, as compose would have it."""
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", path.read_text())
@@ -73,6 +75,7 @@ def environment(service):
     return {name: text_of(value) for name, value in service.get("environment", {}).items()}
 
 
+@functools.cache
 def stages():
     """The Dockerfile's stages: {name: {"from", "steps": [(verb, rest)]}}."""
     text = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", (ROOT / "deploy/docker/Dockerfile").read_text()))
