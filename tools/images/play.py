@@ -12,8 +12,8 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -69,7 +69,11 @@ def serve_names():
 
 class Images:
     def __init__(self, work, state):
-        self.work, self.state, self.running = work, state, []
+        self.work, self.state, self.running, self.mounted = work, state, [], []
+
+    def mount(self, where, *arguments):
+        subprocess.run(["mount", *arguments, where], check=True)
+        self.mounted.append(where)
 
     def meta(self, image):
         lines = (self.work / image / "meta").read_text().splitlines()
@@ -83,7 +87,7 @@ class Images:
         """The container's file system: the image read-only, its volumes, /tmp, /dev and /proc."""
         root = self.state / f"{name}.root"
         root.mkdir()
-        subprocess.run(["mount", "--bind", self.work / image / "root", root], check=True)
+        self.mount(root, "--bind", self.work / image / "root")
         places = [("/tmp", None, "rw")]
         for volume in service.get("volumes", []):
             source, path, mode = volume.split(":")
@@ -101,14 +105,17 @@ class Images:
         resolv.write_text("nameserver 127.0.0.11\noptions ndots:0\n")
         hosts.write_text("127.0.0.1 localhost\n")
         subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
-        subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True)
-        subprocess.run(["mount", "--bind", "/proc", root / "proc"], check=True)
+        self.mount(root / "dev", "-t", "tmpfs", "-o", "mode=755", "tmpfs")
+        for device, minor in (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)):
+            os.mknod(root / "dev" / device, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+            os.chmod(root / "dev" / device, 0o666)
+        self.mount(root / "proc", "-t", "proc", "proc")
         for path, source, mode in places:
             target = root / path.lstrip("/")
             if source is None:
-                subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=1777", "tmpfs", target], check=True)
+                self.mount(target, "-t", "tmpfs", "-o", "size=64m,mode=1777", "tmpfs")
             else:
-                subprocess.run(["mount", "--bind", source, target], check=True)
+                self.mount(target, "--bind", source)
                 if mode == "ro":
                     subprocess.run(["mount", "-o", "remount,bind,ro", target], check=True)
         return root
@@ -231,9 +238,9 @@ def main():
             for log in sorted(state.glob("*.log")):
                 print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-8:], sep="\n", file=sys.stderr)
         images.stop()
-        subprocess.run(f"umount -l {state}/*.root/* {state}/*.root/*/*/*/* {state}/*.root 2> /dev/null", shell=True)
-        if not any(os.path.ismount(p) for p in state.glob("*.root")):
-            shutil.rmtree(state, ignore_errors=True)
+        # The mounts end with this namespace; the folder goes only when nothing is mounted in it any more.
+        if all(subprocess.run(["umount", where]).returncode == 0 for where in reversed(images.mounted)):
+            subprocess.run(["rm", "-rf", "--one-file-system", state], check=True)
 
 
 if __name__ == "__main__":

@@ -14,21 +14,11 @@ WORK=/var/tmp/gtv-images
 FILE=$ROOT/deploy/docker/Dockerfile
 declare -A PARENT=() STEPS=() ARGS=()
 ORDER=()
-MOUNTED=()
 
 die() {
     printf 'images: %s\n' "$*" >&2
     exit 1
 }
-
-leave() {
-    local i
-    for ((i = ${#MOUNTED[@]} - 1; i >= 0; i--)); do
-        umount "${MOUNTED[i]}" 2> /dev/null || umount -l "${MOUNTED[i]}"
-    done
-    MOUNTED=()
-}
-trap leave EXIT
 
 # The base as the official slim image has it: a minimal Debian and its sources of packages.
 make_base() {
@@ -69,7 +59,6 @@ root() {
     if [ "$1" != debian ] && [ -f "$dir/lower" ] && ! mountpoint -q "$dir/root"; then
         mkdir -p "$dir/upper" "$dir/work" "$dir/root"
         mount -t overlay overlay -o "lowerdir=$(cat "$dir/lower"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
-        MOUNTED+=("$dir/root")
     fi
 }
 
@@ -115,10 +104,13 @@ copy() {
 run() {
     local stage=$1 dir=$WORK/$1/root status=0 what
     mkdir -p "$dir/proc" "$dir/dev"
-    for what in proc dev; do
-        mount --bind /$what "$dir/$what"
-        MOUNTED+=("$dir/$what")
+    mount -t proc proc "$dir/proc"
+    # Devices of its own: nothing that a step does to them reaches this machine's.
+    mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
+    for what in 'null 3' 'zero 5' 'full 7' 'random 8' 'urandom 9'; do
+        mknod -m 666 "$dir/dev/${what% *}" c 1 "${what#* }"
     done
+    ln -s /proc/self/fd "$dir/dev/fd"
     cp /etc/resolv.conf "$dir/etc/resolv.conf"
     # Nothing of this machine's environment but the authorities that it trusts, which its registries may need.
     cp /etc/ssl/certs/ca-certificates.crt "$dir/run/authorities.crt"
@@ -126,10 +118,7 @@ run() {
         NODE_EXTRA_CA_CERTS=/run/authorities.crt SSL_CERT_FILE=/run/authorities.crt \
         chroot "$dir" /bin/sh -c "$(cat "$WORK/$stage/env")cd '$(cat "$WORK/$stage/workdir")' && $2" \
         >> "$WORK/$stage/log" 2>&1 || status=$?
-    for what in dev proc; do
-        umount "$dir/$what"
-        unset 'MOUNTED[-1]'
-    done
+    umount "$dir/dev" "$dir/proc"
     [ $status -eq 0 ] || {
         tail -n 25 "$WORK/$stage/log" >&2
         die "$stage: this step failed: ${2:0:200}"
@@ -185,7 +174,8 @@ build() {
     fi
     begun=$(date +%s.%N)
     ! mountpoint -q "$dir/root" || umount "$dir/root"
-    rm -rf "$dir"
+    ! grep -q " $dir/" /proc/mounts || die "something is mounted below $dir"
+    rm -rf --one-file-system "$dir"
     mkdir -p "$dir/root"
     touch "$dir/env" "$dir/meta" "$dir/log"
     printf / > "$dir/workdir"
@@ -213,8 +203,10 @@ declare -A BUILT=()
 # Bytes of an image's whole root file system, as files take them.
 size_of() { du -sx --apparent-size -B 100000 "$WORK/$1/root" | awk '{ printf "%.1f MB", $1 / 10 }'; }
 
-[ "${1:-}" != --work ] || { WORK=$2 && shift 2; }
 [ "$(id -u)" -eq 0 ] || die "needs root, for chroot and mounts"
+# Mounts of its own, which end with it.
+[ "${GTV_IMAGES_INSIDE:-}" = 1 ] || GTV_IMAGES_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
+[ "${1:-}" != --work ] || { WORK=$2 && shift 2; }
 mkdir -p "$WORK"
 make_base
 read_file
