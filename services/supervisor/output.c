@@ -94,6 +94,8 @@ static enum gtv_log_level level_of(const char *line)
         const char *sign;
         enum gtv_log_level level;
     } signs[] = {{" is UP, reason", GTV_LOG_DEBUG},
+                 {" is DOWN, reason", GTV_LOG_DEBUG}, // what died is told by who starts it again
+                 {"has no server available", GTV_LOG_DEBUG},
                  {"[ALERT]", GTV_LOG_ERROR},
                  {"ERROR", GTV_LOG_ERROR},
                  {"Fatal", GTV_LOG_ERROR},
@@ -104,7 +106,6 @@ static enum gtv_log_level level_of(const char *line)
                  {" # ", GTV_LOG_DEBUG},
                  {"signal-handler (", GTV_LOG_DEBUG},
                  {", reason: ", GTV_LOG_DEBUG},
-                 {"has no server available", GTV_LOG_DEBUG},
                  {"WARNING", GTV_LOG_WARNING}};
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
         if (strstr(line, signs[i].sign))
