@@ -387,9 +387,9 @@ static bool add_door(struct plan *p, char *const *inherited, struct gtv_error *e
     env_set(&e, "GTV_MEDIA_HLS_ADDRS", "127.0.0.1:%d", p->ports.media_hls);
     env_set(&e, "GTV_CONSOLE_ADDRS", "127.0.0.1:%d", p->ports.console);
     env_set(&e, "GTV_DOOR_CONFIG", "%s/run/haproxy.cfg", p->data);
+    env_set(&e, "GTV_TLS_PORT", "%d", p->ports.door_tls ? p->ports.door_tls : 443);
     if (p->ports.door_tls) {
         env_set(&e, "GTV_TLS_CERT", "%s", p->options->tls_cert);
-        env_set(&e, "GTV_TLS_PORT", "%d", p->ports.door_tls);
         env_set(&e, "GTV_DOOR_INSIDE", "127.0.0.1:%d", p->ports.door_inside);
     }
     door_limits_env(p, &e);
