@@ -57,7 +57,9 @@ done
 find "$to" -type f \( -perm /111 -o -name '*.so*' \) | while read -r file; do
     LD_LIBRARY_PATH=$to/usr/lib/gtvision ldd "$file" 2> /dev/null || true
 done | awk '/=> \// { print $3 } /^[ \t]*\/[^ ]*ld-linux/ { print $1 }' | sort -u | while read -r file; do
-    case $file in "$to"*) ;; *) library "$file" ;; esac
+    # What is no part of Debian stands in the image already, where the program looks after the builder's places.
+    case $file in "$to"*) continue ;; esac
+    [ -e "$to/usr/lib/gtvision/$(basename "$file")" ] || library "$file"
 done
 find "$to/usr/bin" -name 'gtv-*' -exec strip {} +
 
