@@ -112,7 +112,12 @@ struct gtv_bytes *gtv_event_happening(const struct gtv_happening_event *e)
         return NULL;
     if (e->alert)
         yyjson_mut_obj_add_strcpy(doc, data, "alert", e->alert);
-    yyjson_mut_obj_add_uint(doc, data, "track_id", e->track);
+    if (e->track)
+        yyjson_mut_obj_add_uint(doc, data, "track_id", e->track);
+    else
+        yyjson_mut_obj_add_null(doc, data, "track_id");
+    if (e->from_plate)
+        yyjson_mut_obj_add_bool(doc, data, "from_plate", true);
     yyjson_mut_obj_add_strcpy(doc, data, "object_type", e->object_type ? e->object_type : "");
     yyjson_mut_obj_add_real(doc, data, "confidence", rounded(e->confidence));
     if (e->share > 0)

@@ -37,7 +37,8 @@ struct gtv_happening_event {
     int64_t camera_id, wall_ms;
     const char *alert; // of an alert: stopped, wrong_way, speeding, watchlist; else NULL
     int width, height; // of the frame
-    uint64_t track;
+    uint64_t track;    // 0: none, a plate whose vehicle was not found; "track_id" is null then
+    bool from_plate;   // the box is the plate's, and object_type follows from it
     const char *object_type;
     double confidence, share; // share: of the votes for the class; 0: not told
     int x, y, w, h;

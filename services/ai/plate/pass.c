@@ -12,15 +12,21 @@ enum {
     MISSED_MS = 200,  // after a look that found no plate; doubled with each further one
     MISSED_DOUBLES = 4,
     FOREIGN_VOTES = 2, // readings that a foreign plate must have to be said
-    PAIR = 2,          // readings that a plate narrower than ALONE_WIDTH needs
-    MANY = 5,          // and one narrower than PAIR_WIDTH: its readings err alike
 };
-#define ALONE_WIDTH 55   // pixels of a plate of which one reading may be enough
-#define PAIR_WIDTH  40   // and two
+#define SURE        0.97 // from this confidence a plate is sure, where the camera has none of its own
 #define NEARER      1.04 // times as wide as before: worth another reading
 #define MUCH_NEARER 1.25
 #define SHARPER     1.2
+#define MUCH_BETTER 1.1  // times the weight of the best reading so far: the pass has got better
 #define ALONE       0.97 // from this confidence one reading is enough
+
+// Readings of a small plate err alike, however confident they are: how many that say the same it takes, by
+// the width in pixels of the widest. Below the last a plate is never sure. Chosen on passes of the rendered
+// street at three sizes, sharp and blurred (docs/accuracy.md).
+static const struct {
+    double width;
+    uint32_t votes;
+} needs[] = {{60, 1}, {50, 2}, {40, 3}, {30, 4}};
 
 // A vehicle's least width in pixels: below it its plate has less than some twenty.
 static const double least_width[GTV_VEHICLE_COUNT] = {
@@ -67,10 +73,13 @@ double gtv_plate_pass_worth(const struct gtv_plate_pass *p, const struct gtv_pla
 bool gtv_plate_pass_add(struct gtv_plate_pass *p, const struct gtv_plate_chance *c,
                         const struct gtv_plate *plate)
 {
+    bool better = c->width >= p->tried_width * NEARER;
     p->tries++;
     p->tried_ms = c->wall_ms;
     p->tried_width = fmax(p->tried_width, c->width);
     p->tried_sharpness = fmax(p->tried_sharpness, c->sharpness);
+    if (better)
+        p->better_ms = c->wall_ms;
     if (!plate) {
         p->misses++;
         return false;
@@ -92,23 +101,33 @@ bool gtv_plate_pass_add(struct gtv_plate_pass *p, const struct gtv_plate_chance 
         gtv_plate_vote_weight(plate->width, plate->sharpness, plate->tilt) * fmax(plate->confidence, 0.05);
     if (weight <= p->best)
         return false;
+    if (weight > p->best * MUCH_BETTER)
+        p->better_ms = c->wall_ms;
     p->best = weight;
     return true;
 }
 
-bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, struct gtv_plate_verdict *out)
+static bool is_sure(const struct gtv_plate_pass *p, double threshold, const struct gtv_plate_verdict *v)
+{
+    if (v->format < GTV_PLATE_FORMAT_OLD)
+        return v->sure && v->confidence >= threshold;
+    if (v->confidence < (threshold > 0 ? threshold : SURE) || (v->votes < 2 && v->confidence < ALONE))
+        return false;
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+        if (p->plate_width >= needs[i].width)
+            return v->votes >= needs[i].votes;
+    return false;
+}
+
+bool gtv_plate_pass_say(struct gtv_plate_pass *p, const struct gtv_plate_ask *ask,
+                        struct gtv_plate_verdict *out)
 {
     if (p->told || p->readings == 0)
         return false;
     gtv_plate_vote_result(&p->vote, out);
-    if (threshold > 0 && out->format >= GTV_PLATE_FORMAT_OLD)
-        out->sure = out->confidence >= threshold && (out->votes >= 2 || out->confidence >= ALONE);
-    else if (threshold > 0)
-        out->sure = out->sure && out->confidence >= threshold;
-    // A few readings of a small plate may be surely wrong.
-    size_t wanted = p->plate_width >= ALONE_WIDTH ? 1 : p->plate_width >= PAIR_WIDTH ? PAIR : MANY;
-    out->sure = out->sure && (size_t)out->votes >= wanted;
-    if (!out->text[0] || (!out->sure && !over))
+    out->sure = is_sure(p, ask->threshold, out);
+    bool now = ask->over || (ask->wall_ms && ask->wall_ms - p->better_ms >= GTV_PLATE_PASS_STANDS_MS);
+    if (!out->text[0] || (!out->sure && !now))
         return false;
     if (out->format == GTV_PLATE_FORMAT_FOREIGN && out->votes < FOREIGN_VOTES)
         return false;
@@ -116,43 +135,47 @@ bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, s
     return true;
 }
 
-// Also a converted plate and its old form are the same.
-static bool same(const char *told, const char *text, bool nearly)
+bool gtv_plate_alike(const char *a, const char *b, size_t differ)
 {
-    char a[GTV_PLATE_KEY_MAX + 1], b[GTV_PLATE_KEY_MAX + 1];
-    size_t n = strlen(told), differ = 0;
-    if (gtv_plate_key(gtv_str_of(told), a) && gtv_plate_key(gtv_str_of(text), b) && strcmp(a, b) == 0)
+    char x[GTV_PLATE_KEY_MAX + 1], y[GTV_PLATE_KEY_MAX + 1];
+    size_t n = strlen(a), other = 0;
+    if (gtv_plate_key(gtv_str_of(a), x) && gtv_plate_key(gtv_str_of(b), y) && strcmp(x, y) == 0)
         return true;
-    if (!nearly || strlen(text) != n)
+    if (n == 0 || strlen(b) != n)
         return false;
     for (size_t i = 0; i < n; i++)
-        differ += told[i] != text[i];
-    return differ <= 1;
+        other += a[i] != b[i];
+    return other <= differ;
 }
 
-void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, int64_t wall_ms)
+void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, bool sure, int64_t wall_ms)
 {
-    size_t oldest = 0;
+    size_t at = 0;
     for (size_t i = 0; i < GTV_PLATE_RECENT; i++) {
         if (strcmp(r->told[i].text, text) == 0) {
-            r->told[i].wall_ms = wall_ms;
-            return;
+            at = i;
+            sure = sure || r->told[i].sure;
+            break;
         }
-        if (r->told[i].wall_ms < r->told[oldest].wall_ms)
-            oldest = i;
+        if (r->told[i].wall_ms < r->told[at].wall_ms)
+            at = i;
     }
-    r->told[oldest].wall_ms = wall_ms;
-    (void)!gtv_str_copy(r->told[oldest].text, sizeof(r->told[oldest].text), gtv_str_of(text));
+    r->told[at].wall_ms = wall_ms;
+    r->told[at].sure = sure;
+    (void)!gtv_str_copy(r->told[at].text, sizeof(r->told[at].text), gtv_str_of(text));
 }
 
 const char *gtv_plate_recent_find(const struct gtv_plate_recent *r, const struct gtv_plate_verdict *verdict,
-                                  int64_t wall_ms)
+                                  int64_t wall_ms, bool *sure)
 {
     for (size_t i = 0; i < GTV_PLATE_RECENT; i++) {
         int64_t since = wall_ms - r->told[i].wall_ms;
         if (r->told[i].wall_ms && since < GTV_PLATE_RECENT_MS && since > -GTV_PLATE_RECENT_MS &&
-            same(r->told[i].text, verdict->text, !verdict->sure))
+            (r->told[i].sure || !verdict->sure) &&
+            gtv_plate_alike(r->told[i].text, verdict->text, verdict->sure ? 0 : 1)) {
+            *sure = r->told[i].sure;
             return r->told[i].text;
+        }
     }
     return NULL;
 }

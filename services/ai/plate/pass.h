@@ -13,6 +13,7 @@ enum {
     GTV_PLATE_PASS_MOST = 32,     // and whatever it does
     GTV_PLATE_RECENT = 32,        // plates of a camera that are remembered
     GTV_PLATE_RECENT_MS = 30000,  // since they were told, or their vehicle left
+    GTV_PLATE_PASS_STANDS_MS = 30000,
 };
 
 // A vehicle in a frame, before anything is read.
@@ -31,6 +32,7 @@ struct gtv_plate_pass {
     double read_width;                   // of the vehicle, the greatest at which a plate was found
     double plate_width;                  // the greatest of a plate that was read
     double best;                         // weight of the best reading
+    int64_t better_ms;                   // when it last got any better
     bool told;
 };
 
@@ -42,10 +44,19 @@ double gtv_plate_pass_worth(const struct gtv_plate_pass *p, const struct gtv_pla
 bool gtv_plate_pass_add(struct gtv_plate_pass *p, const struct gtv_plate_chance *c,
                         const struct gtv_plate *plate);
 
-// Whether the plate is to be said, with *out; true once for each pass. over: the vehicle is gone, and this is
-// the last question: what is unsure is said then too. threshold: confidence from which it is sure (0:
-// GTV_PLATE_SURE_CONFIDENCE). out->sure says which it is; a plate that cannot be read is never said.
-bool gtv_plate_pass_say(struct gtv_plate_pass *p, double threshold, bool over, struct gtv_plate_verdict *out);
+struct gtv_plate_ask {
+    double threshold; // confidence from which it is sure, with as many readings as its size asks for; 0: .97
+    bool over;        // the vehicle is gone, and this is the last question: what is unsure is said then too
+    int64_t wall_ms; // now: what has not got any better for GTV_PLATE_PASS_STANDS_MS is said too; 0: not that
+};
+// Whether the plate is to be said, with *out; true once for each pass. out->sure says whether it is sure; a
+// plate that cannot be read is never said.
+bool gtv_plate_pass_say(struct gtv_plate_pass *p, const struct gtv_plate_ask *ask,
+                        struct gtv_plate_verdict *out);
+
+// Whether two texts are of one registration (a converted plate and its old form are), or as long as one
+// another with so many signs different at most.
+bool gtv_plate_alike(const char *a, const char *b, size_t differ);
 
 // The plates told of late at one camera. A vehicle that was hidden for a moment is followed by another track
 // then: its plate is not to be told again.
@@ -53,14 +64,16 @@ struct gtv_plate_recent {
     struct {
         char text[GTV_PLATE_TEXT_CAP];
         int64_t wall_ms; // 0: free
+        bool sure;
     } told[GTV_PLATE_RECENT];
 };
-// A plate was told as sure, or its vehicle has just left.
-void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, int64_t wall_ms);
-// The plate that was told of late and is the same; of an unsure one also one that differs in one sign. NULL:
-// there is none. Until the next note.
+// A plate was told, or its vehicle has just left.
+void gtv_plate_recent_note(struct gtv_plate_recent *r, const char *text, bool sure, int64_t wall_ms);
+// The plate that was told of late and is the same; of an unsure one also one that differs in one sign. What
+// was told as unsure may be told once more as sure. *sure: it was told as sure. NULL: there is none. Until
+// the next note.
 const char *gtv_plate_recent_find(const struct gtv_plate_recent *r, const struct gtv_plate_verdict *verdict,
-                                  int64_t wall_ms);
+                                  int64_t wall_ms, bool *sure);
 
 // What a vehicle looks like, roughly: mean luma of a grid over its box. How alike two are: correlation,
 // -1..1; 1 where one of them is flat. A track that looks otherwise of a sudden has another vehicle.

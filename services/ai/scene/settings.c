@@ -34,6 +34,7 @@ static const char *const top_keys[] = {"regions",
                                        "key_frames",
                                        "plate_confidence",
                                        "plates",
+                                       "plates_without_vehicle",
                                        "crops",
                                        NULL};
 static const char *const area_only_keys[] = {"id", "name", "points", NULL};
@@ -52,6 +53,7 @@ void gtv_scene_settings_init(struct gtv_scene_settings *s)
         .motion_gate = true,
         .sensitivity = 0.5,
         .plates = true,
+        .stray_plates = true,
         .crops = true,
     };
 }
@@ -382,6 +384,7 @@ bool gtv_scene_settings_parse(yyjson_val *root, struct gtv_scene_settings *s, st
         gtv_json_get_double(root, "motion_sensitivity", GTV_JSON_OPTIONAL, 0, 1, &s->sensitivity, err) &&
         gtv_json_get_bool(root, "key_frames", GTV_JSON_OPTIONAL, &s->key_frames, err) &&
         gtv_json_get_bool(root, "plates", GTV_JSON_OPTIONAL, &s->plates, err) &&
+        gtv_json_get_bool(root, "plates_without_vehicle", GTV_JSON_OPTIONAL, &s->stray_plates, err) &&
         gtv_json_get_double(root, "plate_confidence", GTV_JSON_OPTIONAL, 0, 1, &s->plate_confidence, err) &&
         gtv_json_get_bool(root, "crops", GTV_JSON_OPTIONAL, &s->crops, err);
     s->priority = (int)priority;
@@ -487,6 +490,7 @@ void gtv_scene_settings_write(const struct gtv_scene_settings *s, yyjson_mut_doc
     yyjson_mut_obj_add_real(doc, o, "motion_sensitivity", s->sensitivity);
     yyjson_mut_obj_add_bool(doc, o, "key_frames", s->key_frames);
     yyjson_mut_obj_add_bool(doc, o, "plates", s->plates);
+    yyjson_mut_obj_add_bool(doc, o, "plates_without_vehicle", s->stray_plates);
     yyjson_mut_obj_add_real(doc, o, "plate_confidence", s->plate_confidence);
     yyjson_mut_obj_add_bool(doc, o, "crops", s->crops);
 }

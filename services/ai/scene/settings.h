@@ -72,6 +72,7 @@ struct gtv_scene_settings {
     double sensitivity;      // "motion_sensitivity" 0..1 [0.5]
     bool key_frames;         // "key_frames" [false]: decode these alone
     bool plates;             // "plates" [true]
+    bool stray_plates;       // "plates_without_vehicle" [true]: also where the picture has no vehicle
     double plate_confidence; // "plate_confidence"; 0: the service's own
     bool crops;              // "crops" [true]: keep pictures of what is reported
 };

@@ -359,6 +359,8 @@ static double read_plates(struct gtv_analysis *a, const struct scratch *x, size_
                                                      .count = count,
                                                      .found = x->found,
                                                      .found_count = x->found_count,
+                                                     .in_sight = x->events,
+                                                     .in_sight_count = x->event_count,
                                                      .allowance_ms = allowance_ms,
                                                  });
     free(events);
@@ -478,6 +480,8 @@ void gtv_analysis_finish(struct gtv_analysis *a, bool silent)
     if (!silent && a->width) {
         end_tracks(a);
         end_resumed(a, a->resumed, a->resumed_count);
+        if (a->plates)
+            gtv_track_plates_finish(a->plates, gtv_scene_settings(a->scene));
     }
     struct scratch *x = gtv_alloc(sizeof(*x));
     x->wall_ms = a->wall_ms;

@@ -2,52 +2,50 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "lib/contract/plate.h"
 #include "lib/log/log.h"
-#include "services/ai/picture/jpeg_write.h"
-#include "services/ai/plate/confidence.h"
-#include "services/ai/plate/pass.h"
+#include "services/ai/watch/plate_teller.h"
+#include "services/ai/watch/stray_plates.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    QUALITY = 88,
-    MARGIN_PERCENT = 16,   // of the vehicle's box on each side: the localiser's own and some more
-    MAX_PIXELS = 16 << 20, // of a vehicle's part of the frame
-    EDGE = 4,              // pixels from the frame's edge that count as cut off
-    FIRST_MS = 150,        // to begin with, before there is an allowance to save up
+    MARGIN_PERCENT = 16,     // of the vehicle's box on each side: the localiser's own and some more
+    EDGE = 4,                // pixels from the frame's edge that count as cut off
+    FIRST_MS = 150,          // to begin with, before there is an allowance to save up
+    HOPELESS = 2,            // looks in vain at a vehicle's plate, until the rest of the frame is searched
+    YOUNG_MS = 2000,         // a vehicle that came so lately may still be read
+    SAME_VEHICLE_DIFFER = 2, // signs in which two texts of one vehicle differ at most
+};
+#define OTHER_CONFIDENCE 0.5 // of a text that shows that it is another vehicle
+
+struct pass {
+    struct gtv_plate_pass pass;
+    struct gtv_plate_best best;
 };
 
 // A vehicle whose plate was looked for.
 struct vehicle {
     uint64_t track;
-    struct gtv_plate_pass pass;
+    struct pass now;
     char text[GTV_PLATE_TEXT_CAP]; // once it was told as sure
-    uint32_t earlier;              // plates told of other vehicles that had this track before
+    struct pass *before; // NULL, or: until the track looked otherwise; whose it is, is not known yet
+    char text_before[GTV_PLATE_TEXT_CAP];
+    uint32_t earlier; // plates told of other vehicles that had this track before
     bool has_look;
     struct gtv_plate_look look; // at the last look
-    // Of the best reading.
-    int64_t wall_ms;
-    int box[4], plate[4], width, height; // the vehicle's, its plate's; the frame
-    struct gtv_bytes *jpeg;              // the plate and what lies around it
 };
 
 struct gtv_track_plates {
     struct gtv_track_plates_config config;
     struct vehicle *vehicles[GTV_TRACK_MAX]; // as many as have one; NULL behind them
     size_t count;
-    struct gtv_plate_recent recent;
+    struct gtv_plate_teller teller;
+    struct gtv_stray_plates *stray;
     double saved_ms; // that reading may take now
     int64_t wall_ms; // of the last look
     struct gtv_plate read[GTV_PLATES_MAX];
-};
-
-// The part of a frame that is read.
-struct part {
-    int x, y, w, h;
-    uint8_t *rgb;
 };
 
 void gtv_plate_meters_init(struct gtv_plate_meters *m, struct gtv_metrics *metrics)
@@ -76,7 +74,10 @@ static size_t find(const struct gtv_track_plates *p, uint64_t track)
 
 static void drop(struct gtv_track_plates *p, size_t i)
 {
-    gtv_bytes_unref(p->vehicles[i]->jpeg);
+    gtv_plate_best_finish(&p->vehicles[i]->now.best);
+    if (p->vehicles[i]->before)
+        gtv_plate_best_finish(&p->vehicles[i]->before->best);
+    free(p->vehicles[i]->before);
     free(p->vehicles[i]);
     p->vehicles[i] = p->vehicles[--p->count];
     p->vehicles[p->count] = NULL;
@@ -91,94 +92,81 @@ static struct vehicle *keep(struct gtv_track_plates *p, uint64_t track)
         return NULL;
     struct vehicle *v = GTV_NEW(struct vehicle);
     v->track = track;
-    gtv_plate_pass_init(&v->pass);
+    gtv_plate_pass_init(&v->now.pass);
     p->vehicles[p->count++] = v;
     return v;
 }
 
 // ---- Telling ----
 
-// Its pictures are there before anybody hears of it.
-static void tell_new(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *t,
-                     const struct gtv_scene_settings *settings, const struct gtv_plate_verdict *verdict)
+static void tell(struct gtv_track_plates *p, struct vehicle *v, const struct pass *pass,
+                 const struct gtv_track *t, const struct gtv_scene_settings *settings,
+                 const struct gtv_plate_verdict *verdict)
 {
-    char key[80], plate_key[GTV_PLATE_KEY_MAX + 1], crop[GTV_STORE_NAME_CAP], close[GTV_STORE_NAME_CAP];
-    bool crops = p->config.store && settings->crops;
-    bool brazilian = verdict->format >= GTV_PLATE_FORMAT_OLD;
-    struct gtv_plate_said said = {
-        .number = verdict->text,
-        .format = gtv_plate_format_names[verdict->format],
-        .key = gtv_plate_key(gtv_str_of(verdict->text), plate_key) ? plate_key : NULL,
-        .confidence = verdict->confidence,
-        .uncertain = !verdict->sure,
-        .votes = brazilian ? verdict->readings : verdict->votes,
-        .box = v->plate,
-    };
-    if (crops && v->jpeg) {
-        gtv_store_plate_name(p->config.camera_id, v->wall_ms, v->track, close);
-        if (gtv_store_put(p->config.store, close, v->jpeg))
-            said.crop = close;
-    }
-    if (crops)
-        gtv_shots_keep(p->config.shots, v->track);
+    char key[80];
     int n = snprintf(key, sizeof(key), "plate.read/%llu", (unsigned long long)v->track);
     if (v->earlier)
         snprintf(key + n, sizeof(key) - (size_t)n, "/%u", v->earlier + 1);
-    struct gtv_happening_event e = {
-        .type = "plate.read",
+    const struct gtv_happening_event about = {
         .key = key,
-        .camera_id = p->config.camera_id,
-        .wall_ms = v->wall_ms,
-        .width = v->width,
-        .height = v->height,
         .track = v->track,
         .object_type = gtv_vehicle_names[t->vehicle],
         .confidence = t->confidence,
         .share = t->vehicle_share,
-        .x = v->box[0],
-        .y = v->box[1],
-        .w = v->box[2],
-        .h = v->box[3],
         .first_ms = t->first_ms,
-        .seconds = -1,
-        .degrees = -1,
-        .crop = crops && gtv_shots_name(p->config.shots, v->track, crop) ? crop : NULL,
-        .plate = &said,
     };
-    gtv_counter_add(verdict->sure ? p->config.meters->sure : p->config.meters->uncertain, 1);
-    p->config.tell(p->config.arg, &e);
-}
-
-static void tell(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *t,
-                 const struct gtv_scene_settings *settings, const struct gtv_plate_verdict *verdict)
-{
-    const char *before = gtv_plate_recent_find(&p->recent, verdict, p->wall_ms);
-    if (before) {
-        memcpy(v->text, before, sizeof(v->text));
-        gtv_counter_add(p->config.meters->again, 1);
-    } else {
-        tell_new(p, v, t, settings, verdict);
-        if (verdict->sure)
-            memcpy(v->text, verdict->text, sizeof(v->text));
-    }
-    if (v->text[0])
-        gtv_plate_recent_note(&p->recent, v->text, p->wall_ms);
-    gtv_bytes_unref(v->jpeg);
-    v->jpeg = NULL;
+    char text[GTV_PLATE_TEXT_CAP] = "";
+    gtv_plate_tell(&p->teller, &pass->best, &about, v->track, settings, verdict, p->wall_ms, text);
+    if (pass == &v->now && text[0])
+        memcpy(v->text, text, sizeof(v->text));
 }
 
 // The pass is over: its plate is told if it was not, sure or not.
-static void end_pass(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *track,
-                     const struct gtv_scene_settings *settings)
+static void end_pass(struct gtv_track_plates *p, struct vehicle *v, struct pass *pass,
+                     const struct gtv_track *track, const struct gtv_scene_settings *settings)
 {
     struct gtv_plate_verdict verdict;
-    if (settings->plates && gtv_plate_pass_say(&v->pass, settings->plate_confidence, true, &verdict))
-        tell(p, v, track, settings, &verdict);
-    else if (v->text[0])
-        gtv_plate_recent_note(&p->recent, v->text, p->wall_ms);
+    const struct gtv_plate_ask over = {.threshold = settings->plate_confidence, .over = true};
+    if (settings->plates && gtv_plate_pass_say(&pass->pass, &over, &verdict))
+        tell(p, v, pass, track, settings, &verdict);
+    const char *text = pass == &v->now ? v->text : v->text_before;
+    if (text[0])
+        gtv_plate_recent_note(&p->teller.recent, text, true, p->wall_ms);
+    gtv_plate_best_finish(&pass->best);
 }
 
 // ---- Another vehicle under the same track ----
+
+static void give_up_earlier(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_track *track,
+                            const struct gtv_scene_settings *settings)
+{
+    if (!v->before)
+        return;
+    end_pass(p, v, v->before, track, settings);
+    v->earlier += v->before->pass.told;
+    free(v->before);
+    v->before = NULL;
+}
+
+// What was read before the track looked otherwise, and whether that is what is read now: then it was the same
+// vehicle after all, and its readings go on where they were.
+static void compare_earlier(struct gtv_track_plates *p, struct vehicle *v, const struct gtv_plate *plate,
+                            const struct gtv_plates_look *look, const struct gtv_track *t)
+{
+    struct gtv_plate_verdict before;
+    if (!v->before)
+        return;
+    gtv_plate_vote_result(&v->before->pass.vote, &before);
+    if (gtv_plate_alike(before.text, plate->text, SAME_VEHICLE_DIFFER)) {
+        gtv_plate_best_finish(&v->now.best);
+        v->now = *v->before;
+        memcpy(v->text, v->text_before, sizeof(v->text));
+        free(v->before);
+        v->before = NULL;
+    } else if (plate->confidence >= OTHER_CONFIDENCE) {
+        give_up_earlier(p, v, t, look->settings);
+    }
+}
 
 static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct gtv_plate_look *out)
 {
@@ -206,8 +194,8 @@ static bool look_at(const AVFrame *frame, const struct gtv_detected *d, struct g
     return true;
 }
 
-// A tracker may hand a track from one vehicle to the next: then another pass begins. Where it was the same
-// vehicle after all it is read again, and its plate, told of late, is not told twice.
+// A tracker may hand a track from one vehicle to the next: then another pass begins, and what is read next
+// tells whether it was one.
 static void watch_for_change(struct gtv_track_plates *p, struct vehicle *v,
                              const struct gtv_plates_look *look, const struct gtv_track *t)
 {
@@ -219,71 +207,21 @@ static void watch_for_change(struct gtv_track_plates *p, struct vehicle *v,
     bool changed = v->has_look && gtv_plate_look_alike(&v->look, &now) < GTV_PLATE_LOOK_SAME;
     v->look = now;
     v->has_look = true;
-    if (!changed || (v->pass.readings == 0 && !v->text[0]))
+    if (!changed || v->now.pass.readings == 0)
         return;
-    end_pass(p, v, t, look->settings);
-    gtv_bytes_unref(v->jpeg);
-    v->jpeg = NULL;
+    give_up_earlier(p, v, t, look->settings);
+    v->before = GTV_NEW(struct pass);
+    *v->before = v->now;
+    memcpy(v->text_before, v->text, sizeof(v->text));
     v->text[0] = '\0';
-    v->earlier += v->pass.told;
-    gtv_plate_pass_init(&v->pass);
+    v->now = (struct pass){0};
+    gtv_plate_pass_init(&v->now.pass);
 }
 
 // ---- Reading ----
 
-static bool cut(const AVFrame *frame, const int box[4], const struct gtv_scene_settings *settings,
-                struct part *part)
-{
-    int mx = box[2] * MARGIN_PERCENT / 100, my = box[3] * MARGIN_PERCENT / 100;
-    int left = box[0] - mx, top = box[1] - my, right = box[0] + box[2] + mx, bottom = box[1] + box[3] + my;
-    left = left < 0 ? 0 : left;
-    top = top < 0 ? 0 : top;
-    right = right > frame->width ? frame->width : right;
-    bottom = bottom > frame->height ? frame->height : bottom;
-    *part = (struct part){.x = left, .y = top, .w = right - left, .h = bottom - top};
-    if (part->w < 16 || part->h < 16 || (int64_t)part->w * part->h > MAX_PIXELS)
-        return false;
-    part->rgb = malloc((size_t)part->w * (size_t)part->h * 3);
-    if (!part->rgb || !gtv_frame_crop(frame, part->x, part->y, part->w, part->h, part->rgb)) {
-        free(part->rgb);
-        return false;
-    }
-    gtv_scene_blacken(settings, part->rgb, part->w, part->h, (size_t)part->w * 3,
-                      (double)part->x / frame->width, (double)part->y / frame->height,
-                      (double)part->w / frame->width, (double)part->h / frame->height);
-    return true;
-}
-
-// The plate with half its width and its whole height around it.
-static struct gtv_bytes *close_up(const struct part *part, const struct gtv_plate *plate)
-{
-    int left = plate->x - plate->w / 2, right = plate->x + plate->w + plate->w / 2;
-    int top = plate->y - plate->h, bottom = plate->y + 2 * plate->h;
-    left = left < 0 ? 0 : left;
-    top = top < 0 ? 0 : top;
-    right = right > part->w ? part->w : right;
-    bottom = bottom > part->h ? part->h : bottom;
-    if (right <= left || bottom <= top)
-        return NULL;
-    size_t stride = (size_t)part->w * 3;
-    return gtv_jpeg_encode(part->rgb + (size_t)top * stride + (size_t)left * 3, right - left, bottom - top,
-                           stride, QUALITY);
-}
-
-static void note_best(struct vehicle *v, const struct gtv_plates_look *look, const struct part *part,
-                      const int box[4], const struct gtv_plate *plate, bool picture)
-{
-    v->wall_ms = look->wall_ms;
-    v->width = look->frame->width;
-    v->height = look->frame->height;
-    memcpy(v->box, box, sizeof(v->box));
-    const int at[4] = {plate->x + part->x, plate->y + part->y, plate->w, plate->h};
-    memcpy(v->plate, at, sizeof(v->plate));
-    gtv_bytes_unref(v->jpeg);
-    v->jpeg = picture ? close_up(part, plate) : NULL;
-}
-
-static const struct gtv_plate *own_plate(struct gtv_track_plates *p, size_t n, const struct part *part,
+static const struct gtv_plate *own_plate(struct gtv_track_plates *p, size_t n,
+                                         const struct gtv_plate_part *part,
                                          const struct gtv_plates_look *look, const int box[4], int detection)
 {
     int others[GTV_MAX_OBJECTS][4];
@@ -308,7 +246,7 @@ static void log_reading(const struct gtv_track_plates *p, const struct vehicle *
     if (!gtv_log_enabled(GTV_LOG_DEBUG))
         return;
     struct gtv_plate_verdict verdict;
-    gtv_plate_vote_result(&v->pass.vote, &verdict);
+    gtv_plate_vote_result(&v->now.pass.vote, &verdict);
     gtv_log_debug(&log, "a plate was read",
                   "camera=%lld track=%llu wall_ms=%lld text=%s confidence=%.4f width=%.1f height=%d "
                   "sharpness=%.0f tilt=%.1f mass=%.2f so_far=%s sure=%.6f votes=%u readings=%u lines=%d",
@@ -325,9 +263,9 @@ static void read_vehicle(struct gtv_track_plates *p, const struct gtv_plates_loo
     const struct gtv_plate_meters *m = p->config.meters;
     const int box[4] = {d->x, d->y, d->w, d->h};
     struct vehicle *v = keep(p, t->id);
-    struct part part;
+    struct gtv_plate_part part;
     bool failed = false;
-    if (!v || !cut(look->frame, box, look->settings, &part))
+    if (!v || !gtv_plate_part_cut(look->frame, box, MARGIN_PERCENT, look->settings, &part))
         return;
     int64_t began = gtv_mono_ns();
     const struct gtv_plate_picture picture = {part.rgb, part.w, part.h, (size_t)part.w * 3};
@@ -336,8 +274,10 @@ static void read_vehicle(struct gtv_track_plates *p, const struct gtv_plates_loo
     enum gtv_plates_effort effort = t->vehicle == GTV_MOTORCYCLE ? GTV_PLATES_THOROUGH : GTV_PLATES_CAREFUL;
     size_t n = gtv_plates_read(p->config.plates, look->worker, &picture, region, effort, p->read, &failed);
     const struct gtv_plate *plate = own_plate(p, n, &part, look, box, t->detection);
-    if (gtv_plate_pass_add(&v->pass, chance, plate))
-        note_best(v, look, &part, box, plate, p->config.store && look->settings->crops);
+    if (plate)
+        compare_earlier(p, v, plate, look, t);
+    if (gtv_plate_pass_add(&v->now.pass, chance, plate))
+        gtv_plate_best_note(&v->now.best, look, &part, box, plate, p->config.store && look->settings->crops);
     free(part.rgb);
     if (plate)
         log_reading(p, v, look, plate);
@@ -362,11 +302,11 @@ static void consider(struct gtv_track_plates *p, const struct gtv_plates_look *l
         .chance = {.vehicle = t->vehicle, .width = d->w, .height = d->h, .wall_ms = look->wall_ms}};
     if (v)
         watch_for_change(p, v, look, t);
-    if (v && v->pass.told)
+    if (v && v->now.pass.told)
         return;
-    if (v && v->pass.readings)
+    if (v && v->now.pass.readings)
         c.chance.sharpness = gtv_frame_sharpness(look->frame, d->x, d->y + d->h / 2, d->w, d->h / 2);
-    c.worth = gtv_plate_pass_worth(v ? &v->pass : NULL, &c.chance);
+    c.worth = gtv_plate_pass_worth(v ? &v->now.pass : NULL, &c.chance);
     if (c.worth <= 0)
         return;
     size_t at = *n;
@@ -390,11 +330,51 @@ static void save_up(struct gtv_track_plates *p, const struct gtv_plates_look *lo
     p->saved_ms = fmin(p->saved_ms, fmax(look->allowance_ms * GTV_TRACK_PLATES_BURST_MS / 1000, FIRST_MS));
 }
 
+// A vehicle that stands does not leave: what is not sure after a while is told as it is.
+static void tell_standing(struct gtv_track_plates *p, const struct gtv_plates_look *look)
+{
+    struct gtv_plate_verdict verdict;
+    const struct gtv_plate_ask ask = {.threshold = look->settings->plate_confidence,
+                                      .wall_ms = look->wall_ms};
+    for (size_t i = 0; i < look->count; i++) {
+        const struct gtv_track *t = look->events[i].track;
+        size_t at = find(p, t->id);
+        if (at < p->count && look->events[i].change != GTV_TRACK_ENDED &&
+            gtv_plate_pass_say(&p->vehicles[at]->now.pass, &ask, &verdict))
+            tell(p, p->vehicles[at], &p->vehicles[at]->now, t, look->settings, &verdict);
+    }
+}
+
+// Whether a vehicle in sight may still have its plate read: then the rest of the frame can wait. One that has
+// just come is given a moment to be followed; one that is known to be parked is not waited for.
+static bool may_be_read(const struct gtv_track_plates *p, const struct gtv_plates_look *look,
+                        const struct gtv_track_event *e)
+{
+    const struct gtv_track *t = e->track;
+    if (t->detection < 0 || t->detection >= (int)look->found_count || e->change == GTV_TRACK_ENDED)
+        return false;
+    size_t i = find(p, t->id);
+    if (i < p->count)
+        return p->vehicles[i]->now.pass.readings > 0 || p->vehicles[i]->before ||
+               p->vehicles[i]->now.pass.misses < HOPELESS;
+    const struct gtv_detected *d = &look->found[t->detection];
+    const struct gtv_plate_chance chance = {
+        .vehicle = t->vehicle, .width = d->w, .height = d->h, .wall_ms = look->wall_ms};
+    return look->wall_ms - t->first_ms < YOUNG_MS && gtv_plate_pass_worth(NULL, &chance) > 0;
+}
+
+static bool any_vehicle(const struct gtv_track_plates *p, const struct gtv_plates_look *look)
+{
+    for (size_t i = 0; i < look->in_sight_count; i++)
+        if (may_be_read(p, look, &look->in_sight[i]))
+            return true;
+    return false;
+}
+
 double gtv_track_plates_look(struct gtv_track_plates *p, const struct gtv_plates_look *look)
 {
     struct candidate best[GTV_TRACK_PLATES_A_LOOK];
     size_t n = 0;
-    struct gtv_plate_verdict verdict;
     int64_t began = gtv_mono_ns();
     save_up(p, look);
     if (!look->settings->plates)
@@ -409,11 +389,9 @@ double gtv_track_plates_look(struct gtv_track_plates *p, const struct gtv_plates
         int64_t start = gtv_mono_ns();
         read_vehicle(p, look, best[i].track, &best[i].chance);
         p->saved_ms -= (double)(gtv_mono_ns() - start) / 1e6;
-        size_t at = find(p, best[i].track->id);
-        if (at < p->count &&
-            gtv_plate_pass_say(&p->vehicles[at]->pass, look->settings->plate_confidence, false, &verdict))
-            tell(p, p->vehicles[at], best[i].track, look->settings, &verdict);
     }
+    tell_standing(p, look);
+    gtv_stray_plates_look(p->stray, look, any_vehicle(p, look), &p->saved_ms);
     return (double)(gtv_mono_ns() - began) / 1e6;
 }
 
@@ -423,8 +401,28 @@ void gtv_track_plates_end(struct gtv_track_plates *p, const struct gtv_track *tr
     size_t i = find(p, track->id);
     if (i == p->count)
         return;
-    end_pass(p, p->vehicles[i], track, settings);
+    struct vehicle *v = p->vehicles[i];
+    struct gtv_plate_verdict before, now;
+    if (v->before) {
+        // Nothing that was read since says that it was another: the better pass stands for both.
+        gtv_plate_vote_result(&v->before->pass.vote, &before);
+        gtv_plate_vote_result(&v->now.pass.vote, &now);
+        if (now.text[0] && !gtv_plate_alike(before.text, now.text, SAME_VEHICLE_DIFFER)) {
+            give_up_earlier(p, v, track, settings);
+        } else if (!now.text[0] || v->before->pass.told || before.confidence >= now.confidence) {
+            gtv_plate_best_finish(&v->now.best);
+            v->now = *v->before;
+            memcpy(v->text, v->text_before, sizeof(v->text));
+            v->before->best.jpeg = NULL;
+        }
+    }
+    end_pass(p, v, &v->now, track, settings);
     drop(p, i);
+}
+
+void gtv_track_plates_finish(struct gtv_track_plates *p, const struct gtv_scene_settings *settings)
+{
+    gtv_stray_plates_finish(p->stray, settings, p->wall_ms);
 }
 
 const char *gtv_track_plates_text(const struct gtv_track_plates *p, uint64_t track)
@@ -437,6 +435,8 @@ struct gtv_track_plates *gtv_track_plates_create(const struct gtv_track_plates_c
 {
     struct gtv_track_plates *p = GTV_NEW(struct gtv_track_plates);
     p->config = *config;
+    p->teller.config = &p->config;
+    p->stray = gtv_stray_plates_create(&p->teller);
     return p;
 }
 
@@ -446,5 +446,6 @@ void gtv_track_plates_destroy(struct gtv_track_plates *p)
         return;
     while (p->count)
         drop(p, p->count - 1);
+    gtv_stray_plates_destroy(p->stray);
     free(p);
 }

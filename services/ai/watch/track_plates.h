@@ -45,14 +45,20 @@ struct gtv_plates_look {
     size_t count;
     const struct gtv_detected *found;
     size_t found_count;
+    const struct gtv_track_event *in_sight; // also of vehicles that are known to be parked
+    size_t in_sight_count;
     double allowance_ms; // a second, that reading may take of a core at this camera
 };
-// Reads what is worth it, in a copy of each vehicle's part of the frame; privacy masks are black in it. Tells
-// the plates that are sure. Returns the milliseconds that it took, networks included.
+// Reads what is worth it, in a copy of each vehicle's part of the frame; privacy masks are black in it. Where
+// there is no vehicle that can be read the whole frame is searched now and then (stray_plates.h). Tells the
+// plates that are sure, and those of vehicles that stand. Returns the milliseconds that it took, networks
+// included.
 double gtv_track_plates_look(struct gtv_track_plates *p, const struct gtv_plates_look *look);
 // The track has ended: tells its plate, sure or not, unless that was done, and forgets it.
 void gtv_track_plates_end(struct gtv_track_plates *p, const struct gtv_track *track,
                           const struct gtv_scene_settings *settings);
+// The camera is watched no longer, and all tracks have ended: tells plates without a vehicle that were not.
+void gtv_track_plates_finish(struct gtv_track_plates *p, const struct gtv_scene_settings *settings);
 // The plate that was told of a track as sure, or NULL. Until the track's end.
 const char *gtv_track_plates_text(const struct gtv_track_plates *p, uint64_t track);
 

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
+static const struct gtv_plate_ask early = {0}, over = {.over = true};
+
 static struct gtv_plate plate_of(const char *text, double sure, double width)
 {
     struct gtv_plate out = {.format = GTV_PLATE_FORMAT_OLD,
@@ -107,7 +109,7 @@ static void test_no_plate_in_sight_is_asked_less_and_less(void **state)
     assert_in_range(n, 5, 7);
     assert_true(worth(&p, 260, 11000) > 0); // now there may be one
     struct gtv_plate_verdict out;
-    assert_false(gtv_plate_pass_say(&p, 0, true, &out));
+    assert_false(gtv_plate_pass_say(&p, &over, &out));
 }
 
 static void test_a_sure_plate_is_said_at_once_and_once(void **state)
@@ -115,18 +117,18 @@ static void test_a_sure_plate_is_said_at_once_and_once(void **state)
     struct gtv_plate_pass p;
     struct gtv_plate_verdict out;
     gtv_plate_pass_init(&p);
-    assert_false(gtv_plate_pass_say(&p, 0, false, &out));
+    assert_false(gtv_plate_pass_say(&p, &early, &out));
     for (int i = 0; i < 8 && !p.told; i++) {
         read_as(&p, 300 + i, 1000 + i * 200, "ABC1234", 0.995);
-        if (gtv_plate_pass_say(&p, 0, false, &out)) {
+        if (gtv_plate_pass_say(&p, &early, &out)) {
             assert_string_equal(out.text, "ABC1234");
             assert_true(out.sure && out.confidence >= GTV_PLATE_SURE_CONFIDENCE);
         }
     }
     assert_true(p.told);
     assert_true(worth(&p, 600, 9000) <= 0); // nothing more to learn
-    assert_false(gtv_plate_pass_say(&p, 0, false, &out));
-    assert_false(gtv_plate_pass_say(&p, 0, true, &out));
+    assert_false(gtv_plate_pass_say(&p, &early, &out));
+    assert_false(gtv_plate_pass_say(&p, &over, &out));
 }
 
 // The plate is a quarter as wide as its vehicle here. Returns how many readings it took.
@@ -135,9 +137,9 @@ static int readings_until_sure(double width)
     struct gtv_plate_pass p;
     struct gtv_plate_verdict out;
     gtv_plate_pass_init(&p);
-    for (int i = 1; i <= 8; i++) {
+    for (int i = 1; i <= 12; i++) {
         read_as(&p, width, 1000 + i * 200, "ABC1234", 0.9999);
-        if (gtv_plate_pass_say(&p, 0, false, &out))
+        if (gtv_plate_pass_say(&p, &early, &out))
             return out.sure ? i : -1;
     }
     return 0;
@@ -146,8 +148,10 @@ static int readings_until_sure(double width)
 static void test_one_reading_of_a_small_plate_is_not_enough(void **state)
 {
     assert_int_equal(readings_until_sure(320), 1);
-    assert_int_equal(readings_until_sure(180), 2);
-    assert_int_equal(readings_until_sure(120), 5);
+    assert_int_equal(readings_until_sure(220), 2);
+    assert_int_equal(readings_until_sure(180), 3);
+    assert_int_equal(readings_until_sure(130), 4);
+    assert_int_equal(readings_until_sure(100), 0); // never
 }
 
 static void test_an_unsure_plate_is_said_at_the_end(void **state)
@@ -157,11 +161,29 @@ static void test_an_unsure_plate_is_said_at_the_end(void **state)
     gtv_plate_pass_init(&p);
     read_as(&p, 200, 1000, "ABC1234", 0.8);
     read_as(&p, 200, 1200, "ABC1284", 0.8);
-    assert_false(gtv_plate_pass_say(&p, 0, false, &out));
-    assert_true(gtv_plate_pass_say(&p, 0, true, &out));
+    assert_false(gtv_plate_pass_say(&p, &early, &out));
+    assert_true(gtv_plate_pass_say(&p, &over, &out));
     assert_false(out.sure);
     assert_true(out.confidence < GTV_PLATE_SURE_CONFIDENCE);
-    assert_false(gtv_plate_pass_say(&p, 0, true, &out));
+    assert_false(gtv_plate_pass_say(&p, &over, &out));
+}
+
+static void test_an_unsure_plate_that_stands_is_said_after_a_while(void **state)
+{
+    struct gtv_plate_pass p;
+    struct gtv_plate_verdict out;
+    gtv_plate_pass_init(&p);
+    read_as(&p, 200, 1000, "ABC1234", 0.8);
+    read_as(&p, 200, 5000, "ABC1284", 0.8);
+    struct gtv_plate_ask ask = {.wall_ms = 1000 + GTV_PLATE_PASS_STANDS_MS - 1};
+    assert_false(gtv_plate_pass_say(&p, &ask, &out));
+    read_as(&p, 240, 20000, "ABC1284", 0.8); // nearer: it may still get sure
+    ask.wall_ms = 20000 + GTV_PLATE_PASS_STANDS_MS - 1;
+    assert_false(gtv_plate_pass_say(&p, &ask, &out));
+    ask.wall_ms++;
+    assert_true(gtv_plate_pass_say(&p, &ask, &out));
+    assert_false(out.sure);
+    assert_false(gtv_plate_pass_say(&p, &over, &out)); // once
 }
 
 static void test_the_camera_s_own_threshold(void **state)
@@ -172,8 +194,9 @@ static void test_the_camera_s_own_threshold(void **state)
     read_as(&p, 300, 1000, "ABC1234", 0.995);
     read_as(&p, 300, 1200, "ABC1234", 0.995);
     struct gtv_plate_pass same = p;
-    assert_false(gtv_plate_pass_say(&p, 1, false, &out));
-    assert_true(gtv_plate_pass_say(&same, 0.3, false, &out) && out.sure);
+    const struct gtv_plate_ask strict = {.threshold = 1}, lax = {.threshold = 0.3};
+    assert_false(gtv_plate_pass_say(&p, &strict, &out));
+    assert_true(gtv_plate_pass_say(&same, &lax, &out) && out.sure);
 }
 
 static void test_what_cannot_be_read_is_not_said(void **state)
@@ -182,7 +205,7 @@ static void test_what_cannot_be_read_is_not_said(void **state)
     struct gtv_plate_verdict out;
     gtv_plate_pass_init(&p);
     read_as(&p, 200, 1000, "ABC1234", 0.1);
-    assert_false(gtv_plate_pass_say(&p, 0, true, &out));
+    assert_false(gtv_plate_pass_say(&p, &over, &out));
 }
 
 static void test_whose_plate_it_is(void **state)
@@ -205,24 +228,44 @@ static void test_whose_plate_it_is(void **state)
 static void test_what_was_told_of_late(void **state)
 {
     struct gtv_plate_recent r = {0};
+    bool was_sure = false;
     struct gtv_plate_verdict same = {.text = "ABC1234", .sure = true},
                              other = {.text = "ABC1235", .sure = true}, unsure = {.text = "ABC1235"},
                              converted = {.text = "ABC1C34", .sure = true};
-    assert_null(gtv_plate_recent_find(&r, &same, 1000));
-    gtv_plate_recent_note(&r, "ABC1234", 1000);
-    assert_string_equal(gtv_plate_recent_find(&r, &same, 2000), "ABC1234");
-    assert_string_equal(gtv_plate_recent_find(&r, &converted, 2000), "ABC1234");
-    assert_null(gtv_plate_recent_find(&r, &other, 2000));
-    assert_non_null(gtv_plate_recent_find(&r, &unsure, 2000));
-    assert_null(gtv_plate_recent_find(&r, &same, 1000 + GTV_PLATE_RECENT_MS));
-    gtv_plate_recent_note(&r, "ABC1234", 20000);
-    assert_non_null(gtv_plate_recent_find(&r, &same, 1000 + GTV_PLATE_RECENT_MS));
+    assert_null(gtv_plate_recent_find(&r, &same, 1000, &was_sure));
+    gtv_plate_recent_note(&r, "ABC1234", true, 1000);
+    assert_string_equal(gtv_plate_recent_find(&r, &same, 2000, &was_sure), "ABC1234");
+    assert_string_equal(gtv_plate_recent_find(&r, &converted, 2000, &was_sure), "ABC1234");
+    assert_null(gtv_plate_recent_find(&r, &other, 2000, &was_sure));
+    assert_non_null(gtv_plate_recent_find(&r, &unsure, 2000, &was_sure));
+    assert_null(gtv_plate_recent_find(&r, &same, 1000 + GTV_PLATE_RECENT_MS, &was_sure));
+    gtv_plate_recent_note(&r, "ABC1234", true, 20000);
+    assert_non_null(gtv_plate_recent_find(&r, &same, 1000 + GTV_PLATE_RECENT_MS, &was_sure));
     for (int i = 0; i < GTV_PLATE_RECENT; i++) {
         char text[8];
         snprintf(text, sizeof(text), "XYZ%04d", i * 11);
-        gtv_plate_recent_note(&r, text, 21000 + i);
+        gtv_plate_recent_note(&r, text, true, 21000 + i);
     }
-    assert_null(gtv_plate_recent_find(&r, &same, 22000)); // the oldest made room
+    assert_null(gtv_plate_recent_find(&r, &same, 22000, &was_sure)); // the oldest made room
+
+    // What was told as unsure is told again as sure, but not as unsure.
+    struct gtv_plate_recent first = {0};
+    gtv_plate_recent_note(&first, "ABC1234", false, 1000);
+    assert_null(gtv_plate_recent_find(&first, &same, 2000, &was_sure));
+    assert_non_null(gtv_plate_recent_find(&first, &unsure, 2000, &was_sure));
+    assert_false(was_sure);
+    gtv_plate_recent_note(&first, "ABC1234", true, 2000);
+    assert_non_null(gtv_plate_recent_find(&first, &same, 3000, &was_sure));
+    assert_true(was_sure);
+}
+
+static void test_alike(void **state)
+{
+    assert_true(gtv_plate_alike("ABC1C34", "ABC1234", 0)); // one registration
+    assert_false(gtv_plate_alike("ABC1234", "ABC1235", 0));
+    assert_true(gtv_plate_alike("ABC1234", "ABC1235", 1));
+    assert_false(gtv_plate_alike("ABC1234", "ABC12345", 2));
+    assert_false(gtv_plate_alike("", "", 2));
 }
 
 static void test_looks(void **state)
@@ -248,10 +291,12 @@ int main(void)
         cmocka_unit_test(test_a_sure_plate_is_said_at_once_and_once),
         cmocka_unit_test(test_one_reading_of_a_small_plate_is_not_enough),
         cmocka_unit_test(test_an_unsure_plate_is_said_at_the_end),
+        cmocka_unit_test(test_an_unsure_plate_that_stands_is_said_after_a_while),
         cmocka_unit_test(test_the_camera_s_own_threshold),
         cmocka_unit_test(test_what_cannot_be_read_is_not_said),
         cmocka_unit_test(test_whose_plate_it_is),
         cmocka_unit_test(test_what_was_told_of_late),
+        cmocka_unit_test(test_alike),
         cmocka_unit_test(test_looks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
