@@ -410,6 +410,25 @@ static void soon_cb(void *arg)
     settle(arg);
 }
 
+static void add_header(struct gtv_http_fetch *f, const char *name, const char *value)
+{
+    char line[GTV_TRACE_STATE_MAX + 32];
+    snprintf(line, sizeof line, "%s: %s", name, value);
+    f->headers = curl_slist_append(f->headers, line);
+}
+
+static void add_cause(struct gtv_http_fetch *f, const struct gtv_cause *cause)
+{
+    char traceparent[GTV_TRACEPARENT_CAP];
+    if (cause->request[0])
+        add_header(f, "X-Request-ID", cause->request);
+    if (!gtv_cause_traceparent(cause, traceparent))
+        return;
+    add_header(f, "traceparent", traceparent);
+    if (cause->state[0])
+        add_header(f, "tracestate", cause->state);
+}
+
 static void set_request(struct gtv_http_fetch *f, const struct gtv_http_fetch_options *o)
 {
     CURL *e = f->easy;
@@ -431,6 +450,8 @@ static void set_request(struct gtv_http_fetch *f, const struct gtv_http_fetch_op
         curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, o->method);
     for (const char *const *h = o->headers; h && *h; h++)
         f->headers = curl_slist_append(f->headers, *h);
+    if (o->cause)
+        add_cause(f, o->cause);
     if (f->headers)
         curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
     if (o->user && *o->user) {

@@ -3,6 +3,7 @@
 #define GTV_HTTP_CLIENT_H
 
 #include "lib/base/bytes.h"
+#include "lib/base/cause.h"
 #include "lib/loop/loop.h"
 
 struct gtv_http_client;
@@ -17,7 +18,10 @@ struct gtv_http_fetch_options {
     const char *address; // dialled in place of what the URL's host resolves to (IPv6 in brackets), or NULL
     const char *user, *password; // Basic, or NULL
     const char *const *headers;  // "Name: value" ..., NULL-terminated, or NULL
-    const void *body;            // copied; NULL: none
+    // For whose sake: passed on as X-Request-ID, traceparent (with a span of this fetch) and tracestate,
+    // which `headers` should then not name. NULL: nobody's.
+    const struct gtv_cause *cause;
+    const void *body; // copied; NULL: none
     size_t body_len;
     unsigned connect_timeout_ms; // 0: 5,000
     unsigned timeout_ms;         // whole fetch; 0: 10,000

@@ -71,6 +71,9 @@ static void feed_left(struct gtv_http_conn *c)
 void http_conn_over(struct gtv_http_conn *c)
 {
     struct gtv_http_request *req = c->req;
+    if (req && req->phase >= HTTP_PARSED && http_logs_requests(c->server)) {
+        http_log_request(req, false);
+    }
     c->req = NULL;
     if (c->out) {
         void (*fn)(void *, bool) = c->out->close_fn;
@@ -162,6 +165,9 @@ static void settle(struct gtv_http_conn *c)
     void (*fn)(void *, bool) = req->close_fn;
     void *arg = req->close_arg;
     bool upgraded = req->upgraded;
+    if (http_logs_requests(c->server)) {
+        http_log_request(req, true);
+    }
     c->close_when_flushed = !upgraded && (req->close_after || req->phase == HTTP_FAILED);
     c->linger_when_flushed = req->phase == HTTP_FAILED;
     c->req = NULL;

@@ -90,13 +90,17 @@ struct gtv_http_request {
     size_t param_count;
     char id[65];
     size_t id_len;
-    const char *allow; // methods for the Allow header of a 405 or an OPTIONS, or NULL
+    struct gtv_cause *cause; // in the arena; NULL until it is asked for
+    const char *allow;       // methods for the Allow header of a 405 or an OPTIONS, or NULL
     bool preflight;
 
     // Reply
     enum http_reply reply;
     bool chunked, chunk_open;
     bool close_after;
+    int status;          // of the reply, once its head was built
+    uint64_t sent;       // bytes of its body
+    uint64_t began_ns;   // uv_hrtime when its first byte was read; 0 while nobody logs requests
     int64_t stream_left; // bytes still owed by Content-Length; -1 when it is not fixed
     void (*close_fn)(void *arg, bool complete);
     void *close_arg;
@@ -258,6 +262,14 @@ static inline struct gtv_str http_field_value(const struct gtv_http_request *req
 {
     return (struct gtv_str){req->head + req->fields[i].value_off, req->fields[i].value_len};
 }
+
+// ---- access.c ----
+static inline bool http_logs_requests(const struct gtv_http_server *s)
+{
+    return s->config.access_log || gtv_log_enabled(GTV_LOG_DEBUG);
+}
+// The line of the access log about a request that is over. complete: all of the reply was given away.
+void http_log_request(struct gtv_http_request *req, bool complete);
 
 // ---- router.c ----
 enum http_match { HTTP_MATCH, HTTP_NO_PATH, HTTP_NO_METHOD };

@@ -268,11 +268,7 @@ static void build_head(struct http_head *h, struct gtv_http_request *req, int st
     ADD(h, "\r\n");
     int class = status / 100;
     req->server->counts.by_class[class <= 5 ? class : 5]++;
-    if (gtv_log_enabled(GTV_LOG_DEBUG)) {
-        struct gtv_str path = req->path;
-        gtv_log_debug(&req->server->log, "request", "id=%s method=%s path=\"" GTV_STR_FMT "\" status=%d",
-                      req->id, gtv_http_method(req).p, GTV_STR_ARG(path), status);
-    }
+    req->status = status;
 }
 
 // The handler's part is over. Without a connection nobody else knows the request any more.
@@ -317,7 +313,9 @@ void gtv_http_reply_pieces(struct gtv_http_request *req, int status, const struc
     size_t count = 1;
     if (gtv_http_is_head(req) || bodyless(status)) {
         piece_count = 0;
+        length = 0;
     }
+    req->sent = length;
     for (size_t i = 0; i < piece_count; i++) {
         if (count == sizeof(bufs) / sizeof(bufs[0])) {
             http_send(req->conn, bufs, refs, count);
@@ -421,6 +419,7 @@ void gtv_http_stream_write(struct gtv_http_request *req, struct gtv_bytes *piece
         return;
     }
     if (req->chunked) {
+        req->sent += piece->len;
         write_chunk(req, piece);
         return;
     }
@@ -429,6 +428,7 @@ void gtv_http_stream_write(struct gtv_http_request *req, struct gtv_bytes *piece
         n = n < (size_t)req->stream_left ? n : (size_t)req->stream_left; // never more than was announced
         req->stream_left -= (int64_t)n;
     }
+    req->sent += n;
     uv_buf_t buf = uv_buf_init((char *)piece->data, (unsigned)n);
     http_send(req->conn, &buf, &piece, 1);
 }

@@ -19,6 +19,7 @@ struct gtv_http_request *http_request_take(struct gtv_http_server *s)
         req->head_cap = HTTP_INLINE_HEAD;
     }
     req->server = s;
+    req->began_ns = s && http_logs_requests(s) ? uv_hrtime() : 0;
     http_parse_init(req);
     return req;
 }
@@ -56,12 +57,15 @@ static void clear(struct gtv_http_request *req)
     req->on_head = NULL;
     req->target = req->path = req->query = (struct gtv_str){0};
     req->segment_count = req->param_count = req->id_len = 0;
+    req->cause = NULL;
     req->route = NULL;
     req->allow = NULL;
     req->preflight = false;
     req->reply = HTTP_REPLY_NONE;
     req->chunked = req->chunk_open = req->close_after = req->upgraded = false;
     req->stream_left = 0;
+    req->status = 0;
+    req->sent = 0;
     req->close_fn = NULL;
     req->close_arg = NULL;
     req->drain_fn = NULL;
@@ -355,22 +359,6 @@ struct gtv_str gtv_http_peer(const struct gtv_http_request *req)
     return gtv_str_of(http_addr_format(peer, text));
 }
 
-static bool id_well_formed(struct gtv_str id)
-{
-    if (id.n == 0 || id.n > 64) {
-        return false;
-    }
-    for (size_t i = 0; i < id.n; i++) {
-        char ch = id.p[i];
-        bool ok = (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                  ch == '.' || ch == '_' || ch == '-';
-        if (!ok) {
-            return false;
-        }
-    }
-    return true;
-}
-
 // xorshift128+ (Vigna 2017): unique enough to find a request in the logs, and no secret.
 static uint64_t next_id(uint64_t state[2])
 {
@@ -386,7 +374,7 @@ struct gtv_str gtv_http_request_id(struct gtv_http_request *req)
     if (req->id_len == 0) {
         struct gtv_str given =
             req->id_field >= 0 ? http_field_value(req, (size_t)req->id_field) : (struct gtv_str){0};
-        if (id_well_formed(given)) {
+        if (gtv_request_id_valid(given)) {
             memcpy(req->id, given.p, given.n);
             req->id_len = given.n;
         } else {
@@ -400,6 +388,29 @@ struct gtv_str gtv_http_request_id(struct gtv_http_request *req)
         req->id[req->id_len] = '\0';
     }
     return (struct gtv_str){req->id, req->id_len};
+}
+
+const struct gtv_cause *gtv_http_cause(struct gtv_http_request *req)
+{
+    if (req->cause)
+        return req->cause;
+    struct gtv_cause *c = gtv_arena_alloc(&req->arena, sizeof(*c));
+    *c = (struct gtv_cause){0};
+    gtv_cause_set_request(c, gtv_http_request_id(req));
+    // One traceparent, or none counts; a tracestate without it means nothing (section 3.3 of the standard).
+    size_t found = 0;
+    for (size_t i = 0; i < req->field_count; i++) {
+        if (gtv_str_ieq(http_field_name(req, i), GTV_STR("traceparent")) && found++ == 0)
+            found += !gtv_cause_set_trace(c, http_field_value(req, i));
+    }
+    if (found != 1)
+        c->trace[0] = c->parent[0] = c->flags[0] = '\0';
+    for (size_t i = 0; i < req->field_count && c->trace[0]; i++) {
+        if (gtv_str_ieq(http_field_name(req, i), GTV_STR("tracestate")))
+            gtv_cause_add_state(c, http_field_value(req, i));
+    }
+    req->cause = c;
+    return c;
 }
 
 struct gtv_arena *gtv_http_arena(struct gtv_http_request *req)

@@ -118,6 +118,9 @@ struct gtv_str gtv_http_peer(const struct gtv_http_request *
                                  req); // client's address without port, by X-Forwarded-For from trusted peers
 struct gtv_str gtv_http_request_id(
     struct gtv_http_request *req); // X-Request-ID of the client if well-formed, else made here; sent back
+// The same and the trace that the request belongs to, for log lines about it and for calls that it brings
+// about. Lives as long as the request.
+const struct gtv_cause *gtv_http_cause(struct gtv_http_request *req);
 struct gtv_arena *gtv_http_arena(struct gtv_http_request *req);
 struct gtv_loop *gtv_http_loop(const struct gtv_http_request *req);
 bool gtv_http_is_head(const struct gtv_http_request *req);

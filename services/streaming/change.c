@@ -140,6 +140,7 @@ void gtv_proxy_handle_change(struct gtv_http_request *req, void *user)
         .method = method,
         .url = url,
         .headers = (const char *const *)lines,
+        .cause = gtv_http_cause(req),
         .body = body.n ? body.p : NULL,
         .body_len = body.n,
         .timeout_ms = CHANGE_LIMIT_MS,

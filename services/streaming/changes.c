@@ -21,6 +21,7 @@ struct change {
     // Fixed
     enum gtv_op_kind kind;
     bool many, adopts; // adopts: the list is what the nodes have
+    struct gtv_cause cause;
     // The control loop, then handed back
     struct gtv_control *control;
     struct gtv_camera camera;
@@ -148,7 +149,7 @@ static void pump(struct change *c)
         struct line_op *o = GTV_NEW(struct line_op);
         *o = (struct line_op){c, at};
         c->running++;
-        gtv_op_begin(c->control, c->kind, &c->bulk.lines[at].camera, line_done, o);
+        gtv_op_begin(c->control, c->kind, &c->bulk.lines[at].camera, &c->cause, line_done, o);
     }
     c->pumping = false;
     bool ended = c->running == 0 && (c->next == c->bulk.count || c->outcome.err.code);
@@ -157,9 +158,11 @@ static void pump(struct change *c)
     if (!ended)
         return;
     c->control->bulk_jobs--;
+    struct gtv_log log = c->worker->app->log;
+    log.cause = &c->cause;
     if (!c->outcome.err.code)
-        gtv_log_info(&c->worker->app->log, "cameras changed together", "job=%s total=%zu failed=%zu", c->job,
-                     c->bulk.count, c->failed);
+        gtv_log_info(&log, "cameras changed together", "job=%s total=%zu failed=%zu", c->job, c->bulk.count,
+                     c->failed);
     over(c);
 }
 
@@ -201,7 +204,7 @@ static void change_arrives(void *arg)
     } else if (c->many) {
         begin_lines(c);
     } else {
-        gtv_op_begin(c->control, c->kind, &c->camera, one_done, c);
+        gtv_op_begin(c->control, c->kind, &c->camera, &c->cause, one_done, c);
     }
 }
 
@@ -216,6 +219,7 @@ static void send_change(struct gtv_worker *w, struct gtv_http_request *req, stru
 {
     c->worker = w;
     c->req = req;
+    c->cause = *gtv_http_cause(req);
     gtv_http_on_close(req, client_gone, c);
     if (gtv_loop_post(w->app->workers[0].loop, change_arrives, c))
         return;

@@ -67,6 +67,7 @@ struct gtv_fill {
     int kept_status;
     struct gtv_upstream_session session;
     char session_id[GTV_UPSTREAM_SESSION_CAP]; // of the index's cookie
+    struct gtv_cause cause;                    // the first of those who wait
 };
 
 static void fill_free(struct gtv_fill *f)
@@ -92,10 +93,12 @@ static void fill_free(struct gtv_fill *f)
 static void fill_fail(struct gtv_fill *f, const struct gtv_error *err, bool down)
 {
     struct gtv_proxy *p = f->proxy;
+    struct gtv_log log = p->worker->app->log;
+    log.cause = &f->cause;
     gtv_counter_add(p->m.fetch_errors, 1);
     if (err->code != GTV_E_NOT_FOUND && err->code != GTV_E_UNAVAILABLE)
-        gtv_log_warn(&p->worker->app->log, "cannot fetch from the media node", "file=%s code=%s cause=\"%s\"",
-                     f->entry->key, gtv_code_name(err->code), err->message);
+        gtv_log_warn(&log, "cannot fetch from the media node", "file=%s code=%s cause=\"%s\"", f->entry->key,
+                     gtv_code_name(err->code), err->message);
     gtv_cache_fail(p->worker->app->cache, f->entry, err, down, gtv_mono_ms());
     gtv_proxy_wake(p, f->entry);
 }
@@ -301,6 +304,7 @@ static void ask(struct gtv_fill *f, enum fill_step step)
     const struct gtv_http_fetch_options o = {
         .url = url,
         .headers = headers,
+        .cause = &f->cause,
         .timeout_ms = playlist ? PLAYLIST_LIMIT_MS : SEGMENT_LIMIT_MS,
         .stall_timeout_ms = playlist ? PLAYLIST_LIMIT_MS : STALL_LIMIT_MS,
         .max_body = playlist ? GTV_PLAYLIST_MAX : GTV_SEGMENT_MAX,
@@ -655,12 +659,13 @@ static void on_shared(void *arg, const struct gtv_l2_answer *answer)
     fill_free(f);
 }
 
-void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e)
+void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e, const struct gtv_cause *cause)
 {
     struct gtv_app *app = p->worker->app;
     struct gtv_fill *f = GTV_NEW(struct gtv_fill);
     f->proxy = p;
     f->entry = e;
+    f->cause = *cause;
     f->began_ms = gtv_mono_ms();
     gtv_entry_ref(e);
     gtv_buf_init(&f->words, WORDS_MAX);

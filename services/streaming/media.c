@@ -20,6 +20,7 @@ struct call {
     struct gtv_media *media;
     struct call *prev, *next;
     struct gtv_camera camera;
+    struct gtv_cause cause; // zeroed: nobody's request
     bool patch_existing, patching, removing;
     gtv_media_done_fn fn;
     gtv_media_list_fn list_fn;
@@ -98,6 +99,7 @@ static void send_call(struct call *c, const char *method, char *url, struct gtv_
         .user = m->options->media_api_user,
         .password = m->options->media_api_pass,
         .headers = body ? json_headers : NULL,
+        .cause = &c->cause,
         .body = body ? body->data : NULL,
         .body_len = body ? body->len : 0,
         .timeout_ms = CALL_LIMIT_MS,
@@ -204,18 +206,21 @@ static void send_config(struct call *c)
 }
 
 void gtv_media_apply(struct gtv_media *m, const struct gtv_camera *camera, bool patch_existing,
-                     gtv_media_done_fn fn, void *arg)
+                     const struct gtv_cause *cause, gtv_media_done_fn fn, void *arg)
 {
     struct call *c = call_create(m, arg);
+    c->cause = cause ? *cause : c->cause;
     c->camera = *camera;
     c->patch_existing = patch_existing;
     c->fn = fn;
     send_config(c);
 }
 
-void gtv_media_remove(struct gtv_media *m, int64_t camera_id, gtv_media_done_fn fn, void *arg)
+void gtv_media_remove(struct gtv_media *m, int64_t camera_id, const struct gtv_cause *cause,
+                      gtv_media_done_fn fn, void *arg)
 {
     struct call *c = call_create(m, arg);
+    c->cause = cause ? *cause : c->cause;
     c->removing = true;
     c->fn = fn;
     char path[GTV_CAMERA_PATH_CAP];

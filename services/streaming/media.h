@@ -18,11 +18,13 @@ void gtv_media_destroy(struct gtv_media *m); // no callback follows
 // GTV_E_UPSTREAM_TIMEOUT.
 typedef void (*gtv_media_done_fn)(void *arg, const struct gtv_error *err);
 
-// Adds the camera's path; where it exists, patches it (patch_existing) or leaves it as it is.
+// Adds the camera's path; where it exists, patches it (patch_existing) or leaves it as it is. cause: whose
+// request it is (copied), or NULL.
 void gtv_media_apply(struct gtv_media *m, const struct gtv_camera *camera, bool patch_existing,
-                     gtv_media_done_fn fn, void *arg);
+                     const struct gtv_cause *cause, gtv_media_done_fn fn, void *arg);
 // A path that is not there counts as removed.
-void gtv_media_remove(struct gtv_media *m, int64_t camera_id, gtv_media_done_fn fn, void *arg);
+void gtv_media_remove(struct gtv_media *m, int64_t camera_id, const struct gtv_cause *cause,
+                      gtv_media_done_fn fn, void *arg);
 
 // Reads all pages of the node's paths. items live until the callback returns.
 typedef void (*gtv_media_list_fn)(void *arg, const struct gtv_path_state *items, size_t n,

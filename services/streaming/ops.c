@@ -34,6 +34,7 @@ struct gtv_op {
     int node;        // that is to have it
     size_t removals; // nodes that have not answered yet
     struct gtv_op_outcome outcome;
+    struct gtv_cause cause;
 };
 
 // Outlives its operation when the resolver is late.
@@ -93,7 +94,7 @@ static void op_log(const struct gtv_op *op)
     static const char *const names[] = {"provision", "store", "remove"};
     char path[GTV_CAMERA_PATH_CAP], shown[GTV_SHOWN_URL_CAP];
     gtv_camera_path(op->camera.id, path);
-    const struct gtv_log log = {"streaming", "camera", path};
+    const struct gtv_log log = {"streaming", "camera", path, &op->cause};
     const struct gtv_error *err = &op->outcome.err;
     if (err->code)
         gtv_log_warn(&log, "camera operation failed", "operation=%s code=%s cause=\"%s\"", names[op->kind],
@@ -236,7 +237,7 @@ static void apply(struct gtv_op *op)
         return;
     }
     // Patching a path reloads it in the node: what has not changed is only made sure of.
-    gtv_media_apply(c->media[node], &op->camera, !unchanged, applied, op);
+    gtv_media_apply(c->media[node], &op->camera, !unchanged, &op->cause, applied, op);
 }
 
 // ---- resolving ----
@@ -381,7 +382,7 @@ static void remove_camera(struct gtv_op *op)
         op_failed(op, GTV_E_UNAVAILABLE, NULL, "no media node answers");
     for (size_t i = 0; nodes; i++, nodes >>= 1)
         if (nodes & 1)
-            gtv_media_remove(c->media[i], op->camera.id, removed, op);
+            gtv_media_remove(c->media[i], op->camera.id, &op->cause, removed, op);
 }
 
 // ---- life ----
@@ -398,7 +399,7 @@ static void op_start(struct gtv_op *op)
 }
 
 void gtv_op_begin(struct gtv_control *c, enum gtv_op_kind kind, const struct gtv_camera *camera,
-                  gtv_op_done_fn done, void *arg)
+                  const struct gtv_cause *cause, gtv_op_done_fn done, void *arg)
 {
     struct gtv_op *op = GTV_NEW(struct gtv_op);
     op->kind = kind;
@@ -406,6 +407,7 @@ void gtv_op_begin(struct gtv_control *c, enum gtv_op_kind kind, const struct gtv
     op->done = done;
     op->arg = arg;
     op->control = c;
+    op->cause = *cause;
     if (c->op_count >= OPS_MAX) {
         op_failed(op, GTV_E_LIMIT, NULL,
                   "too many cameras are being changed right now; try again in a moment");

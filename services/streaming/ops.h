@@ -18,8 +18,9 @@ typedef void (*gtv_op_done_fn)(void *arg, const struct gtv_op_outcome *outcome);
 
 // Begins it, or queues it behind others of its camera; at most 1,024 are under way, the next one fails with
 // GTV_E_LIMIT. done is called once, perhaps before this returns. For a removal only the camera's id is read.
+// cause (copied): the request that wants it, for the log and for the media node.
 void gtv_op_begin(struct gtv_control *c, enum gtv_op_kind kind, const struct gtv_camera *camera,
-                  gtv_op_done_fn done, void *arg);
+                  const struct gtv_cause *cause, gtv_op_done_fn done, void *arg);
 bool gtv_ops_busy(const struct gtv_control *c, int64_t camera); // one is under way
 // Ends what is under way: done is called with GTV_E_CANCELLED.
 void gtv_ops_destroy(struct gtv_control *c);

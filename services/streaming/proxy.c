@@ -388,7 +388,7 @@ static void begin_fill(struct gtv_proxy *p, struct gtv_http_request *req, struct
     size_t n = gtv_vary_forwarded(req, fields);
     if (n)
         gtv_entry_head_set(&fill->asked, fields, n);
-    gtv_fill_begin(p, fill);
+    gtv_fill_begin(p, fill, gtv_http_cause(req));
     gtv_entry_unref(fill);
 }
 

@@ -27,7 +27,7 @@ static inline struct gtv_str gtv_entry_stream(const struct gtv_entry *e)
 }
 
 // Fetches what e, which is FILLING, stands for.
-void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e);
+void gtv_fill_begin(struct gtv_proxy *p, struct gtv_entry *e, const struct gtv_cause *cause);
 // Forgets the fetches; the client was destroyed before.
 void gtv_fill_end_all(struct gtv_proxy *p);
 

@@ -171,9 +171,9 @@ static bool run_task(struct node_work *w, const struct task *t)
     w->reconciler->calls = k;
     w->running++;
     if (puts)
-        gtv_media_apply(c->media[w->node], &now, t->kind == TASK_REPAIR, task_done, k);
+        gtv_media_apply(c->media[w->node], &now, t->kind == TASK_REPAIR, NULL, task_done, k);
     else
-        gtv_media_remove(c->media[w->node], t->camera, task_done, k);
+        gtv_media_remove(c->media[w->node], t->camera, NULL, task_done, k);
     return true;
 }
 

@@ -36,6 +36,8 @@ static bool goes_on(struct gtv_str name)
         {"via", 3},
         {"x-real-ip", 9},
         {"x-request-id", 12},
+        {"traceparent", 11},
+        {"tracestate", 10},
         {"user-agent", 10},
         {"referer", 7},
         {"dnt", 3},

@@ -45,6 +45,7 @@ struct call {
     int64_t attempt;
     bool resolving;
     uv_getaddrinfo_t req;
+    struct gtv_cause cause; // as the answer tells it
 };
 
 static void free_call(struct call *call)
@@ -138,6 +139,7 @@ static void dial(struct call *call, const struct sockaddr *sa)
                              .url = call->url,
                              .address = address,
                              .headers = headers,
+                             .cause = &call->cause,
                              .body = call->body,
                              .body_len = call->body_len,
                              .timeout_ms = FETCH_MS,
@@ -169,6 +171,19 @@ static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
     uv_freeaddrinfo(found);
 }
 
+static void read_cause(struct call *call)
+{
+    yyjson_doc *doc = gtv_json_parse((struct gtv_str){call->body, call->body_len}, NULL);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct gtv_str id = {0}, trace = {0};
+    if (gtv_json_get_str(root, "request_id", GTV_JSON_OPTIONAL, &id, NULL))
+        gtv_cause_set_request(&call->cause, id);
+    if (!gtv_json_get_str(root, "traceparent", GTV_JSON_OPTIONAL, &trace, NULL) ||
+        !gtv_cause_set_trace(&call->cause, trace))
+        call->cause.trace[0] = '\0';
+    yyjson_doc_free(doc);
+}
+
 static void begin(struct gtv_callbacks *c, const redisReply *r)
 {
     struct gtv_str body = reply_str(reply_at(r, 2));
@@ -179,6 +194,7 @@ static void begin(struct gtv_callbacks *c, const redisReply *r)
     call->body = gtv_strndup(body);
     call->body_len = body.n;
     call->attempt = reply_int(reply_at(r, 3));
+    read_cause(call);
     call->req.data = call;
     call->next = c->calls;
     c->calls = call;

@@ -70,12 +70,23 @@ void consumer_complain(struct gtv_consumer *c, const char *what, const redisRepl
 
 // ---- Answers ----
 
-struct gtv_bytes *consumer_write_failure(const char *task, const struct gtv_error *e)
+// Whoever gets the answer, also by a callback, can find the request that it belongs to.
+static void add_cause(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_cause *cause)
+{
+    char traceparent[GTV_TRACEPARENT_CAP];
+    if (cause->request[0])
+        yyjson_mut_obj_add_strcpy(doc, o, "request_id", cause->request);
+    if (gtv_cause_traceparent(cause, traceparent))
+        yyjson_mut_obj_add_strcpy(doc, o, "traceparent", traceparent);
+}
+
+struct gtv_bytes *consumer_write_failure(const struct gtv_job_entry *entry, const struct gtv_error *e)
 {
     yyjson_mut_val *o;
     yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_obj_add_strcpy(doc, o, "task_id", task);
+    yyjson_mut_obj_add_strcpy(doc, o, "task_id", entry->task);
     yyjson_mut_obj_add_str(doc, o, "status", "failed");
+    add_cause(doc, o, &entry->cause);
     yyjson_mut_val *error = yyjson_mut_obj_add_obj(doc, o, "error");
     yyjson_mut_obj_add_strcpy(doc, error, "detail", e->message[0] ? e->message : gtv_code_text(e->code));
     yyjson_mut_obj_add_str(doc, error, "code", gtv_code_name(e->code));
@@ -98,12 +109,13 @@ void consumer_examined(struct gtv_exam *exam)
     struct job *job = (struct job *)(void *)((char *)exam - offsetof(struct job, exam));
     if (exam->err.code) {
         job->failed = true;
-        job->json = consumer_write_failure(job->entry.task, &exam->err);
+        job->json = consumer_write_failure(&job->entry, &exam->err);
     } else {
         yyjson_mut_val *o;
         yyjson_mut_doc *doc = gtv_json_object(&o);
         yyjson_mut_obj_add_str(doc, o, "task_id", job->entry.task);
         yyjson_mut_obj_add_str(doc, o, "status", "done");
+        add_cause(doc, o, &job->entry.cause);
         gtv_exam_write(exam, doc, o, true);
         job->json = gtv_json_write(doc);
     }

@@ -61,7 +61,7 @@ struct gtv_consumer {
 void consumer_pump(struct gtv_consumer *c); // does whatever can be done now
 void consumer_push(struct list *l, struct job *job);
 void consumer_complain(struct gtv_consumer *c, const char *what, const redisReply *reply);
-struct gtv_bytes *consumer_write_failure(const char *task, const struct gtv_error *e);
+struct gtv_bytes *consumer_write_failure(const struct gtv_job_entry *entry, const struct gtv_error *e);
 void consumer_examined(struct gtv_exam *exam); // on a worker's thread
 
 // reader.c

@@ -141,6 +141,11 @@ static bool read_field(struct gtv_str name, struct gtv_str v, struct gtv_job_ent
         }
         out->options.no_plates = !plates;
     }
+    // What is wrong about these makes no job wrong.
+    if (gtv_str_eq(name, GTV_STR("request_id")))
+        gtv_cause_set_request(&out->cause, v);
+    else if (gtv_str_eq(name, GTV_STR("traceparent")) && !gtv_cause_set_trace(&out->cause, v))
+        out->cause.trace[0] = '\0';
     return true;
 }
 

@@ -3,6 +3,7 @@
 #ifndef GTV_AI_ENTRY_H
 #define GTV_AI_ENTRY_H
 
+#include "lib/base/cause.h"
 #include "services/ai/detect/exam.h"
 
 enum {
@@ -21,6 +22,7 @@ struct gtv_job_entry {
     struct gtv_exam_options options;
     struct gtv_str picture, callback_url; // slices of the fields
     bool base64;
+    struct gtv_cause cause; // of the request that brought it
 };
 
 // fields: name, value, name, value ... (count of strings). *out begins with the options' defaults. id must be

@@ -60,7 +60,7 @@ static bool take(struct gtv_consumer *c, struct gtv_str id, const redisReply *fi
     (void)gtv_map_put(c->held, gtv_str_of(job->entry.id), job);
     if (!ok) {
         job->failed = true;
-        job->json = consumer_write_failure(job->entry.task, &err);
+        job->json = consumer_write_failure(&job->entry, &err);
         gtv_counter_add(c->malformed, 1);
         consumer_push(&c->finished, job);
         return true;

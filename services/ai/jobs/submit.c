@@ -124,6 +124,11 @@ static void store(struct submission *s)
         add_field(&a, "plates", GTV_STR("0"));
     if (s->callback_url.n)
         add_field(&a, "callback_url", s->callback_url);
+    const struct gtv_cause *cause = gtv_http_cause(s->req);
+    char traceparent[GTV_TRACEPARENT_CAP];
+    add_field(&a, "request_id", gtv_str_of(cause->request));
+    if (gtv_cause_traceparent(cause, traceparent))
+        add_field(&a, "traceparent", gtv_str_of(traceparent));
     jobs_ask(s->jobs, s->req, &a, stored, s, free_submission);
 }
 

@@ -308,8 +308,10 @@ void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user)
     gtv_http_on_close(req, on_gone, t);
     char *url = gtv_asprintf("%s/%s/snapshot.jpg", ai->settings->hls_url, gtv_camera_path(id, path));
     t->fetch = gtv_http_fetch(ai->snapshots,
-                              &(struct gtv_http_fetch_options){
-                                  .url = url, .timeout_ms = SNAPSHOT_TIMEOUT_MS, .max_body = SNAPSHOT_MAX},
+                              &(struct gtv_http_fetch_options){.url = url,
+                                                               .cause = gtv_http_cause(req),
+                                                               .timeout_ms = SNAPSHOT_TIMEOUT_MS,
+                                                               .max_body = SNAPSHOT_MAX},
                               &callbacks, t);
     free(url);
 }

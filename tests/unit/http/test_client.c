@@ -39,6 +39,18 @@ static void handle_echo(struct gtv_http_request *req, void *user)
     gtv_bytes_unref(body);
 }
 
+// What a server makes of the request's cause, and how it came.
+static void handle_cause(struct gtv_http_request *req, void *user)
+{
+    const struct gtv_cause *cause = gtv_http_cause(req);
+    struct gtv_bytes *body =
+        gtv_bytes_printf("%s|%s|%s|%s|" GTV_STR_FMT, cause->request, cause->trace, cause->flags, cause->state,
+                         GTV_STR_ARG(gtv_http_header(req, "traceparent")));
+    const struct gtv_http_header headers[] = {{GTV_STR("Content-Type"), GTV_STR("text/x-echo")}};
+    gtv_http_reply(req, 200, headers, 1, body);
+    gtv_bytes_unref(body);
+}
+
 static void handle_big(struct gtv_http_request *req, void *user)
 {
     struct gtv_bytes *body = gtv_bytes_create(BIG);
@@ -69,9 +81,9 @@ static void handle_moved(struct gtv_http_request *req, void *user)
 }
 
 static const struct gtv_http_route routes[] = {
-    {"*", "/echo", handle_echo, 1024, ""},  {"GET", "/big", handle_big, 0, ""},
-    {"GET", "/never", handle_never, 0, ""}, {"GET", "/truncated", handle_truncated, 0, ""},
-    {"GET", "/moved", handle_moved, 0, ""},
+    {"*", "/echo", handle_echo, 1024, ""},          {"GET", "/big", handle_big, 0, ""},
+    {"GET", "/cause", handle_cause, 0, "cause"},    {"GET", "/never", handle_never, 0, ""},
+    {"GET", "/truncated", handle_truncated, 0, ""}, {"GET", "/moved", handle_moved, 0, ""},
 };
 
 static void too_long(void *arg)
@@ -203,6 +215,30 @@ static void whole_answers(void **state)
     assert_int_equal(get.heads + get.dones, 2);
 }
 
+static void causes_go_along(void **state)
+{
+    struct fixture *f = *state;
+    struct seen known = {.f = f}, nobody = {.f = f}, wrong = {.f = f};
+    struct gtv_cause cause = {.request = "id-1", .state = "v=1"}, none = {.request = ""};
+    const char trace[] = "4bf92f3577b34da6a3ce929d0e0e4736", span[] = "00f067aa0ba902b7";
+    char traceparent[GTV_TRACEPARENT_CAP];
+    snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", trace, span);
+    assert_true(gtv_cause_set_trace(&cause, gtv_str_of(traceparent)));
+    static const char *const twice[] = {
+        "X-Request-ID: not well formed",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate: v=1", NULL};
+    (void)begin(&known, "/cause", (struct gtv_http_fetch_options){.cause = &cause});
+    (void)begin(&nobody, "/cause", (struct gtv_http_fetch_options){.cause = &none});
+    (void)begin(&wrong, "/cause", (struct gtv_http_fetch_options){.headers = twice});
+    gtv_loop_run(f->loop);
+    assert_non_null(strstr(known.text, "id-1|4bf92f3577b34da6a3ce929d0e0e4736|01|v=1|00-4bf9"));
+    assert_null(strstr(known.text, span)); // each call has a span of its own
+    assert_non_null(strstr(nobody.text, "||||"));
+    assert_null(strstr(wrong.text, "not well formed|"));
+    assert_non_null(strstr(wrong.text, "||||00-")); // two are none
+}
+
 static void failures(void **state)
 {
     struct fixture *f = *state;
@@ -331,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(causes_go_along, setup, teardown),
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
         cmocka_unit_test_setup_teardown(streaming, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelling, setup, teardown),
