@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Makes .deb packages of a build: what `./gtv package` runs.
 
-    build.py --build build/release --out build/packages [--version V] [--fast]
+    build.py --build build/release --out build/packages [--version V] [--only NAME,...] [--fast]
 
 Six packages: gtvision-common (user, configuration, target), gtv-streaming, gtv-ai, gtv-media and gtv-console (a program with
 its units and what it hands out), and gtvision, which brings them all, the door, HAProxy and Redis. Plain dpkg-deb; which
-libraries a program needs dpkg-shlibdeps says. --fast neither strips nor compresses.
+libraries a program needs dpkg-shlibdeps says. --fast neither strips nor compresses, and
+leaves out what gtv-ai and its many libraries need.
 """
 
 import argparse
@@ -136,9 +137,9 @@ class Package:
         if gone or purge:
             self.script("postrm", gone + purge)
 
-    def libraries(self):
+    def libraries(self, fast):
         """Debian's packages that the programs need, by dpkg-shlibdeps."""
-        if not self.elves:
+        if not self.elves or (fast and len(self.elves) > 1):
             return []
         folder = self.work / f"{self.name}-shlibs"
         (folder / "debian").mkdir(parents=True)
@@ -155,7 +156,7 @@ class Package:
         size = sum((p.lstat().st_size + 1023) // 1024 for p in self.root.rglob("*") if p.is_file() and "DEBIAN" not in p.parts)
         text = "\n".join(" " + (line or ".") for line in self.text.splitlines())
         fields = [("Package", self.name), ("Version", self.version), ("Architecture", self.arch), ("Maintainer", MAINTAINER), ("Installed-Size", size),
-                  ("Depends", ", ".join(self.depends + self.libraries())), ("Recommends", ", ".join(self.recommends)), ("Section", "video"), ("Priority", "optional"),
+                  ("Depends", ", ".join(self.depends + self.libraries(fast))), ("Recommends", ", ".join(self.recommends)), ("Section", "video"), ("Priority", "optional"),
                   ("Description", f"{self.summary}\n{text}")]
         (self.root / "DEBIAN" / "control").write_text("".join(f"{k}: {v}\n" for k, v in fields if v != ""))
         if self.conffiles:
@@ -256,16 +257,22 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default=None)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--only", default="", help="comma list of packages")
     o = parser.parse_args()
     version = o.version or git_version()
     o.out.mkdir(parents=True, exist_ok=True)
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="gtv-package-", dir=o.out) as folder:
         work = Path(folder)
-        packages = [common_package(work, version)]
-        packages += [service_package(work, o.build, n, version) for n in ("streaming", "ai", "media", "console")]
-        packages.append(house_package(work, version))
-        for p in packages:
+        makers = {"gtvision-common": lambda: common_package(work, version)}
+        for name in WHAT:
+            makers[f"gtv-{name}"] = lambda name=name: service_package(work, o.build, name, version)
+        makers["gtvision"] = lambda: house_package(work, version)
+        only = o.only.split(",") if o.only else list(makers)
+        if not set(only) <= set(makers):
+            parser.error(f"--only takes {', '.join(makers)}")
+        for name in only:
+            p = makers[name]()
             p.documents(copyright_text(p.name))
             print(p.write(o.out, o.fast), flush=True)
 

@@ -36,26 +36,28 @@ remove_folders() {
     rmdir --ignore-fail-on-non-empty "$STATE" 2> /dev/null || true
 }
 
-# A unit that the operator disabled or masked stays so. Sockets come before their services.
-units_on() { # VERB UNIT...
+# A unit that the operator disabled or masked stays so.
+units_on() { # start | restart, UNIT...
     verb=$1
     shift
     [ -x /usr/bin/deb-systemd-helper ] || return 0
-    for unit in "$@"; do
-        deb-systemd-helper unmask "$unit" > /dev/null || true
-        if deb-systemd-helper --quiet was-enabled "$unit"; then
-            deb-systemd-helper enable "$unit" > /dev/null || true
-        else
-            deb-systemd-helper update-state "$unit" > /dev/null || true
-        fi
-    done
+    deb-systemd-helper unmask "$@" > /dev/null || true
+    if [ "$verb" = start ]; then
+        deb-systemd-helper enable "$@" > /dev/null || true
+    else
+        for unit in "$@"; do
+            action=update-state
+            if deb-systemd-helper --quiet was-enabled "$unit"; then action=enable; fi
+            deb-systemd-helper $action "$unit" > /dev/null || true
+        done
+    fi
     systemd_runs || return 0
     systemctl --system daemon-reload > /dev/null || true
     for unit in "$@"; do
         # A socket that is open stays open: who connects while its service restarts waits in it.
         case $verb:$unit in
-            restart:*.socket) deb-systemd-invoke start "$unit" > /dev/null || true ;;
-            *) deb-systemd-invoke "$verb" "$unit" > /dev/null || true ;;
+            restart:*.service) deb-systemd-invoke restart "$unit" > /dev/null || true ;;
+            *) deb-systemd-invoke start "$unit" > /dev/null || true ;;
         esac
     done
 }
@@ -69,14 +71,12 @@ units_gone() { # remove | purge, UNIT...
     action=$1
     shift
     if [ -x /usr/bin/deb-systemd-helper ]; then
-        for unit in "$@"; do
-            if [ "$action" = purge ]; then
-                deb-systemd-helper purge "$unit" > /dev/null || true
-                deb-systemd-helper unmask "$unit" > /dev/null || true
-            else
-                deb-systemd-helper mask "$unit" > /dev/null || true
-            fi
-        done
+        if [ "$action" = purge ]; then
+            deb-systemd-helper purge "$@" > /dev/null || true
+            deb-systemd-helper unmask "$@" > /dev/null || true
+        else
+            deb-systemd-helper mask "$@" > /dev/null || true
+        fi
     fi
     if systemd_runs; then systemctl --system daemon-reload > /dev/null || true; fi
 }
