@@ -85,7 +85,7 @@ class Package:
         self.root = work / name
         self.summary, self.text = what
         self.arch = run("dpkg", "--print-architecture").strip() if arch == "any" else arch
-        self.depends, self.recommends, self.conffiles, self.elves, self.units = [], [], [], [], []
+        self.depends, self.recommends, self.suggests, self.conffiles, self.elves, self.units = [], [], [], [], [], []
         self.before_start, self.at_purge, self.at_removal = "", "", ""
         (self.root / "DEBIAN").mkdir(parents=True)
 
@@ -156,7 +156,7 @@ class Package:
         size = sum((p.lstat().st_size + 1023) // 1024 for p in self.root.rglob("*") if p.is_file() and "DEBIAN" not in p.parts)
         text = "\n".join(" " + (line or ".") for line in self.text.splitlines())
         fields = [("Package", self.name), ("Version", self.version), ("Architecture", self.arch), ("Maintainer", MAINTAINER), ("Installed-Size", size),
-                  ("Depends", ", ".join(self.depends + self.libraries(fast))), ("Recommends", ", ".join(self.recommends)), ("Section", "video"), ("Priority", "optional"),
+                  ("Depends", ", ".join(self.depends + self.libraries(fast))), ("Recommends", ", ".join(self.recommends)), ("Suggests", ", ".join(self.suggests)), ("Section", "video"), ("Priority", "optional"),
                   ("Description", f"{self.summary}\n{text}")]
         (self.root / "DEBIAN" / "control").write_text("".join(f"{k}: {v}\n" for k, v in fields if v != ""))
         if self.conffiles:
@@ -228,7 +228,8 @@ def service_package(work, build, name, version):
             if tool.suffix in (".py", ".json") and tool.name not in ("measure.py", "quantise.py"):
                 p.put(tool, f"{SHARE}/models/{tool.name}", 0o755 if tool.name == "fetch.py" else 0o644)
         p.put(HERE / "gtvision-models", "usr/bin/gtvision-models", 0o755)
-        p.recommends = ["python3", "python3-numpy"]
+        p.recommends = ["python3"]
+        p.suggests = ["npm", "python3-numpy"]
     if name == "console":
         for item in ("index.html", "style.css", "favicon.svg", "icons.svg"):
             p.put(ROOT / "web" / item, f"{SHARE}/web/{item}")
