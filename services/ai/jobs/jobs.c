@@ -231,6 +231,9 @@ struct gtv_jobs *gtv_jobs_create(const struct gtv_jobs_config *config, struct gt
         return NULL;
     }
     j->queue_length = gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_queued", "", "Jobs that wait or run.");
+    gtv_gauge_set(
+        gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_limit", "", "Jobs that may wait or run at once."),
+        config->max_queue);
     j->dead_length = gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_dead_letters", "", "Dead letters.");
     j->oldest_ms =
         gtv_metrics_gauge(config->metrics, "gtv_ai_jobs_oldest_seconds", "", "Age of the oldest job.");
