@@ -22,7 +22,8 @@ void config_print_markdown(const struct gtv_program *p);
 // Appends the whole file. On failure *err says "<what> <path>: <why>".
 bool config_read_file(const char *path, const char *what, struct gtv_buf *text, struct gtv_error *err);
 
-// The name in the table that a wrong one was probably meant to be: at most two letters away. NULL: none.
+// The name in the table that a wrong one was probably meant to be: at most two letters away,
+// and not the first. NULL: none.
 const char *config_nearest(const struct gtv_program *p, struct gtv_str name);
 
 #endif

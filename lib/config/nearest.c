@@ -34,7 +34,8 @@ const char *config_nearest(const struct gtv_program *p, struct gtv_str name)
         return NULL;
     for (size_t i = 0; i < p->count; i++) {
         struct gtv_str env = gtv_str_of(p->table[i].env);
-        size_t d = env.n > LONGEST ? best_distance : distance(name, env);
+        // The first letter is seldom wrong, and tells MEDIA_HOST from REDIS_HOST.
+        size_t d = env.n > LONGEST || env.p[0] != name.p[0] ? best_distance : distance(name, env);
         if (d < best_distance) {
             best = p->table[i].env;
             best_distance = d;

@@ -122,9 +122,11 @@ bool gtv_config_reload(struct gtv_config_source *s, void *config, const struct g
         if (o->live)
             take_over(s, o, running + o->offset, fresh + o->offset);
     }
+    // What waits must be seen by who made it, whatever the level is.
     if (ok)
-        gtv_log_info(log, "configuration read again", "changed=\"%s\" wait_for_restart=\"%s\"",
-                     live.len ? live.data : "", waiting.len ? waiting.data : "");
+        gtv_log_write(log, waiting.len ? GTV_LOG_WARNING : GTV_LOG_INFO, "configuration read again",
+                      "changed=\"%s\" wait_for_restart=\"%s\"", live.len ? live.data : "",
+                      waiting.len ? waiting.data : "");
     else
         gtv_log_error(log, "the configuration is wrong: the one of before stays", "error=\"%s\"",
                       err.message);

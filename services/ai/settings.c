@@ -125,7 +125,7 @@ static const struct gtv_option options[] = {
     {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR.",
      .live = true, .form = &gtv_form_level},
     {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
-     .help = "logfmt or json: the form of the log lines on stderr.", .form = &gtv_form_log_format},
+     .help = "Form of the log lines on stderr.", .form = &gtv_form_log_format},
     {"GTV_ACCESS_LOG", GTV_OPT_BOOL, FIELD(access_log), "false",
      .help = "A log line for each request: method, path, status, bytes, time, id."},
 };

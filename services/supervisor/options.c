@@ -30,8 +30,7 @@ static const struct gtv_option table[] = {
     {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", 0, 0, false,
      "DEBUG, INFO, WARNING or ERROR, for all programs.", .form = &gtv_form_level},
     {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt",
-     .help = "logfmt or json: the form of its own log lines and of its services'.",
-     .form = &gtv_form_log_format},
+     .help = "Form of its own log lines and of its services'.", .form = &gtv_form_log_format},
 };
 
 static bool check(const void *config, struct gtv_error *err)

@@ -202,12 +202,16 @@ static bool read_all(const char *path, struct gtv_buf *text, struct gtv_error *e
     return !failed && !text->failed;
 }
 
-// Puts file and line before the sentence.
+// Puts file, line and key before the sentence.
 static void locate(struct gtv_error *err, const char *path, const struct gtv_yaml *yaml)
 {
     char message[sizeof err->message];
     size_t line = yaml != NULL ? gtv_yaml_line(yaml, err->field) : 0;
-    if (line > 0) {
+    const char *slash = strrchr(err->field, '/');
+    const char *key = slash != NULL ? slash + 1 : err->field;
+    if (line > 0 && strstr(err->message, key) == NULL) { // MediaMTX's words about a type do not name it
+        snprintf(message, sizeof message, "%s: line %zu: %s: %.120s", path, line, key, err->message);
+    } else if (line > 0) {
         snprintf(message, sizeof message, "%s: line %zu: %.180s", path, line, err->message);
     } else {
         snprintf(message, sizeof message, "%s: %.200s", path, err->message);

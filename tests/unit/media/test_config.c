@@ -232,6 +232,9 @@ static void globals(void **state)
     yyjson_mut_doc_set_root(doc, object);
     for (size_t i = 0; i < gtv_global_count; i++) {
         assert_ptr_equal(gtv_global_find(gtv_str_of(gtv_globals[i].key)), &gtv_globals[i]);
+        if (gtv_globals[i].form != GTV_GLOBAL_FIXED) // the two tables say the same
+            assert_int_equal(gtv_media_option_table[gtv_global_option(gtv_globals[i].option)].live,
+                             gtv_globals[i].live);
         yyjson_mut_obj_add_val(doc, object, gtv_globals[i].key,
                                gtv_global_value(&gtv_globals[i], &o, doc, false));
     }
@@ -295,9 +298,9 @@ static void settings_by_file_environment_and_api(void **state)
         {"hlsSegmentCount: 9\ncolour: red\n", "line 2: json: unknown field \"colour\""},
         {"hlsSegmentCount: 1\n", "line 1: 'hlsSegmentCount' must be a whole number from 3 to 60, not \"1\""},
         {"\nwebrtc: yes\n", "line 2: 'webrtc' is fixed in this node: only false is accepted"},
-        {"hlsSegmentDuration: ten\n", "line 1: time: invalid duration \"ten\""},
-        {"hlsAddress: 8888\n", "line 1: json: cannot unmarshal number into Go value of type string"},
-        {"logLevel: loud\n", "line 1: invalid log level: 'loud'"},
+        {"hlsSegmentDuration: ten\n", "line 1: hlsSegmentDuration: time: invalid duration \"ten\""},
+        {"hlsAddress: 8888\n", "line 1: hlsAddress: json: cannot unmarshal number into Go value of type string"},
+        {"logLevel: loud\n", "line 1: logLevel: invalid log level: 'loud'"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_file(path, bad[i][0]);
