@@ -176,7 +176,7 @@ def test_only_the_door_and_publishers_come_in():
         for port in service.get("ports", []):
             outside, inside = str(port).rsplit(":", 1)
             assert int(inside) not in INNER, f"{name} publishes {port}"
-            assert name in ("haproxy",) or outside.startswith("127.0.0.1:"), f"{name} publishes {port} to all"
+            assert name == "haproxy" or outside.startswith("127.0.0.1:"), f"{name} publishes {port} to all"
             if name in LISTENS:
                 assert int(inside) in LISTENS[name]
 
@@ -260,6 +260,25 @@ def test_the_example_has_each_variable_with_its_default(file):
     shows = {"COMPOSE_PROFILES", "MEDIA_REPLICAS", "MEDIAMTX_WEBRTC_URL", "GTV_WEBRTC_ADDRS", "GTV_CERTS", "GTV_TLS_CERT", "GTV_SECRETS",
              "AI_MODELS", "MODELS_DIR"}  # fmt: skip
     assert {n: v for n, v in listed.items() if n not in shows} == {n: v for n, v in used.items() if n in listed and n not in shows}
+
+
+def test_monitoring_finds_what_it_reads():
+    found = services()
+    for name in ("prometheus", "grafana"):
+        assert found[name]["profiles"] == ["monitoring"]
+        for volume in found[name]["volumes"]:
+            source = volume.split(":")[0]
+            assert not source.startswith(".") or (SYSTEM.parent / source).is_dir(), source
+    config = found["prometheus"]["command"][0].removeprefix("--config.file=/etc/prometheus/")
+    for job in yaml.safe_load((ROOT / "deploy/prometheus" / config).read_text())["scrape_configs"]:
+        for names in job["dns_sd_configs"]:
+            (name,), port = names["names"], names["port"]
+            inner = int(image_env("haproxy")["GTV_DOOR_METRICS"].split(":")[1])
+            assert port in LISTENS[name] or (name, port) == ("haproxy", inner)
+    sources = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text())
+    assert sources["datasources"][0]["url"] == "$PROMETHEUS_URL" and environment(found["grafana"])["PROMETHEUS_URL"] == "http://prometheus:9090"
+    providers = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/gtvision.yml").read_text())["providers"]
+    assert providers[0]["options"]["path"] in {v.split(":")[1] for v in found["grafana"]["volumes"]}
 
 
 @pytest.mark.parametrize("file", [SYSTEM, AI], ids=["system", "ai"])
