@@ -213,6 +213,14 @@ def play(images, arguments):
     print("cameras of the console:", get(f"{door}/api/cameras/").decode()[:120])
     if arguments.ai:
         print("ai:", get(f"{door}/ai/health").decode()[:160])
+        get(f"{door}/ai/cameras/1/start", b"{}")
+
+        def looked():
+            told = json.loads(get(f"{door}/ai/cameras/1/status"))
+            return told if told.get("looks", 0) > 3 else None
+
+        told = wait("ai looks at the camera", looked)
+        print("ai:", {name: told[name] for name in ("state", "frames", "looks")})
 
 
 def main():
