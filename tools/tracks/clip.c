@@ -59,6 +59,7 @@ static bool open_video(struct gtv_clip *c, struct gtv_error *err)
     e = avcodec_parameters_to_context(c->codec, stream->codecpar);
     c->codec->pkt_timebase = stream->time_base;
     c->codec->thread_count = 1;
+    c->codec->skip_loop_filter = AVDISCARD_NONKEY; // as the cameras' decoders
     if (e >= 0)
         e = avcodec_open2(c->codec, codec, NULL);
     return e >= 0 || failed(err, c->config.path, e);

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { CODECS = GTV_TS_H265 + 1 };
+enum {
+    CODECS = GTV_TS_H265 + 1,
+    SOON_MS = 4000, // key frames that close: what the pictures between them lose stays invisible
+};
 
 struct unit {
     struct unit *next;
@@ -29,9 +32,10 @@ struct gtv_decode {
     // Guarded by the pool's lock.
     struct unit *first, *last;
     size_t waiting, waiting_bytes;
-    bool busy, ready; // a thread works on it; it is in the list of those that want one
-    bool need_key;    // units are left out up to the next key frame
-    bool reopen;      // the decoder has to be made anew
+    bool busy, ready;            // a thread works on it; it is in the list of those that want one
+    bool need_key;               // units are left out up to the next key frame
+    int64_t gather_ms, burst_ms; // how long pictures gather; when those of the last time were wanted
+    bool reopen;                 // the decoder has to be made anew
     struct gtv_decode *next_ready;
     int64_t last_key_pts, last_pts; // -1: none
     struct gtv_decode_stats stats;
@@ -44,6 +48,7 @@ struct worker {
     AVCodecContext *shared[CODECS]; // for key frames of any camera
     AVPacket *packet;
     AVFrame *frame;
+    AVFrame *newest; // decoded and not given yet: another may follow
 };
 
 struct gtv_decode_pool {
@@ -84,25 +89,28 @@ static AVCodecContext *open_codec(enum gtv_ts_codec which)
     return c;
 }
 
-static void give(struct gtv_decode *d, AVFrame *frame)
+static void give(struct gtv_decode *d, AVFrame *frame, bool newest)
 {
+    if (!frame->buf[0])
+        return;
     int64_t now = gtv_wall_ms(), wall = now, pts = frame->best_effort_timestamp;
     if (pts != AV_NOPTS_VALUE)
         wall = gtv_av_pts33_to_wall_ms(pts & (((int64_t)1 << 33) - 1), now);
-    d->config.on_frame(d->config.arg, frame, wall);
+    d->config.on_frame(d->config.arg, frame, wall, newest);
     av_frame_unref(frame);
 }
 
 // Feeds one picture; returns how many came out, or -1 when it could not be decoded. packet NULL: what the
 // decoder still holds.
-static int run(struct gtv_decode *d, AVCodecContext *c, const AVPacket *packet, AVFrame *frame)
+static int run(struct worker *w, struct gtv_decode *d, AVCodecContext *c, const AVPacket *packet)
 {
     int got = 0, err = avcodec_send_packet(c, packet);
     if (err < 0 && err != AVERROR_EOF)
         return -1;
-    while (avcodec_receive_frame(c, frame) >= 0) {
+    while (avcodec_receive_frame(c, w->frame) >= 0) {
         got++;
-        give(d, frame);
+        give(d, w->newest, false);
+        av_frame_move_ref(w->newest, w->frame);
     }
     return got;
 }
@@ -114,14 +122,14 @@ static int decode_key(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
         *c = open_codec(codec);
     if (!*c)
         return -1;
-    int got = run(d, *c, w->packet, w->frame);
-    int rest = run(d, *c, NULL, w->frame); // it alone: what waits for later pictures comes now
+    int got = run(w, d, *c, w->packet);
+    int rest = run(w, d, *c, NULL); // it alone: what waits for later pictures comes now
     avcodec_flush_buffers(*c);
     return got < 0 ? got : got + (rest > 0 ? rest : 0);
 }
 
 static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec codec, bool key,
-                      enum gtv_decode_mode mode)
+                      enum gtv_decode_mode mode, bool soon)
 {
     if (d->own && d->own_codec != codec)
         avcodec_free_context(&d->own);
@@ -136,7 +144,9 @@ static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
         return 0;
     d->own_begun = true;
     d->own->skip_frame = mode == GTV_DECODE_REFERENCES ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
-    return run(d, d->own, w->packet, w->frame);
+    // Without the filter the next picture is predicted from a slightly worse one, until the next key frame.
+    d->own->skip_loop_filter = soon ? AVDISCARD_NONKEY : AVDISCARD_NONREF;
+    return run(w, d, d->own, w->packet);
 }
 
 static double thread_ms(void)
@@ -148,7 +158,7 @@ static double thread_ms(void)
 
 // Returns as run().
 static int decode(struct worker *w, struct gtv_decode *d, const struct gtv_ts_unit *u,
-                  enum gtv_decode_mode mode)
+                  enum gtv_decode_mode mode, bool soon)
 {
     w->packet->data = u->data;
     w->packet->size = (int)u->len;
@@ -157,7 +167,7 @@ static int decode(struct worker *w, struct gtv_decode *d, const struct gtv_ts_un
     w->packet->flags = u->key ? AV_PKT_FLAG_KEY : 0;
     int got = 0;
     if (mode != GTV_DECODE_KEYS) {
-        got = decode_own(w, d, u->codec, u->key, mode);
+        got = decode_own(w, d, u->codec, u->key, mode, soon);
     } else {
         avcodec_free_context(&d->own); // a decoder of its own is the most that a camera costs
         if (u->key)
@@ -170,10 +180,16 @@ static int decode(struct worker *w, struct gtv_decode *d, const struct gtv_ts_un
 
 // ---- Waiting (the pool's lock is held) ----
 
-static void make_ready(struct gtv_decode_pool *p, struct gtv_decode *d)
+static bool gathers(const struct gtv_decode *d, int64_t now)
 {
-    if (d->ready || d->busy || !d->first)
+    return d->waiting < GTV_DECODE_BURST && now - d->burst_ms < d->gather_ms;
+}
+
+static void make_ready(struct gtv_decode_pool *p, struct gtv_decode *d, int64_t now)
+{
+    if (d->ready || d->busy || !d->first || gathers(d, now))
         return;
+    d->burst_ms = now;
     d->ready = true;
     d->next_ready = NULL;
     if (p->ready)
@@ -214,8 +230,9 @@ static struct unit *take(struct gtv_decode *d)
 
 static bool behind(const struct gtv_decode *d, int64_t now)
 {
-    return d->first && (d->waiting >= GTV_DECODE_MAX_UNITS || d->waiting_bytes >= GTV_DECODE_MAX_BYTES ||
-                        now - d->first->came_ms > GTV_DECODE_MAX_BEHIND_MS);
+    // What gathers is not late, however long nothing came after it.
+    bool late = (d->ready || d->busy) && d->first && now - d->first->came_ms > GTV_DECODE_MAX_BEHIND_MS;
+    return late || d->waiting >= GTV_DECODE_MAX_UNITS || d->waiting_bytes >= GTV_DECODE_MAX_BYTES;
 }
 
 static double apart_ms(int64_t from, int64_t to)
@@ -252,6 +269,7 @@ void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit)
     bool taken = false;
     (void)pthread_mutex_lock(&p->lock);
     measure(d, unit);
+    bool was_ready = d->ready;
     if (behind(d, now)) {
         d->stats.left_out += d->waiting;
         drop_waiting(d);
@@ -277,11 +295,40 @@ void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit)
         d->waiting++;
         d->waiting_bytes += unit->len;
         taken = true;
-        make_ready(p, d);
+        make_ready(p, d, now);
+        for (u = d->ready && !was_ready ? d->first : NULL; u; u = u->next)
+            u->came_ms = now; // they were not wanted before
     }
     (void)pthread_mutex_unlock(&p->lock);
     if (!taken)
         free(unit->data);
+}
+
+// Decodes the camera's next picture. The lock is held before and after.
+static void decode_next(struct worker *w, struct gtv_decode *d, bool last)
+{
+    struct gtv_decode_pool *p = w->pool;
+    struct unit *u = take(d);
+    enum gtv_decode_mode mode = d->stats.mode;
+    bool reopen = d->reopen, soon = d->stats.key_interval_ms > 0 && d->stats.key_interval_ms <= SOON_MS;
+    d->reopen = false;
+    (void)pthread_mutex_unlock(&p->lock);
+
+    double began = thread_ms();
+    if (reopen)
+        avcodec_free_context(&d->own);
+    int got = decode(w, d, &u->coded, mode, soon);
+    if (last)
+        give(d, w->newest, true);
+    double cost = thread_ms() - began;
+    const char *codec = u->coded.codec == GTV_TS_H265 ? "hevc" : "h264";
+    free_unit(u);
+
+    (void)pthread_mutex_lock(&p->lock);
+    d->stats.codec = codec;
+    d->stats.cpu_ms += cost;
+    d->stats.frames += got > 0 ? (uint64_t)got : 0;
+    d->stats.failed += got < 0;
 }
 
 static void *work(void *arg)
@@ -303,29 +350,14 @@ static void *work(void *arg)
         if (!d->first)
             continue;
         d->busy = true;
-        struct unit *u = take(d);
-        enum gtv_decode_mode mode = d->stats.mode;
-        bool reopen = d->reopen;
-        d->reopen = false;
-        (void)pthread_mutex_unlock(&p->lock);
-
-        double began = thread_ms();
-        if (reopen)
-            avcodec_free_context(&d->own);
-        int got = decode(w, d, &u->coded, mode);
-        double cost = thread_ms() - began;
-
-        (void)pthread_mutex_lock(&p->lock);
-        d->stats.codec = u->coded.codec == GTV_TS_H265 ? "hevc" : "h264";
-        d->stats.cpu_ms += cost;
-        d->stats.frames += got > 0 ? (uint64_t)got : 0;
-        d->stats.failed += got < 0;
+        // What comes meanwhile is for another time.
+        size_t n = d->waiting < GTV_DECODE_BURST ? d->waiting : GTV_DECODE_BURST;
+        for (; n && d->first && !p->stopping; n--)
+            decode_next(w, d, n == 1 || d->waiting == 1);
+        av_frame_unref(w->newest); // what followed it was dropped
         d->busy = false;
-        make_ready(p, d);
+        make_ready(p, d, gtv_mono_ms());
         (void)pthread_cond_broadcast(&p->idle);
-        (void)pthread_mutex_unlock(&p->lock);
-        free_unit(u);
-        (void)pthread_mutex_lock(&p->lock);
     }
     (void)pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -385,6 +417,14 @@ void gtv_decode_set_mode(struct gtv_decode *d, enum gtv_decode_mode mode)
     (void)pthread_mutex_unlock(&p->lock);
 }
 
+void gtv_decode_set_gather(struct gtv_decode *d, int64_t ms)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    d->gather_ms = ms;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
 void gtv_decode_reset(struct gtv_decode *d)
 {
     struct gtv_decode_pool *p = d->config.pool;
@@ -413,8 +453,12 @@ struct gtv_decode_pool *gtv_decode_pool_create(size_t threads)
     p->workers = gtv_alloc(threads * sizeof(*p->workers));
     for (size_t i = 0; i < threads; i++) {
         struct worker *w = &p->workers[i];
-        *w = (struct worker){.pool = p, .index = i, .packet = av_packet_alloc(), .frame = av_frame_alloc()};
-        if (!w->packet || !w->frame || pthread_create(&w->thread, NULL, work, w) != 0)
+        *w = (struct worker){.pool = p,
+                             .index = i,
+                             .packet = av_packet_alloc(),
+                             .frame = av_frame_alloc(),
+                             .newest = av_frame_alloc()};
+        if (!w->packet || !w->frame || !w->newest || pthread_create(&w->thread, NULL, work, w) != 0)
             abort(); // at the program's start
         p->count++;
     }
@@ -436,6 +480,7 @@ void gtv_decode_pool_destroy(struct gtv_decode_pool *p)
             avcodec_free_context(&w->shared[c]);
         av_packet_free(&w->packet);
         av_frame_free(&w->frame);
+        av_frame_free(&w->newest);
     }
     (void)pthread_cond_destroy(&p->work);
     (void)pthread_cond_destroy(&p->idle);

@@ -15,7 +15,8 @@ enum {
     GTV_DECODE_MAX_UNITS = 64,       // coded pictures of a camera that wait
     GTV_DECODE_MAX_BYTES = 12 << 20, // and their bytes
     GTV_DECODE_MAX_BEHIND_MS =
-        1000, // since the oldest of them came; beyond it all up to a key frame are left out
+        1000,             // since the oldest of them came; beyond it all up to a key frame are left out
+    GTV_DECODE_BURST = 8, // pictures of a camera that are decoded in a row
 };
 
 #define GTV_DECODE_MODES(X)                                                                                  \
@@ -37,8 +38,8 @@ void gtv_decode_pool_destroy(struct gtv_decode_pool *p); // after its cameras' d
 struct gtv_decode_config {
     struct gtv_decode_pool *pool;
     // A decoded picture, on a thread of the pool. It may be moved away (av_frame_move_ref). wall_ms: its
-    // moment, by its time-stamp; the moment of its arrival where it has none.
-    void (*on_frame)(void *arg, AVFrame *frame, int64_t wall_ms);
+    // moment, by its time-stamp; the moment of its arrival where it has none. newest: none follows at once.
+    void (*on_frame)(void *arg, AVFrame *frame, int64_t wall_ms, bool newest);
     void *arg;
 };
 
@@ -48,6 +49,9 @@ void gtv_decode_destroy(struct gtv_decode *d); // waits for the picture in progr
 // Any thread. Takes unit->data.
 void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit);
 void gtv_decode_set_mode(struct gtv_decode *d, enum gtv_decode_mode mode);
+// Pictures may be left to gather for so long, and are then decoded in a row: nobody looks at one earlier, and
+// code and references are still in the processor's caches. 0, as at first: each at once.
+void gtv_decode_set_gather(struct gtv_decode *d, int64_t ms);
 // Another stream begins: what waits is dropped, and decoding begins with the next key frame.
 void gtv_decode_reset(struct gtv_decode *d);
 

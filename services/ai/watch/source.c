@@ -7,6 +7,7 @@
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@ enum {
     RATE_STALE_MS = 3000,
     GATE_WIDTH = 160,
     GATE_EVERY_MS = 180,   // the gate sees frames at that distance, or when a look is due
+    GATHER_FROM_MS = 450,  // where looks are that far apart, pictures gather before they are decoded,
+    GATHER_MS = 240,       // for so long; more than 300 would make the gate ask for fewer pictures in a row
     MOTION_HOLD_MS = 1200, // after the last motion looks go on, so that tracks end properly
     UNTIMED_UNITS = 30,    // pictures without a time-stamp in a row
 };
@@ -320,9 +323,9 @@ static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-// Notes the picture; a look that still waits sees it in place of an older one. Returns whether another look
-// is due.
-static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t now, bool *taken)
+// Notes the picture; a look that still waits sees the newest in place of an older one. Returns whether
+// another look is due.
+static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t now, bool newest, bool *taken)
 {
     (void)pthread_mutex_lock(&s->lock);
     struct gtv_source_status *st = &s->status;
@@ -338,12 +341,12 @@ static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t 
     st->height = frame->height;
     rate_add(&s->frames, now);
     *taken = s->looking && !s->begun;
-    if (*taken) {
+    if (*taken && newest) {
         av_frame_unref(s->newest);
         av_frame_move_ref(s->newest, frame);
         s->newest_wall_ms = wall_ms;
     }
-    bool due = !s->looking && gtv_source_due(now, st->interval_ms, &s->due_ms);
+    bool due = newest && !s->looking && gtv_source_due(now, st->interval_ms, &s->due_ms);
     (void)pthread_mutex_unlock(&s->lock);
     return due;
 }
@@ -361,15 +364,15 @@ static bool worth_it(struct gtv_source *s, int64_t now)
     return worth;
 }
 
-static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms)
+static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms, bool newest)
 {
     struct gtv_source *s = arg;
     int64_t now = gtv_mono_ms();
     bool taken;
     if (atomic_load(&s->stop))
         return;
-    bool due = note(s, frame, wall_ms, now, &taken);
-    if (taken)
+    bool due = note(s, frame, wall_ms, now, newest, &taken);
+    if (taken || !newest)
         return;
     if (due || now - s->gated_ms >= GATE_EVERY_MS)
         run_gate(s, frame, wall_ms, now);
@@ -511,6 +514,9 @@ void gtv_source_tick(struct gtv_source *s, int64_t now)
         gtv_source_choose(s->config.policy, keys, interval, stats.key_interval_ms, stats.frame_interval_ms);
     if (mode != stats.mode)
         gtv_decode_set_mode(s->decode, mode);
+    // Only the gate and rare looks want pictures, and no look of frequent ones shall be late.
+    bool gather = mode != GTV_DECODE_KEYS && interval >= GATHER_FROM_MS;
+    gtv_decode_set_gather(s->decode, gather ? (int64_t)fmin(GATHER_MS, interval / 4) : 0);
     double patience = DECODE_TIMEOUT_MS + 3 * stats.key_interval_ms;
     if ((!pictures && (double)(now - s->opened_ms) > patience) ||
         (stale && (double)(now - s->opened_ms) > 2 * patience)) {
