@@ -197,8 +197,9 @@ bool gtv_db_url_ok(const char *url, struct gtv_error *err)
 {
     struct gtv_str s = gtv_str_of(url);
     if (gtv_str_starts(s, GTV_STR("postgresql:")) || gtv_str_starts(s, GTV_STR("postgres:"))) {
-        gtv_error_set(err, GTV_E_UNSUPPORTED, "DATABASE_URL",
-                      "DATABASE_URL: PostgreSQL is not supported by this version; give sqlite:/path/to/file.db");
+        gtv_error_set(
+            err, GTV_E_UNSUPPORTED, "DATABASE_URL",
+            "DATABASE_URL: PostgreSQL is not supported by this version; give sqlite:/path/to/file.db");
         return false;
     }
     if (!gtv_str_starts(s, GTV_STR("sqlite:")) || s.n == strlen("sqlite:")) {

@@ -34,7 +34,7 @@ static const struct gtv_option table[] = {
     {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with console.json (OpenAPI).",
      .form = &gtv_form_folder},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, AT(docs_ui_dir), NULL, 0, 0, false,
-     "Folder of swagger-ui-dist, for /docs.", .form = &gtv_form_folder},
+     "Folder of swagger-ui-dist; without it only /docs is missing."},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, AT(trusted_proxies), "127.0.0.1,::1", 0, 0, false,
      "Peers whose X-Forwarded-For is believed.", .form = &gtv_form_peers},
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,

@@ -94,7 +94,7 @@ static const struct gtv_option table[] = {
     {"GTV_API_DIR", GTV_OPT_STRING, AT(api_dir), NULL, 0, 0, false, "Folder with streaming.json (OpenAPI).",
      .form = &gtv_form_folder},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, AT(docs_ui_dir), NULL, 0, 0, false,
-     "Folder of swagger-ui-dist, for /docs.", .form = &gtv_form_folder},
+     "Folder of swagger-ui-dist; without it only /docs is missing."},
 };
 
 // What needs more than one option or its own parser to be judged.
