@@ -15,7 +15,7 @@ RUN_PACKAGES=(
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad ffmpeg
 )
 # To test, lint and fuzz it.
-TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose)
+TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus)
 # To measure it against its peers.
 BENCH_PACKAGES=(nginx-light wrk)
 
@@ -42,7 +42,7 @@ missing_packages() {
     done
 }
 
-# Installs what is missing. Services that the packages bring (redis, haproxy, nginx) must not start by themselves.
+# Installs what is missing. Services that the packages bring (redis, haproxy, nginx, prometheus) must not start by themselves.
 install_packages() {
     local missing policy=/usr/sbin/policy-rc.d made_policy=
     command -v dpkg-query > /dev/null || die "this is no Debian: see docs/operations.md for the packages to install by hand"
