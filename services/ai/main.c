@@ -53,7 +53,7 @@ static size_t worker_count(const struct gtv_ai *ai)
     return wanted < cores ? wanted : cores;
 }
 
-static double camera_confidence(struct gtv_ai *ai)
+double gtv_ai_camera_confidence(struct gtv_ai *ai)
 {
     double confidence = ai->settings->camera_confidence;
     struct gtv_detector *d = gtv_engine_detector(ai->engine);
@@ -80,15 +80,7 @@ static struct gtv_detector *load_network(struct gtv_ai *ai, size_t workers)
 
 static void load_plates(struct gtv_ai *ai, size_t workers)
 {
-    const struct gtv_ai_settings *s = ai->settings;
-    ai->plates = gtv_plates_create(&(struct gtv_plates_config){
-        .runtime = ai->runtime,
-        .models_dir = s->models_dir,
-        .lpr_model = s->lpr_model,
-        .precision = s->precision,
-        .slots = workers,
-        .enabled = s->lpr_enabled,
-    });
+    ai->plates = gtv_ai_models_plates(ai, workers);
     if (gtv_plates_message(ai->plates))
         gtv_log_warn(&ai->log, "plates are not read", "cause=\"%s\"", gtv_plates_message(ai->plates));
 }
@@ -110,8 +102,8 @@ static void start_engine(struct gtv_ai *ai, size_t workers)
         .engine = ai->engine,
         .workers = workers,
         .metrics = ai->pages.metrics,
-        .read_plates = gtv_plates_ready(ai->plates) ? gtv_exam_read_plates : NULL,
-        .plates = ai->plates,
+        .read_plates = ai->settings->lpr_enabled ? gtv_ai_examined : NULL,
+        .plates = ai,
     });
 }
 
@@ -158,7 +150,7 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .engine = p->ai.engine,
             .metrics = p->ai.pages.metrics,
             .max_fps = s->camera_max_fps,
-            .min_confidence = camera_confidence(&p->ai),
+            .min_confidence = gtv_ai_camera_confidence(&p->ai),
             .store = p->ai.crops,
             .plates = p->ai.plates,
             .min_fps = s->camera_min_fps,
@@ -318,7 +310,7 @@ static void finish(struct program *p)
     gtv_examiner_destroy(p->ai.examiner);
     gtv_http_client_destroy(p->ai.snapshots);
     gtv_store_destroy(p->ai.crops);
-    gtv_plates_unref(p->ai.plates);
+    gtv_plates_destroy(p->ai.plates);
     gtv_ai_models_destroy(p->ai.models);
     gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);

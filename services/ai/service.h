@@ -58,6 +58,7 @@ extern const size_t gtv_ai_metrics_route_count;
 
 void gtv_ai_register_metrics(struct gtv_ai *ai);
 void gtv_ai_count_reject(struct gtv_ai *ai, const char *cause); // an error's code, or a finer cause
+double gtv_ai_camera_confidence(struct gtv_ai *ai); // from which boxes of cameras count, with this detector
 size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind);
 
 // GET /ready, and the series of /metrics that are asked for when a page is (sight.c).
@@ -74,6 +75,10 @@ void gtv_ai_handle_upload(struct gtv_http_request *req, void *user);
 void gtv_ai_handle_batch(struct gtv_http_request *req, void *user);
 void gtv_ai_detect_init(struct gtv_ai *ai);   // creates the deadline timer
 void gtv_ai_detect_finish(struct gtv_ai *ai); // after the engine has ended and its last posts have run
+
+// For gtv_examiner_config.read_plates, with the program as user: reads an exam's plates on its worker, and
+// has them compared with the watch-list on the loop (watchlist/posted.c).
+void gtv_ai_examined(struct gtv_exam *exam, size_t worker, void *user);
 
 // The id of a route about one camera; false when it was none and the request is answered (cameras.c).
 bool gtv_ai_camera_id(struct gtv_http_request *req, int64_t *id) GTV_WARN_UNUSED;

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import requests
 from ai_service import Ai
-from conftest import SHARED
+from conftest import SHARED, wait_until
 
 LOCALISER, TEXT, SLOTS, CTC = "plate_y5fu_320", "ppocr_v4_det", "plate_ocr_cct_xs_v1", "ppocr_v4_rec"
 PLATE_KEYS = {"plate_number", "plate_confidence", "plate_format", "plate_bbox"}
@@ -97,6 +97,32 @@ def test_no_vehicle_and_no_plate(reader, tmp_path):
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=gray:640x480", "-frames:v", "1", path], check=True)
     answer = reader.upload(path.read_bytes())
     assert answer.status_code == 200 and answer.json()["detections"] == []
+
+
+def test_a_recogniser_that_fails_is_told_and_mended_by_a_reload(spawn_module, redis_module, models, reader, seen, tmp_path):
+    if not {LOCALISER, SLOTS, CTC} <= reader.networks:
+        pytest.skip("the networks that read it are not at hand")
+    for file in models.iterdir():
+        if file.is_file():
+            (tmp_path / file.name).symlink_to(file)
+    (tmp_path / f"{CTC}.onnx").unlink()
+    (tmp_path / f"{CTC}.onnx").write_bytes((models / f"{CTC}.onnx").read_bytes()[:50_000])
+    ai = Ai(spawn_module, redis_module.port, tmp_path, LPR_ENABLED="true")
+
+    # The very first picture waits for what reads it.
+    jpeg, plate, form, box = seen(1, 70)
+    check(read(ai.upload(jpeg)), plate, form, box)
+    health = ai.get("/health").json()["plates"]
+    assert health["enabled"] and CTC not in health["models"] and f"{CTC}.onnx cannot be used" in health["message"]
+
+    (tmp_path / f"{CTC}.onnx").unlink()
+    (tmp_path / f"{CTC}.onnx").symlink_to(models / f"{CTC}.onnx")
+    answer = requests.post(f"{ai.url}/models/reload", timeout=120)
+    assert answer.status_code == 200 and answer.json()["plates"]["reloaded"] is True, answer.text
+    wait_until(lambda: not ai.get("/health").json()["plates"]["loading"], 60, what="the networks at rest")
+    health = ai.get("/health").json()["plates"]
+    assert CTC in health["models"] and health["message"] is None, health
+    check(read(ai.upload(jpeg)), plate, form, box)
 
 
 def test_switched_off(spawn_module, redis_module, models, seen):

@@ -1,5 +1,6 @@
 """The watch-list of gtv-ai: kept in Redis, the same in all programs, and an alert within a second."""
 
+import base64
 import json
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_posted_plate_raises_one_alert(reader, seen, redis_module):  # noqa: F
     client.delete(DURABLE)
     for _ in range(2):
         assert plate in read(reader.upload(picture, "?camera_id=7"))
-    alerts = wait_until(lambda: client.xrange(DURABLE), 5, what="an alert")
+    alerts = wait_until(lambda: client.xrange(DURABLE), 30, what="an alert")
     fields = alerts[0][1]
     event = json.loads(fields["json"])
     assert fields["type"] == "alert" and fields["key"] == event["key"] and event["stream"] == "cam_7"
@@ -108,7 +109,12 @@ def test_a_posted_plate_raises_one_alert(reader, seen, redis_module):  # noqa: F
     assert any(json.loads(e[1]["json"]).get("key") == event["key"] for e in client.xrevrange(EVENTS, count=50))
     # The same car in the next picture is no second alert; another camera's is one.
     assert plate in read(reader.upload(picture, "?camera_id=8"))
-    wait_until(lambda: len(client.xrange(DURABLE)) == 2, 5, what="the other camera's")
+    wait_until(lambda: len(client.xrange(DURABLE)) == 2, 30, what="the other camera's")
     assert plate in read(reader.upload(picture, "?camera_id=0"))
     assert len(client.xrange(DURABLE)) == 2
+    # A picture of the queue is one of a camera as well.
+    job = requests.post(f"{reader.url}/detect/async", json={"camera_id": 9, "image_base64": base64.b64encode(picture).decode()}, timeout=20)
+    assert job.status_code == 200, job.text
+    wait_until(lambda: len(client.xrange(DURABLE)) == 3, 60, what="the alert of the queue's picture")
+    assert json.loads(client.xrevrange(DURABLE, count=1)[0][1]["json"])["stream"] == "cam_9"
     requests.delete(reader.url + "/watchlist?all=true", timeout=10)

@@ -79,7 +79,7 @@ void gtv_told_destroy(struct gtv_told *t)
         return;
     gtv_analysis_finish(t->analysis, false);
     gtv_analysis_destroy(t->analysis);
-    gtv_plates_unref(t->plates);
+    gtv_plates_destroy(t->plates);
     gtv_metrics_destroy(t->metrics);
     free(t);
 }

@@ -61,8 +61,6 @@ static void finish(void *arg)
     struct gtv_asked *a = arg;
     struct gtv_http_request *req = detach(a);
     a->ai->queued_bytes -= a->body_len;
-    for (size_t i = 0; i < a->count && a->ai->settings->alert_posted; i++)
-        gtv_watchlists_on_exam(a->ai->watchlists, &a->pictures[i].exam);
     if (req)
         gtv_asked_answer(a, req, false);
     destroy(a);

@@ -56,6 +56,8 @@ void gtv_exam_read_plates(struct gtv_exam *exam, size_t worker, void *user)
     struct gtv_plates *plates = user;
     struct gtv_error err = {0};
     struct gtv_image image = {0};
+    if (!gtv_plates_ready(plates))
+        return;
     int64_t start = gtv_mono_ns();
     if ((int64_t)exam->width * exam->height <= GTV_EXAM_PLATE_PIXELS) {
         if (gtv_picture_decode(exam->file, &image, &err))

@@ -32,6 +32,8 @@ struct gtv_ai_models {
     pthread_t thread;
     bool joined;
     struct gtv_detector *loaded;
+    struct gtv_plates *plates; // NULL: they are not read, or the detector failed
+    bool plates_ok;
     double load_ms;
     struct gtv_http_request *req; // NULL when its client has left; the loop's
 
@@ -58,6 +60,19 @@ static struct gtv_detector *load(struct gtv_ai_models *m, const struct choice *c
     if (!gtv_ai_input_size(s->input_size, &config.input_width, &config.input_height))
         config.input_width = config.input_height = 0; // refused when the settings were read
     return gtv_detector_create(&config);
+}
+
+struct gtv_plates *gtv_ai_models_plates(struct gtv_ai *ai, size_t workers)
+{
+    const struct gtv_ai_settings *s = ai->settings;
+    return gtv_plates_create(&(struct gtv_plates_config){
+        .runtime = ai->runtime,
+        .models_dir = s->models_dir,
+        .lpr_model = s->lpr_model,
+        .precision = s->precision,
+        .slots = workers,
+        .enabled = s->lpr_enabled,
+    });
 }
 
 static void log_loaded(struct gtv_ai *ai, struct gtv_detector *d, size_t workers, double ms)
@@ -109,6 +124,7 @@ void gtv_ai_models_destroy(struct gtv_ai_models *m)
         return;
     gtv_ai_models_stop(m);
     gtv_detector_unref(m->loaded);
+    gtv_plates_destroy(m->plates);
     free(m->list);
     free(m);
 }
@@ -239,6 +255,27 @@ static void swap(struct gtv_ai_models *m)
     set_loaded(ai, m->loaded, 1);
     m->now = m->wanted;
     log_loaded(ai, m->loaded, m->workers, m->load_ms);
+    gtv_watcher_set_confidence(ai->watcher, gtv_ai_camera_confidence(ai));
+    if (m->plates_ok)
+        gtv_plates_swap(ai->plates, m->plates);
+    else if (m->plates)
+        gtv_log_warn(&ai->log, "the networks that read plates stay as they were", "cause=\"%s\"",
+                     gtv_plates_message(m->plates));
+}
+
+// Of the networks that are in use from now on; why, where those that are on disk were not taken.
+static void add_plates(struct gtv_ai_models *m, yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+    struct gtv_plates *plates = m->ai->plates;
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "plates");
+    yyjson_mut_obj_add_bool(doc, o, "reloaded", m->plates_ok);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, o, "models");
+    for (int head = 0; head < GTV_PLATE_HEADS; head++) {
+        const struct gtv_plate_model *model = gtv_plates_model(plates, (enum gtv_plate_head)head);
+        if (model)
+            yyjson_mut_arr_add_strcpy(doc, list, model->name);
+    }
+    gtv_json_add_text(doc, o, "message", gtv_plates_message(m->plates && !m->plates_ok ? m->plates : plates));
 }
 
 static void answer(struct gtv_ai_models *m, struct gtv_http_request *req)
@@ -253,6 +290,7 @@ static void answer(struct gtv_ai_models *m, struct gtv_http_request *req)
     yyjson_mut_doc *doc = gtv_json_object(&o);
     add_detector(m, doc, o, m->loaded);
     yyjson_mut_obj_add_real(doc, o, "load_ms", (double)(int64_t)m->load_ms);
+    add_plates(m, doc, o);
     gtv_reply_json(req, 200, doc);
 }
 
@@ -280,6 +318,9 @@ static void finish_reload(void *arg)
         answer(m, req);
     gtv_detector_unref(m->loaded);
     m->loaded = NULL;
+    gtv_plates_destroy(m->plates); // after a swap those of before; reads in progress keep them
+    m->plates = NULL;
+    m->plates_ok = false;
 }
 
 static void *run_reload(void *arg)
@@ -288,6 +329,10 @@ static void *run_reload(void *arg)
     (void)pthread_setname_np(pthread_self(), "ai-reload");
     int64_t start = gtv_mono_ns();
     m->loaded = load(m, &m->wanted);
+    if (gtv_detector_model(m->loaded) && m->ai->settings->lpr_enabled) {
+        m->plates = gtv_ai_models_plates(m->ai, m->workers);
+        m->plates_ok = gtv_plates_load(m->plates);
+    }
     m->load_ms = (double)(gtv_mono_ns() - start) / 1e6;
     // The loop's queue is only full for a moment.
     while (!gtv_loop_post(m->ai->loop, finish_reload, m)) {

@@ -23,7 +23,8 @@ enum {
 // Of the joined line of a two-line plate: three letters, then four signs.
 #define UPPER_SHARE 0.4375
 
-struct gtv_plates {
+// A set of networks. It does not change once it is made but for what is loaded; whoever reads holds it.
+struct chain {
     atomic_size_t refs;
     struct gtv_plate_model models[GTV_PLATE_HEADS];
     struct gtv_plate_net *nets[GTV_PLATE_HEADS]; // NULL: not there
@@ -34,6 +35,11 @@ struct gtv_plates {
     pthread_t thread; // loads what every picture needs
     bool threaded;
     atomic_bool loading;
+};
+
+struct gtv_plates {
+    pthread_mutex_t lock; // of the pointer
+    struct chain *chain;
 };
 
 // ---- Making it ----
@@ -47,7 +53,7 @@ static const size_t sharers[GTV_PLATE_HEADS] = {
     [GTV_PLATE_HEAD_CTC] = 2,
 };
 
-static bool find_all(struct gtv_plates *p, const struct gtv_plates_config *config, struct gtv_error *err)
+static bool find_all(struct chain *p, const struct gtv_plates_config *config, struct gtv_error *err)
 {
     bool found[GTV_PLATE_HEADS];
     if (!config->runtime) {
@@ -75,29 +81,35 @@ static bool find_all(struct gtv_plates *p, const struct gtv_plates_config *confi
     return true;
 }
 
-static bool has(const struct gtv_plates *p, enum gtv_plate_head head)
+static bool has(const struct chain *p, enum gtv_plate_head head)
 {
     return gtv_plate_net_usable(p->nets[head]);
 }
 
-static enum gtv_plate_head first_localiser(const struct gtv_plates *p)
+static enum gtv_plate_head first_localiser(const struct chain *p)
 {
     return has(p, GTV_PLATE_HEAD_CORNERS) ? GTV_PLATE_HEAD_CORNERS : GTV_PLATE_HEAD_TEXTMAP;
 }
 
+static bool usable(const struct chain *p)
+{
+    return p->complete && (has(p, GTV_PLATE_HEAD_CORNERS) || has(p, GTV_PLATE_HEAD_TEXTMAP)) &&
+           (has(p, GTV_PLATE_HEAD_SLOTS) || has(p, GTV_PLATE_HEAD_CTC));
+}
+
 static void *load_localiser(void *arg)
 {
-    struct gtv_plates *p = arg;
+    struct chain *p = arg;
     (void)pthread_setname_np(pthread_self(), "ai-plates");
-    while (gtv_plates_ready(p) && !gtv_plate_net_load(p->nets[first_localiser(p)]))
+    while (usable(p) && !gtv_plate_net_load(p->nets[first_localiser(p)]))
         continue; // each fails once, and then the other is the first
     atomic_store(&p->loading, false);
     return NULL;
 }
 
-struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
+static struct chain *create_chain(const struct gtv_plates_config *config)
 {
-    struct gtv_plates *p = GTV_NEW(struct gtv_plates);
+    struct chain *p = GTV_NEW(struct chain);
     struct gtv_error err = {0};
     atomic_init(&p->refs, 1);
     atomic_init(&p->loading, false);
@@ -116,13 +128,7 @@ struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
     return p;
 }
 
-struct gtv_plates *gtv_plates_ref(struct gtv_plates *p)
-{
-    atomic_fetch_add(&p->refs, 1);
-    return p;
-}
-
-void gtv_plates_unref(struct gtv_plates *p)
+static void drop_chain(struct chain *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
         return;
@@ -133,33 +139,79 @@ void gtv_plates_unref(struct gtv_plates *p)
     free(p);
 }
 
-bool gtv_plates_ready(const struct gtv_plates *p)
+static struct chain *hold(struct gtv_plates *p)
 {
-    return p && p->complete && (has(p, GTV_PLATE_HEAD_CORNERS) || has(p, GTV_PLATE_HEAD_TEXTMAP)) &&
-           (has(p, GTV_PLATE_HEAD_SLOTS) || has(p, GTV_PLATE_HEAD_CTC));
+    (void)pthread_mutex_lock(&p->lock);
+    struct chain *chain = p->chain;
+    atomic_fetch_add(&chain->refs, 1);
+    (void)pthread_mutex_unlock(&p->lock);
+    return chain;
+}
+
+struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config)
+{
+    struct gtv_plates *p = GTV_NEW(struct gtv_plates);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    p->chain = create_chain(config);
+    return p;
+}
+
+void gtv_plates_destroy(struct gtv_plates *p)
+{
+    if (!p)
+        return;
+    drop_chain(p->chain);
+    (void)pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+bool gtv_plates_load(struct gtv_plates *p)
+{
+    for (int h = 0; h < GTV_PLATE_HEADS; h++)
+        (void)gtv_plate_net_load(p->chain->nets[h]);
+    return usable(p->chain);
+}
+
+void gtv_plates_swap(struct gtv_plates *a, struct gtv_plates *b)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    struct chain *chain = a->chain;
+    a->chain = b->chain;
+    (void)pthread_mutex_unlock(&a->lock);
+    b->chain = chain;
+}
+
+bool gtv_plates_ready(struct gtv_plates *p)
+{
+    if (!p)
+        return false;
+    struct chain *chain = hold(p);
+    bool yes = usable(chain);
+    drop_chain(chain);
+    return yes;
 }
 
 bool gtv_plates_loading(const struct gtv_plates *p)
 {
-    return atomic_load(&p->loading);
+    return atomic_load(&p->chain->loading);
 }
 
 const char *gtv_plates_message(const struct gtv_plates *p)
 {
-    const char *message = p->message[0] ? p->message : NULL;
+    const char *message = p->chain->message[0] ? p->chain->message : NULL;
     for (int h = 0; h < GTV_PLATE_HEADS && !message; h++)
-        message = gtv_plate_net_failure(p->nets[h]);
+        message = gtv_plate_net_failure(p->chain->nets[h]);
     return message;
 }
 
 const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head)
 {
-    return gtv_plates_ready(p) && has(p, head) ? &p->models[head] : NULL;
+    return usable(p->chain) && has(p->chain, head) ? &p->chain->models[head] : NULL;
 }
 
 // What one read works with.
 struct reader {
-    struct gtv_plates *p;
+    struct chain *p;
     size_t worker;
     const struct gtv_plate_picture *picture;
     bool failed;
@@ -503,12 +555,12 @@ size_t gtv_plates_read(struct gtv_plates *p, size_t slot, const struct gtv_plate
                        const int region[4], enum gtv_plates_effort effort,
                        struct gtv_plate out[GTV_PLATES_MAX], bool *failed)
 {
-    struct reader r = {.p = p, .worker = slot, .picture = picture};
+    struct reader r = {.p = hold(p), .worker = slot, .picture = picture};
     const int whole[4] = {0, 0, picture->width, picture->height};
-    size_t n =
-        gtv_plates_ready(p) ? read_around(&r, region ? region : whole, region != NULL, effort, out) : 0;
+    size_t n = usable(r.p) ? read_around(&r, region ? region : whole, region != NULL, effort, out) : 0;
     if (failed)
         *failed = r.failed;
+    drop_chain(r.p);
     return n;
 }
 
@@ -582,15 +634,11 @@ static size_t read_part(struct reader *r, const int region[4], enum gtv_plates_e
     return n;
 }
 
-size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
-                          const struct gtv_detected *vehicles, size_t vehicle_count,
-                          struct gtv_plate_found *out)
+static size_t examine(struct reader *r, const struct gtv_detected *vehicles, size_t vehicle_count,
+                      struct gtv_plate_found *out)
 {
-    struct reader r = {.p = p, .worker = slot, .picture = picture};
-    const int w = picture->width, h = picture->height, whole[4] = {0, 0, w, h};
+    const int w = r->picture->width, h = r->picture->height, whole[4] = {0, 0, w, h};
     size_t n = 0;
-    if (!gtv_plates_ready(p))
-        return 0;
     for (size_t i = 0; i < vehicle_count && i < GTV_PLATES_MAX_VEHICLES; i++) {
         const struct gtv_detected *v = &vehicles[i];
         if (v->w < SMALLEST_VEHICLE && v->h < SMALLEST_VEHICLE)
@@ -599,16 +647,26 @@ size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_pl
         bool two_lines = strcmp(v->object_type, gtv_vehicle_names[GTV_MOTORCYCLE]) == 0;
         struct gtv_plate plates[GTV_PLATES_MAX];
         size_t count =
-            read_around(&r, region, true, two_lines ? GTV_PLATES_THOROUGH : GTV_PLATES_CAREFUL, plates);
+            read_around(r, region, true, two_lines ? GTV_PLATES_THOROUGH : GTV_PLATES_CAREFUL, plates);
         for (size_t k = 0; k < count; k++)
             keep(out, &n, &plates[k]);
     }
     if (!any_readable(out, n))
-        n = read_part(&r, whole, vehicle_count ? GTV_PLATES_THOROUGH : GTV_PLATES_QUICK, out, n);
+        n = read_part(r, whole, vehicle_count ? GTV_PLATES_THOROUGH : GTV_PLATES_QUICK, out, n);
     // Six parts of half a large picture's size: their plates are twice as large in the localiser.
     for (int i = 0; i < 6 && vehicle_count == 0 && (w > LARGE || h > LARGE) && !any_readable(out, n); i++)
-        n = read_part(&r, (const int[4]){i % 3 * w / 4, i / 3 * h / 2, w / 2, h / 2}, GTV_PLATES_QUICK, out,
+        n = read_part(r, (const int[4]){i % 3 * w / 4, i / 3 * h / 2, w / 2, h / 2}, GTV_PLATES_QUICK, out,
                       n);
     assign(out, n, vehicles, vehicle_count);
+    return n;
+}
+
+size_t gtv_plates_examine(struct gtv_plates *p, size_t slot, const struct gtv_plate_picture *picture,
+                          const struct gtv_detected *vehicles, size_t vehicle_count,
+                          struct gtv_plate_found *out)
+{
+    struct reader r = {.p = hold(p), .worker = slot, .picture = picture};
+    size_t n = usable(r.p) ? examine(&r, vehicles, vehicle_count, out) : 0;
+    drop_chain(r.p);
     return n;
 }

@@ -1,5 +1,5 @@
-// The plate chain: where a plate is, what it reads, how sure that is. One object for the process, shared by
-// reference count and by all threads. Its networks are loaded when they are first needed.
+// The plate chain: where a plate is, what it reads, how sure that is. One object for the process, used by all
+// threads. Its networks are loaded when they are first needed, and can be exchanged while they are in use.
 #ifndef GTV_AI_PLATES_H
 #define GTV_AI_PLATES_H
 
@@ -23,15 +23,21 @@ struct gtv_plates_config {
 // localiser, the first plate that is found the recognisers (some 0.1 s each; for the first time ever, when
 // they are compiled, up to a second).
 struct gtv_plates *gtv_plates_create(const struct gtv_plates_config *config);
-struct gtv_plates *gtv_plates_ref(struct gtv_plates *p); // any thread
-void gtv_plates_unref(struct gtv_plates *p); // any thread; NULL is accepted; the last waits for a load
+void gtv_plates_destroy(struct gtv_plates *p); // nobody reads any more; waits for a load; NULL is accepted
+// Loads all its networks, and waits for them. Any thread, while nobody swaps it. False: plates cannot be
+// read.
+bool gtv_plates_load(struct gtv_plates *p);
+// The two exchange their networks; reads of `a` that are in progress end with those they began with. The one
+// thread that also asks for the message and the models of `a`.
+void gtv_plates_swap(struct gtv_plates *a, struct gtv_plates *b);
 // Whether plates are read: what is needed is there and, as far as it is loaded already, works. It may turn
 // false, once, when a network is loaded. Any thread; NULL: false.
-bool gtv_plates_ready(const struct gtv_plates *p);
-bool gtv_plates_loading(const struct gtv_plates *p); // the localiser is: reading waits for it; any thread
-// Why plates are not read, or what they are read without. NULL: nothing is amiss. Any thread.
+bool gtv_plates_ready(struct gtv_plates *p);
+// The thread that swaps, from here on; what is borrowed holds until the next swap.
+bool gtv_plates_loading(const struct gtv_plates *p); // the localiser is: reading waits for it
+// Why plates are not read, or what they are read without. NULL: nothing is amiss.
 const char *gtv_plates_message(const struct gtv_plates *p);
-// The network of a head, loaded or not yet, or NULL where there is none that can be used. Any thread.
+// The network of a head, loaded or not yet, or NULL where there is none that can be used.
 const struct gtv_plate_model *gtv_plates_model(const struct gtv_plates *p, enum gtv_plate_head head);
 
 struct gtv_plate {

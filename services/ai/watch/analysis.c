@@ -506,7 +506,7 @@ struct gtv_analysis *gtv_analysis_create(const struct gtv_analysis_config *confi
     a->scene = gtv_scene_create(config->settings);
     a->shots = gtv_shots_create(config->store, config->camera_id);
     a->plate_allowance_ms = FIRST_PLATES_MS;
-    if (gtv_plates_ready(config->plates))
+    if (config->plates)
         a->plates = gtv_track_plates_create(&(struct gtv_track_plates_config){
             .camera_id = config->camera_id,
             .plates = config->plates,
@@ -537,6 +537,13 @@ void gtv_analysis_set(struct gtv_analysis *a, const struct gtv_scene_settings *s
     (void)pthread_mutex_lock(&a->lock);
     a->settings = *settings;
     a->settings_new = true;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void gtv_analysis_set_confidence(struct gtv_analysis *a, double confidence)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->config.confidence = confidence;
     (void)pthread_mutex_unlock(&a->lock);
 }
 

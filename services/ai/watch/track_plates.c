@@ -377,7 +377,7 @@ double gtv_track_plates_look(struct gtv_track_plates *p, const struct gtv_plates
     size_t n = 0;
     int64_t began = gtv_mono_ns();
     save_up(p, look);
-    if (!look->settings->plates)
+    if (!look->settings->plates || !gtv_plates_ready(p->config.plates))
         return 0;
     for (size_t i = 0; i < look->count; i++) {
         const struct gtv_track *t = look->events[i].track;

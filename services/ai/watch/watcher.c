@@ -528,6 +528,19 @@ void gtv_watcher_set_rates(struct gtv_watcher *w, double max_fps, double min_fps
     gtv_planner_set_rates(w->planner, max_fps, min_fps, cpu_budget);
 }
 
+void gtv_watcher_set_confidence(struct gtv_watcher *w, double confidence)
+{
+    size_t it = 0;
+    struct gtv_str key;
+    void *value;
+    w->config.min_confidence = confidence;
+    while (gtv_map_next(w->cameras, &it, &key, &value)) {
+        struct gtv_watch_camera *c = value;
+        if (c->analysis)
+            gtv_analysis_set_confidence(c->analysis, confidence);
+    }
+}
+
 void gtv_watcher_capacity(struct gtv_watcher *w, struct gtv_capacity *out)
 {
     *out = (struct gtv_capacity){.programs = gtv_leases_members(w->leases)};

@@ -82,6 +82,10 @@ bool gtv_watcher_redis_up(const struct gtv_watcher *w);
 const char *gtv_watcher_redis_reason(const struct gtv_watcher *w); // why it is away; NULL while it is up
 const char *gtv_watcher_owner(const struct gtv_watcher *w);        // this program's name in the leases
 
+// From which confidence boxes count where a camera does not say: the detector is another one. Tracks that are
+// in sight end, and begin anew.
+void gtv_watcher_set_confidence(struct gtv_watcher *w, double confidence);
+
 // The settings of a camera's analysis. Borrowed until the next call on the loop; NULL with *err as above.
 const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,
                                                       struct gtv_error *err) GTV_WARN_UNUSED;
