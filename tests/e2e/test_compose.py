@@ -19,6 +19,8 @@ SYSTEM = ROOT / "deploy/compose/docker-compose.yml"
 AI = ROOT / "services/ai-service/docker-compose.yml"
 DOOR = ROOT / "deploy/haproxy/door"
 PROGRAMS = {"streaming": "gtv-streaming", "media": "gtv-media", "console": "gtv-console", "ai": "gtv-ai"}
+# What the programs need here whatever their container has: the path, and what a sanitized build asks for.
+HERE = {"PATH": os.environ["PATH"], "TBB_ENABLE_SANITIZERS": "1", "ASAN_OPTIONS": "detect_odr_violation=0"}
 # Where containers of ours listen, by the contract's names; None: a name alone.
 LISTENS = {
     "streaming": {8001}, "media": {9997, 8888, 8554, 9996, 1935}, "console": {8002}, "ai": {8080, 9092},
@@ -104,7 +106,7 @@ def tables():
     """{service: {option: default}} out of the programs' own mouths."""
     found = {}
     for service, program in PROGRAMS.items():
-        told = json.loads(subprocess.run([binary(program), "--options-json"], capture_output=True, check=True, timeout=60).stdout)
+        told = json.loads(subprocess.run([binary(program), "--options-json"], env=HERE, capture_output=True, check=True, timeout=60).stdout)
         found[service] = {o["name"]: o["default"] for o in told["options"]}
     lines = subprocess.run([DOOR, "options"], capture_output=True, check=True, text=True, timeout=60).stdout.splitlines()
     found["haproxy"] = {line.split("|")[0]: line.split("|")[2] for line in lines}
@@ -131,8 +133,8 @@ def test_the_program_accepts_its_container_s_environment(service, tmp_path):
             env[name] = env[name].replace(there, str(here))
     for folder in ("console", "crops", "media", "models", "recordings", "spool", "web", "hls.js", "api", "swagger-ui"):
         (tmp_path / folder).mkdir()
-    done = subprocess.run([binary(PROGRAMS[service]), "--check-config"], env={"PATH": os.environ["PATH"], **env}, capture_output=True,
-                          text=True, timeout=60)  # fmt: skip
+    done = subprocess.run([binary(PROGRAMS[service]), "--check-config"], env={**HERE, **env}, capture_output=True, text=True,
+                          timeout=60)  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
