@@ -2,6 +2,7 @@
 
 The clip has traffic a third of the time: 20 s of the synthetic street, then 40 s of its empty road (with its noise). Run alone:
     GTV_BUILD=build/release python3 bench/ai_watch.py [--cameras 8] [--seconds 60] [--codec libx264] [--decode all|keys|auto] [--fps 1]
+--browser: a WebSocket client behind the door measures how old the boxes are that it hears of (from the frame's arrival at the media node).
 """
 
 import argparse
@@ -9,11 +10,15 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
-from common import ROOT, TICKS, cpu_seconds, free_port, program, redis, rss_kib, started, wait_for
+import websocket
+
+from common import ROOT, TICKS, cpu_seconds, free_port, program, redis, rss_kib, started, streaming, wait_for
 
 
 def clip(folder, codec):
@@ -30,6 +35,48 @@ def get(url):
     return json.loads(urllib.request.urlopen(url, timeout=10).read())
 
 
+class Browser(threading.Thread):
+    """A WebSocket client of all cameras' boxes, and how many milliseconds after its frame's arrival it heard of each."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.ages, self.noting = [], False
+        self.socket = websocket.create_connection(url, timeout=120)
+
+    def run(self):
+        while True:
+            try:
+                message = json.loads(self.socket.recv())
+            except (OSError, ValueError, websocket.WebSocketException):
+                return
+            if message["type"] == "detection" and self.noting:
+                self.ages.append(time.time() * 1000 - message["wall_ms"])
+
+    def summary(self):
+        ages = sorted(self.ages) or [0]
+        at = {name: ages[min(int(len(ages) * share), len(ages) - 1)] for name, share in (("half", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("99.9 %", 0.999))}
+        within = sum(age <= 150 for age in ages) / len(ages)
+        return (f"frame's arrival to the browser, {len(ages)} events: {within:.2%} within 150 ms; "
+                + ", ".join(f"{name} {age:.0f} ms" for name, age in at.items()) + f", the slowest {ages[-1]:.0f} ms")
+
+
+@contextmanager
+def browser(folder, api, hls, port, redis_port, first):
+    """A Browser behind gtv-streaming and the door."""
+    with streaming(folder, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{hls}", redis_port) as (base, process):
+        door_port = free_port()
+        with started([ROOT / "deploy/haproxy/door", "run"], {
+                "GTV_LISTEN": "127.0.0.1", "GTV_PORT": str(door_port), "GTV_STREAMING_ADDRS": base.removeprefix("http://"),
+                "GTV_AI_ADDRS": f"127.0.0.1:{port}", "GTV_CONSOLE_ADDRS": f"127.0.0.1:{free_port()}", "GTV_MEDIA_HLS_ADDRS": f"127.0.0.1:{hls}"},
+                folder / "door.log") as door:
+            wait_for(f"http://127.0.0.1:{door_port}/streaming/health", 60)
+            for one in (process, door) if first else ():
+                raise_above(one.pid)
+            client = Browser(f"ws://127.0.0.1:{door_port}/ws/events/*?types=detection")
+            client.start()
+            yield client
+
+
 def raise_above(pid):
     """Lets a process go before others of a busy machine (root only): each is a session, which Linux schedules as one group."""
     Path(f"/proc/{pid}/autogroup").write_text("-15")
@@ -43,6 +90,7 @@ def main():
     parser.add_argument("--decode", default="all")
     parser.add_argument("--fps", default="1")
     parser.add_argument("--settings", default="{}")
+    parser.add_argument("--browser", action="store_true")
     parser.add_argument("--first", action="store_true", help="go before other processes: for a busy machine, as root")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, redis() as redis_port:
@@ -65,7 +113,11 @@ def main():
                     wait_for(f"http://127.0.0.1:{port}/health", seconds=60)
                     for process in (camera, media, ai) if options.first else ():
                         raise_above(process.pid)
-                    measure(options, url, api, port, redis_port, ai, folder / "ai.log")
+                    if options.browser:
+                        with browser(folder, api, hls, port, redis_port, options.first) as client:
+                            measure(options, url, api, port, redis_port, ai, folder / "ai.log", client)
+                    else:
+                        measure(options, url, api, port, redis_port, ai, folder / "ai.log")
         finally:
             camera.terminate()
             camera.wait(10)
@@ -98,7 +150,7 @@ def thread_seconds(pid):
     return seconds
 
 
-def measure(options, url, api, port, redis_port, ai, log):
+def measure(options, url, api, port, redis_port, ai, log, client=None):
     base = f"http://127.0.0.1:{port}"
     add(1, options, url, api, redis_port)
     watching(base, 1)
@@ -114,6 +166,8 @@ def measure(options, url, api, port, redis_port, ai, log):
     time.sleep(8)
     first, began, cpu = get(f"{base}/stats/streams")["streams"], time.monotonic(), cpu_seconds(ai.pid)
     threads = thread_seconds(ai.pid)
+    if client:
+        client.noting = True
     time.sleep(options.seconds)
     last, took, cpu = get(f"{base}/stats/streams")["streams"], time.monotonic() - began, cpu_seconds(ai.pid) - cpu
     n = options.cameras
@@ -129,6 +183,9 @@ def measure(options, url, api, port, redis_port, ai, log):
           f"left out {sum(b['left_out'] - a['left_out'] for a, b in zip(first, last))}")
     if n > 1:
         print(f"  RSS a camera: {(rss_kib(ai.pid) - before) / 1024 / (n - 1):.2f} MiB (of {rss_kib(ai.pid) / 1024:.0f})")
+    if client:
+        client.noting = False
+        print("  " + client.summary())
     text = urllib.request.urlopen(f"{base}/metrics", timeout=10).read().decode()
     for line in text.splitlines():
         if line.startswith(("gtv_ai_track_plate_readings_total", "gtv_ai_track_plate_reading_seconds_sum", "gtv_ai_track_plates_total")):
