@@ -1,8 +1,8 @@
 // What a camera (or a publisher) sends over RTSP: messages, challenges, session descriptions, and RTP of
 // every codec. The first byte chooses.
-#include "services/media/rtsp/depay.h"
-#include "services/media/rtsp/digest.h"
-#include "services/media/rtsp/message.h"
+#include "lib/rtsp/depay.h"
+#include "lib/rtsp/digest.h"
+#include "lib/rtsp/message.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #define GTV_MEDIA_AVCC_H
 
 #include "lib/base/buf.h"
-#include "services/media/format.h"
+#include "lib/video/format.h"
 
 // avcC (H.264) or hvcC (H.265). Appends the parameter sets to sets, each behind its length in 4 bytes, as
 // gtv_format has them, and tells how many bytes the lengths before the track's NAL units have (1, 2 or 4).

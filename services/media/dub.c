@@ -1,7 +1,7 @@
 #include "services/media/dub.h"
 
 #include "lib/base/mem.h"
-#include "services/media/pathclock.h"
+#include "lib/video/pathclock.h"
 #include "services/media/transcode.h"
 
 #include <pthread.h>
@@ -306,7 +306,7 @@ struct gtv_source *gtv_dub_start(struct gtv_dubber *dubber, struct gtv_rtsp_hub 
     d->dubber = dubber;
     d->callbacks = *callbacks;
     d->arg = arg;
-    d->inner = gtv_rtsp_client_start(hub, options, conf, &raw, &own, d);
+    d->inner = gtv_rtsp_camera_start(hub, options, conf, &raw, &own, d);
     if (d->inner == NULL) {
         free(d);
         return NULL;

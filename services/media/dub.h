@@ -4,7 +4,7 @@
 #define GTV_MEDIA_DUB_H
 
 #include "lib/metrics/metrics.h"
-#include "services/media/rtsp/client.h"
+#include "services/media/rtsp/camera.h"
 
 struct gtv_dubber;
 struct gtv_dub;
@@ -14,7 +14,7 @@ struct gtv_dubber *gtv_dubber_create(struct gtv_loop *loop, struct gtv_metrics *
 // Ends the thread; when every source has been stopped, and before the loop is destroyed. NULL is accepted.
 void gtv_dubber_destroy(struct gtv_dubber *d);
 
-// As gtv_rtsp_client_start, with audio that readers cannot take as AAC.
+// As gtv_rtsp_camera_start, with audio that readers cannot take as AAC.
 struct gtv_source *gtv_dub_start(struct gtv_dubber *d, struct gtv_rtsp_hub *hub,
                                  const struct gtv_source_options *options, const struct gtv_pathconf *conf,
                                  const struct gtv_source_callbacks *callbacks, void *arg) GTV_WARN_UNUSED;

@@ -2,7 +2,7 @@
 #ifndef GTV_MEDIA_GOP_H
 #define GTV_MEDIA_GOP_H
 
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 // Zeroed but for max_bytes it is a valid empty one.
 struct gtv_gop {

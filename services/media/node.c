@@ -5,9 +5,9 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/json/json.h"
+#include "lib/rtsp/hub.h"
 #include "services/media/dub.h"
 #include "services/media/record/record.h"
-#include "services/media/rtsp/hub.h"
 #include "services/media/snapshot/snapshot.h"
 #include "services/media/store.h"
 

@@ -9,7 +9,7 @@
 #include "services/media/hls/muxer.h"
 #include "services/media/path_internal.h"
 #include "services/media/pull.h"
-#include "services/media/rtsp/client.h"
+#include "services/media/rtsp/camera.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -373,7 +373,7 @@ static void dial(struct gtv_path *p)
     } else if (p->conf.audio_transcode) {
         p->source = gtv_dub_start(p->env->dubber, p->env->rtsp, &o, &p->conf, &callbacks, p);
     } else {
-        p->source = gtv_rtsp_client_start(p->env->rtsp, &o, &p->conf, NULL, &callbacks, p);
+        p->source = gtv_rtsp_camera_start(p->env->rtsp, &o, &p->conf, NULL, &callbacks, p);
     }
     if (p->source == NULL) {
         p->retry_ms = gtv_mono_ms() + BACKOFF_MAX_MS;

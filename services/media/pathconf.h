@@ -4,9 +4,8 @@
 #define GTV_MEDIA_PATHCONF_H
 
 #include "lib/json/json.h"
+#include "lib/rtsp/client.h"
 #include "services/media/name.h"
-
-enum gtv_rtsp_transport { GTV_RTSP_AUTOMATIC, GTV_RTSP_UDP, GTV_RTSP_MULTICAST, GTV_RTSP_TCP };
 
 enum {
     GTV_SOURCE_MAX = 1024,

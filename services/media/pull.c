@@ -7,9 +7,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
+#include "lib/video/feed.h"
 #include "services/media/avcc.h"
 #include "services/media/dial.h"
-#include "services/media/feed.h"
 #include "services/media/transcode.h"
 
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #ifndef GTV_MEDIA_READER_H
 #define GTV_MEDIA_READER_H
 
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 struct gtv_path;
 

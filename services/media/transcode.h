@@ -3,7 +3,7 @@
 #ifndef GTV_MEDIA_TRANSCODE_H
 #define GTV_MEDIA_TRANSCODE_H
 
-#include "services/media/format.h"
+#include "lib/video/format.h"
 
 struct gtv_transcode;
 

@@ -5,7 +5,7 @@
 #define GTV_MEDIA_FMP4_H
 
 #include "lib/base/buf.h"
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 enum {
     GTV_FMP4_TIMESCALE =

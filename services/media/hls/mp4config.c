@@ -1,6 +1,6 @@
 #include "services/media/hls/mp4config.h"
 
-#include "services/media/format.h"
+#include "lib/video/format.h"
 #include "services/media/hls/fmp4.h"
 
 enum {

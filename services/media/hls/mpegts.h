@@ -4,7 +4,7 @@
 #ifndef GTV_MEDIA_MPEGTS_H
 #define GTV_MEDIA_MPEGTS_H
 
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 enum {
     GTV_MPEGTS_PACKET = 188,

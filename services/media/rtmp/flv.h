@@ -3,7 +3,7 @@
 #ifndef GTV_MEDIA_RTMP_FLV_H
 #define GTV_MEDIA_RTMP_FLV_H
 
-#include "services/media/feed.h"
+#include "lib/video/feed.h"
 #include "services/media/source.h"
 
 // Zeroed but for the first three it is a valid one that has seen nothing.

@@ -4,7 +4,7 @@
 #ifndef GTV_MEDIA_RTSP_PAY_H
 #define GTV_MEDIA_RTSP_PAY_H
 
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 enum {
     GTV_PAY_FRAME_HEAD = 4,    // '$', channel and length, in front of the RTP header (RFC 2326, 10.12)

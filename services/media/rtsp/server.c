@@ -4,7 +4,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "services/media/rtsp/message.h"
+#include "lib/rtsp/message.h"
 #include "services/media/rtsp/server_internal.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef GTV_MEDIA_PICTURE_H
 #define GTV_MEDIA_PICTURE_H
 
-#include "services/media/sample.h"
+#include "lib/video/sample.h"
 
 enum {
     GTV_PICTURE_LEAST = 16,  // pixels of a side

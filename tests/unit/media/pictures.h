@@ -2,8 +2,8 @@
 #ifndef GTV_TEST_PICTURES_H
 #define GTV_TEST_PICTURES_H
 
-#include "services/media/access.h"
-#include "services/media/sample.h"
+#include "lib/video/access.h"
+#include "lib/video/sample.h"
 #include "tests/unit/unit.h"
 
 // One grey picture of 64x48 by x264 (Main) and by x265: parameter sets, then a key frame.

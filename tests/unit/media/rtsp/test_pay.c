@@ -1,4 +1,4 @@
-#include "services/media/rtsp/depay.h"
+#include "lib/rtsp/depay.h"
 #include "services/media/rtsp/pay.h"
 #include "tests/unit/unit.h"
 

@@ -1,7 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include "lib/log/log.h"
-#include "services/media/rtsp/digest.h"
+#include "lib/rtsp/digest.h"
 #include "tests/unit/media/rtsp/rig.h"
 
 #include <stdio.h>
