@@ -26,6 +26,7 @@ bool gtv_camera_parse(yyjson_val *obj, struct gtv_camera *out, struct gtv_error 
     bool ok = gtv_json_get_int(obj, "id", GTV_JSON_REQUIRED, 1, INT64_MAX, &c.id, err) &&
               get_copy(obj, "name", GTV_JSON_OPTIONAL, c.name, sizeof c.name, err) &&
               get_copy(obj, "url", GTV_JSON_REQUIRED, c.url, sizeof c.url, err) &&
+              get_copy(obj, "sub_url", GTV_JSON_OPTIONAL, c.sub_url, sizeof c.sub_url, err) &&
               gtv_json_get_bool(obj, "on_demand", GTV_JSON_OPTIONAL, &c.on_demand, err) &&
               gtv_json_get_bool(obj, "record", GTV_JSON_OPTIONAL, &c.record, err) &&
               gtv_json_get_bool(obj, "ai_enabled", GTV_JSON_OPTIONAL, &c.ai_enabled, err) &&
@@ -45,6 +46,8 @@ struct gtv_bytes *gtv_camera_write(const struct gtv_camera *c)
     yyjson_mut_obj_add_sint(doc, o, "id", c->id);
     yyjson_mut_obj_add_str(doc, o, "name", c->name);
     yyjson_mut_obj_add_str(doc, o, "url", c->url);
+    if (c->sub_url[0])
+        yyjson_mut_obj_add_str(doc, o, "sub_url", c->sub_url);
     yyjson_mut_obj_add_bool(doc, o, "on_demand", c->on_demand);
     yyjson_mut_obj_add_bool(doc, o, "record", c->record);
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", c->ai_enabled);
@@ -68,4 +71,18 @@ bool gtv_camera_path_parse(struct gtv_str path, int64_t *id)
     if (digits.n == 0 || digits.p[0] < '1' || digits.p[0] > '9')
         return false;
     return gtv_parse_int(digits, 1, INT64_MAX, id);
+}
+
+#define SUB "_sub"
+
+const char *gtv_camera_sub_path(int64_t id, char out[GTV_CAMERA_PATH_CAP])
+{
+    snprintf(out, GTV_CAMERA_PATH_CAP, "cam_%lld" SUB, (long long)id);
+    return out;
+}
+
+bool gtv_camera_sub_path_parse(struct gtv_str path, int64_t *id)
+{
+    return gtv_str_ends(path, GTV_STR(SUB)) &&
+           gtv_camera_path_parse((struct gtv_str){path.p, path.n - (sizeof SUB - 1)}, id);
 }

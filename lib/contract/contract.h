@@ -25,7 +25,8 @@
 struct gtv_camera {
     int64_t id; // >= 1; its path is cam_<id>
     char name[GTV_CAMERA_NAME_MAX + 1];
-    char url[GTV_CAMERA_URL_MAX + 1]; // with credentials: never shown or logged as it is
+    char url[GTV_CAMERA_URL_MAX + 1];     // with credentials: never shown or logged as it is
+    char sub_url[GTV_CAMERA_URL_MAX + 1]; // of its smaller stream, the same; empty: it has none
     bool on_demand, record, ai_enabled;
     int64_t created_ms; // wall clock
 };
@@ -35,6 +36,9 @@ gtv_camera_write(const struct gtv_camera *c) GTV_WARN_UNUSED; // JSON, with cred
 #define GTV_CAMERA_PATH_CAP 32
 const char *gtv_camera_path(int64_t id, char out[GTV_CAMERA_PATH_CAP]); // "cam_7"
 bool gtv_camera_path_parse(struct gtv_str path, int64_t *id) GTV_WARN_UNUSED;
+// The path of its smaller stream, "cam_7_sub", which gtv_camera_path_parse takes for nobody's.
+const char *gtv_camera_sub_path(int64_t id, char out[GTV_CAMERA_PATH_CAP]);
+bool gtv_camera_sub_path_parse(struct gtv_str path, int64_t *id) GTV_WARN_UNUSED;
 
 // ---- Events ----
 // Envelope (version 1): {"v":1,"type":T,"stream":"cam_1","timestamp":"...Z","wall_ms":N,"data":{...}}; on the

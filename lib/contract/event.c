@@ -22,14 +22,6 @@ static yyjson_mut_doc *envelope(const char *type, const char *stream, int64_t wa
     return doc;
 }
 
-// Three decimals are more than any detector means, and keep the event short.
-static double rounded(double v)
-{
-    if (!(v >= -1e12 && v <= 1e12))
-        return 0;
-    return (double)(int64_t)(v * 1000 + (v < 0 ? -0.5 : 0.5)) / 1000;
-}
-
 struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e)
 {
     char path[GTV_CAMERA_PATH_CAP];
@@ -42,13 +34,13 @@ struct gtv_bytes *gtv_event_detection(const struct gtv_detection_event *e)
     yyjson_mut_obj_add_int(doc, frame, "width", e->width);
     yyjson_mut_obj_add_int(doc, frame, "height", e->height);
     yyjson_mut_obj_add_strcpy(doc, data, "model", e->model ? e->model : "");
-    yyjson_mut_obj_add_real(doc, data, "latency_ms", rounded(e->latency_ms));
+    yyjson_mut_obj_add_real(doc, data, "latency_ms", gtv_json_thousandths(e->latency_ms));
     yyjson_mut_val *objects = yyjson_mut_obj_add_arr(doc, data, "objects");
     for (size_t i = 0; i < e->count && i < GTV_MAX_OBJECTS; i++) {
         const struct gtv_detected *d = &e->objects[i];
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, objects);
         yyjson_mut_obj_add_strcpy(doc, o, "object_type", d->object_type);
-        yyjson_mut_obj_add_real(doc, o, "confidence", rounded(d->confidence));
+        yyjson_mut_obj_add_real(doc, o, "confidence", gtv_json_thousandths(d->confidence));
         yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, "bbox");
         yyjson_mut_obj_add_int(doc, box, "x", d->x);
         yyjson_mut_obj_add_int(doc, box, "y", d->y);

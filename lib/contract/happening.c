@@ -3,15 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-#include <math.h>
 #include <stdio.h>
-
-static double rounded(double v)
-{
-    if (!(v >= -1e12 && v <= 1e12))
-        return 0;
-    return round(v * 1000) / 1000;
-}
 
 const char *gtv_happening_key(const struct gtv_happening_event *e, char out[GTV_HAPPENING_KEY_CAP])
 {
@@ -40,13 +32,13 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gt
     if (e->direction)
         yyjson_mut_obj_add_strcpy(doc, data, "direction", e->direction);
     if (e->seconds >= 0)
-        yyjson_mut_obj_add_real(doc, data, "seconds", rounded(e->seconds));
+        yyjson_mut_obj_add_real(doc, data, "seconds", gtv_json_thousandths(e->seconds));
     if (e->speed_kmh > 0)
-        yyjson_mut_obj_add_real(doc, data, "speed_kmh", rounded(e->speed_kmh));
+        yyjson_mut_obj_add_real(doc, data, "speed_kmh", gtv_json_thousandths(e->speed_kmh));
     if (e->limit_kmh > 0)
-        yyjson_mut_obj_add_real(doc, data, "limit_kmh", rounded(e->limit_kmh));
+        yyjson_mut_obj_add_real(doc, data, "limit_kmh", gtv_json_thousandths(e->limit_kmh));
     if (e->degrees >= 0)
-        yyjson_mut_obj_add_real(doc, data, "degrees", rounded(e->degrees));
+        yyjson_mut_obj_add_real(doc, data, "degrees", gtv_json_thousandths(e->degrees));
 }
 
 static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gtv_plate_said *p)
@@ -56,7 +48,7 @@ static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *data, const struct gt
     yyjson_mut_obj_add_strcpy(doc, o, "number", p->number);
     gtv_json_add_text(doc, o, "format", p->format);
     gtv_json_add_text(doc, o, "key", p->key);
-    yyjson_mut_obj_add_real(doc, o, "confidence", rounded(p->confidence));
+    yyjson_mut_obj_add_real(doc, o, "confidence", gtv_json_thousandths(p->confidence));
     yyjson_mut_obj_add_bool(doc, o, "uncertain", p->uncertain);
     yyjson_mut_obj_add_sint(doc, o, "votes", p->votes);
     if (p->box)
@@ -119,9 +111,9 @@ struct gtv_bytes *gtv_event_happening(const struct gtv_happening_event *e)
     if (e->from_plate)
         yyjson_mut_obj_add_bool(doc, data, "from_plate", true);
     yyjson_mut_obj_add_strcpy(doc, data, "object_type", e->object_type ? e->object_type : "");
-    yyjson_mut_obj_add_real(doc, data, "confidence", rounded(e->confidence));
+    yyjson_mut_obj_add_real(doc, data, "confidence", gtv_json_thousandths(e->confidence));
     if (e->share > 0)
-        yyjson_mut_obj_add_real(doc, data, "share", rounded(e->share));
+        yyjson_mut_obj_add_real(doc, data, "share", gtv_json_thousandths(e->share));
     add_box(doc, data, e->x, e->y, e->w, e->h);
     yyjson_mut_val *frame = yyjson_mut_obj_add_obj(doc, data, "frame");
     yyjson_mut_obj_add_int(doc, frame, "width", e->width);

@@ -282,3 +282,22 @@ void gtv_json_quote(struct gtv_buf *out, struct gtv_str s)
     }
     gtv_buf_puts(out, "\"");
 }
+
+// ---- Numbers ----
+
+static double rounded(double v, double parts)
+{
+    if (!(v >= -1e12 && v <= 1e12))
+        return 0;
+    return (double)(int64_t)(v * parts + (v < 0 ? -0.5 : 0.5)) / parts;
+}
+
+double gtv_json_hundredths(double v)
+{
+    return rounded(v, 100);
+}
+
+double gtv_json_thousandths(double v)
+{
+    return rounded(v, 1000);
+}

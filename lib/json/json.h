@@ -30,6 +30,10 @@ bool gtv_json_get_double(yyjson_val *obj, const char *name, enum gtv_json_need n
 bool gtv_json_get_bool(yyjson_val *obj, const char *name, enum gtv_json_need need, bool *out,
                        struct gtv_error *err) GTV_WARN_UNUSED;
 
+// What is told of a measurement: two or three decimals, and 0 for what is no number or beyond 1e12.
+double gtv_json_hundredths(double v);
+double gtv_json_thousandths(double v);
+
 // A new document whose root is an object, *root.
 yyjson_mut_doc *gtv_json_object(yyjson_mut_val **root) GTV_WARN_UNUSED;
 // o[name] = a copy of text, or null where it is NULL or empty. The name itself is not copied.

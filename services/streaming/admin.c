@@ -60,6 +60,9 @@ static void reply_export(struct gtv_http_request *req, struct gtv_app *app, bool
         yyjson_mut_obj_add_sint(doc, item, "camera_id", all[i].id);
         yyjson_mut_obj_add_strcpy(doc, item, "rtsp_url",
                                   whole ? all[i].url : gtv_shown_url(all[i].url, shown));
+        gtv_json_add_text(doc, item, "sub_rtsp_url",
+                          whole || !all[i].sub_url[0] ? all[i].sub_url
+                                                      : gtv_shown_url(all[i].sub_url, shown));
         yyjson_mut_obj_add_strcpy(doc, item, "name", all[i].name);
         yyjson_mut_obj_add_bool(doc, item, "on_demand", all[i].on_demand);
         yyjson_mut_obj_add_bool(doc, item, "record", all[i].record);

@@ -37,7 +37,8 @@ static bool has_line(const struct gtv_bulk *b, int64_t id)
 static void take(struct gtv_adoption *a, const struct gtv_path_config *p)
 {
     struct gtv_camera known;
-    if (gtv_cameras_get(a->control->app->cameras, p->camera_id, &known) || has_line(&a->found, p->camera_id))
+    if (p->sub || gtv_cameras_get(a->control->app->cameras, p->camera_id, &known) ||
+        has_line(&a->found, p->camera_id))
         return;
     struct gtv_bulk_line *l = gtv_bulk_add(&a->found, a->found.count + 1, &a->err);
     if (!l)

@@ -22,6 +22,7 @@ struct call {
     struct gtv_camera camera;
     struct gtv_cause cause; // zeroed: nobody's request
     bool patch_existing, patching, removing;
+    bool sub, both; // the path under way is that of the smaller stream; it comes after the other
     gtv_media_done_fn fn;
     gtv_media_list_fn list_fn;
     gtv_media_configs_fn configs_fn;
@@ -149,6 +150,21 @@ static void describe(int status, struct gtv_str text, struct gtv_error *err)
 // ---- adding and removing ----
 
 static void send_config(struct call *c);
+static void send_removal(struct call *c);
+
+// The camera's other path, if there is one to do. False: this was the last.
+static bool goes_on(struct call *c)
+{
+    if (c->sub || !c->both)
+        return false;
+    c->sub = true;
+    c->patching = false;
+    if (c->removing)
+        send_removal(c);
+    else
+        send_config(c);
+    return true;
+}
 
 static void config_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
 {
@@ -172,10 +188,15 @@ static void config_done(void *arg, const struct gtv_http_response *r, const stru
                           "the media node lost the path while it was being changed");
         } else if (!exists && !(r->status == 404 && c->removing)) {
             char clean[512];
-            describe(r->status, without_address(text, c->camera.url, clean, sizeof clean), &err);
+            const char *url = c->sub ? c->camera.sub_url : c->camera.url;
+            describe(r->status, without_address(text, url, clean, sizeof clean), &err);
+            if (c->sub && err.code == GTV_E_INVALID)
+                snprintf(err.field, sizeof err.field, "sub_rtsp_url");
         }
         yyjson_doc_free(doc);
     }
+    if (!err.code && goes_on(c))
+        return;
     gtv_media_done_fn fn = c->fn;
     void *fn_arg = c->arg;
     call_free(c);
@@ -189,19 +210,24 @@ static struct gtv_bytes *path_config(struct call *c)
         return NULL;
     yyjson_mut_val *o = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, o);
-    yyjson_mut_obj_add_str(doc, o, "source", c->camera.url);
-    yyjson_mut_obj_add_bool(doc, o, "sourceOnDemand", c->camera.on_demand);
-    yyjson_mut_obj_add_bool(doc, o, "record", c->camera.record);
+    yyjson_mut_obj_add_str(doc, o, "source", c->sub ? c->camera.sub_url : c->camera.url);
+    yyjson_mut_obj_add_bool(doc, o, "sourceOnDemand", c->sub || c->camera.on_demand);
+    yyjson_mut_obj_add_bool(doc, o, "record", !c->sub && c->camera.record);
     yyjson_mut_obj_add_str(doc, o, "recordPath", c->media->options->record_path);
     yyjson_mut_obj_add_str(doc, o, "recordFormat", "fmp4");
     return gtv_json_write(doc);
+}
+
+static const char *path_of(const struct call *c, char out[GTV_CAMERA_PATH_CAP])
+{
+    return c->sub ? gtv_camera_sub_path(c->camera.id, out) : gtv_camera_path(c->camera.id, out);
 }
 
 static void send_config(struct call *c)
 {
     char path[GTV_CAMERA_PATH_CAP];
     char *url = gtv_asprintf("%s/v3/config/paths/%s/%s", c->media->base, c->patching ? "patch" : "add",
-                             gtv_camera_path(c->camera.id, path));
+                             path_of(c, path));
     send_call(c, c->patching ? "PATCH" : "POST", url, path_config(c), 0, config_done);
 }
 
@@ -211,21 +237,30 @@ void gtv_media_apply(struct gtv_media *m, const struct gtv_camera *camera, bool 
     struct call *c = call_create(m, arg);
     c->cause = cause ? *cause : c->cause;
     c->camera = *camera;
+    c->both = camera->sub_url[0] != '\0';
     c->patch_existing = patch_existing;
     c->fn = fn;
     send_config(c);
 }
 
-void gtv_media_remove(struct gtv_media *m, int64_t camera_id, const struct gtv_cause *cause,
-                      gtv_media_done_fn fn, void *arg)
+static void send_removal(struct call *c)
+{
+    char path[GTV_CAMERA_PATH_CAP];
+    char *url = gtv_asprintf("%s/v3/config/paths/delete/%s", c->media->base, path_of(c, path));
+    send_call(c, "DELETE", url, NULL, 0, config_done);
+}
+
+void gtv_media_remove(struct gtv_media *m, int64_t camera_id, enum gtv_media_paths which,
+                      const struct gtv_cause *cause, gtv_media_done_fn fn, void *arg)
 {
     struct call *c = call_create(m, arg);
     c->cause = cause ? *cause : c->cause;
+    c->camera.id = camera_id;
     c->removing = true;
+    c->sub = which == GTV_MEDIA_SUB;
+    c->both = which == GTV_MEDIA_BOTH;
     c->fn = fn;
-    char path[GTV_CAMERA_PATH_CAP];
-    char *url = gtv_asprintf("%s/v3/config/paths/delete/%s", m->base, gtv_camera_path(camera_id, path));
-    send_call(c, "DELETE", url, NULL, 0, config_done);
+    send_removal(c);
 }
 
 // ---- listing ----
@@ -303,8 +338,11 @@ bool gtv_media_parse_config(yyjson_val *item, struct gtv_path_config *out)
 {
     struct gtv_path_config p = {0};
     yyjson_val *name = yyjson_obj_get(item, "name"), *source = yyjson_obj_get(item, "source");
-    if (!yyjson_is_str(name) || !yyjson_is_str(source) ||
-        !gtv_camera_path_parse((struct gtv_str){yyjson_get_str(name), yyjson_get_len(name)}, &p.camera_id))
+    if (!yyjson_is_str(name) || !yyjson_is_str(source))
+        return false;
+    struct gtv_str path = {yyjson_get_str(name), yyjson_get_len(name)};
+    p.sub = gtv_camera_sub_path_parse(path, &p.camera_id);
+    if (!p.sub && !gtv_camera_path_parse(path, &p.camera_id))
         return false;
     snprintf(p.source, sizeof p.source, "%s", yyjson_get_str(source));
     p.on_demand = yyjson_is_true(yyjson_obj_get(item, "sourceOnDemand"));
@@ -316,13 +354,14 @@ bool gtv_media_parse_config(yyjson_val *item, struct gtv_path_config *out)
 bool gtv_media_differs(const struct gtv_path_config *has, const struct gtv_camera *wanted, char out[64])
 {
     char redacted[GTV_CAMERA_URL_MAX + 16];
-    struct gtv_str url = {wanted->url, strlen(wanted->url)};
+    const char *source = has->sub ? wanted->sub_url : wanted->url;
+    bool on_demand = has->sub || wanted->on_demand, record = !has->sub && wanted->record;
+    struct gtv_str url = gtv_str_of(source);
     size_t n = gtv_redact(url, redacted, sizeof redacted);
-    bool same = strcmp(has->source, wanted->url) == 0 ||
+    bool same = strcmp(has->source, source) == 0 ||
                 gtv_str_eq(gtv_str_of(has->source), (struct gtv_str){redacted, n});
-    snprintf(out, 64, "%s%s%s", same ? "" : ",source",
-             has->on_demand == wanted->on_demand ? "" : ",sourceOnDemand",
-             has->record == wanted->record ? "" : ",record");
+    snprintf(out, 64, "%s%s%s", same ? "" : ",source", has->on_demand == on_demand ? "" : ",sourceOnDemand",
+             has->record == record ? "" : ",record");
     memmove(out, out + (out[0] == ','), strlen(out + (out[0] == ',')) + 1);
     return out[0] != '\0';
 }

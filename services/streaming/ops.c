@@ -11,6 +11,7 @@
 #include "services/streaming/stats.h"
 #include "services/streaming/watcher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -27,6 +28,7 @@ struct gtv_op {
     struct gtv_control *control;
     struct gtv_op *prev, *next;
     bool listed, running;
+    bool sub; // the address under way is that of the smaller stream
     struct resolving *resolving;
     struct gtv_hops *hops;
     struct storing *storing;
@@ -126,7 +128,8 @@ static void op_failed(struct gtv_op *op, enum gtv_code code, const char *field, 
 
 static bool same_config(const struct gtv_camera *a, const struct gtv_camera *b)
 {
-    return strcmp(a->url, b->url) == 0 && a->on_demand == b->on_demand && a->record == b->record;
+    return strcmp(a->url, b->url) == 0 && strcmp(a->sub_url, b->sub_url) == 0 &&
+           a->on_demand == b->on_demand && a->record == b->record;
 }
 
 static bool same(const struct gtv_camera *a, const struct gtv_camera *b)
@@ -242,15 +245,40 @@ static void apply(struct gtv_op *op)
 
 // ---- resolving ----
 
+static void resolve(struct gtv_op *op);
+
+static const char *address_of(const struct gtv_op *op)
+{
+    return op->sub ? op->camera.sub_url : op->camera.url;
+}
+
+static const char *field_of(const struct gtv_op *op)
+{
+    return op->sub ? "sub_rtsp_url" : "rtsp_url";
+}
+
+// This address may be dialled: now the other one, if there is one.
+static void judged(struct gtv_op *op)
+{
+    if (op->sub || !op->camera.sub_url[0]) {
+        apply(op);
+        return;
+    }
+    op->sub = true;
+    resolve(op);
+}
+
 static void led(void *arg, const struct gtv_error *err)
 {
     struct gtv_op *op = arg;
     op->hops = NULL;
     if (err) {
         op->outcome.err = *err;
+        if (op->sub && err->code == GTV_E_INVALID)
+            snprintf(op->outcome.err.field, sizeof op->outcome.err.field, "%s", field_of(op));
         op_over(op);
     } else {
-        apply(op);
+        judged(op);
     }
 }
 
@@ -260,7 +288,7 @@ static void judge(struct gtv_op *op, const struct addrinfo *res)
     const char *why = gtv_net_denied_any(&op->control->app->policy, res);
     if (why) {
         gtv_error_set(
-            &op->outcome.err, GTV_E_INVALID, "rtsp_url",
+            &op->outcome.err, GTV_E_INVALID, field_of(op),
             "the camera's address is off-limits (%s); the operator can allow it with GTV_CAMERA_ALLOW", why);
         op_over(op);
         return;
@@ -269,12 +297,13 @@ static void judge(struct gtv_op *op, const struct addrinfo *res)
         gtv_timer_stop(op->limit);
     struct gtv_control *c = op->control;
     struct gtv_camera known;
-    bool asked =
-        gtv_cameras_get(c->app->cameras, op->camera.id, &known) && strcmp(known.url, op->camera.url) == 0;
-    if (!asked && gtv_hops_needed(op->camera.url))
-        op->hops = gtv_hops_begin(c->loop, c->probe, &c->app->policy, &c->app->log, op->camera.url, led, op);
+    const char *address = address_of(op);
+    bool asked = gtv_cameras_get(c->app->cameras, op->camera.id, &known) &&
+                 strcmp(op->sub ? known.sub_url : known.url, address) == 0;
+    if (!asked && gtv_hops_needed(address))
+        op->hops = gtv_hops_begin(c->loop, c->probe, &c->app->policy, &c->app->log, address, led, op);
     else
-        apply(op);
+        judged(op);
 }
 
 static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
@@ -285,7 +314,7 @@ static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
     if (op) {
         op->resolving = NULL;
         if (status || !res)
-            op_failed(op, GTV_E_INVALID, "rtsp_url", "the camera's name does not resolve");
+            op_failed(op, GTV_E_INVALID, field_of(op), "the camera's name does not resolve");
         else
             judge(op, res);
     }
@@ -294,7 +323,7 @@ static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 
 static void resolve_late(void *arg)
 {
-    op_failed(arg, GTV_E_INVALID, "rtsp_url", "the camera's name did not resolve in time");
+    op_failed(arg, GTV_E_INVALID, field_of(arg), "the camera's name did not resolve in time");
 }
 
 // Addresses need no resolver thread, of which there are few.
@@ -313,12 +342,13 @@ static void resolve(struct gtv_op *op)
 {
     struct gtv_url u;
     char host[256];
-    if (gtv_provision_is_publisher(gtv_str_of(op->camera.url))) {
-        apply(op);
+    struct gtv_str address = gtv_str_of(address_of(op));
+    if (!op->sub && gtv_provision_is_publisher(address)) {
+        judged(op);
         return;
     }
-    if (!gtv_url_parse(gtv_str_of(op->camera.url), &u) || !gtv_str_copy(host, sizeof host, u.host)) {
-        op_failed(op, GTV_E_INVALID, "rtsp_url", "this is no valid address");
+    if (!gtv_url_parse(address, &u) || !gtv_str_copy(host, sizeof host, u.host)) {
+        op_failed(op, GTV_E_INVALID, field_of(op), "this is no valid address");
         return;
     }
     if (judge_literal(op, host))
@@ -328,7 +358,7 @@ static void resolve(struct gtv_op *op)
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
     if (uv_getaddrinfo(gtv_loop_uv(op->control->loop), &r->req, resolved, host, NULL, &hints) != 0) {
         free(r);
-        op_failed(op, GTV_E_INVALID, "rtsp_url", "the camera's name cannot be resolved");
+        op_failed(op, GTV_E_INVALID, field_of(op), "the camera's name cannot be resolved");
         return;
     }
     op->resolving = r;
@@ -365,7 +395,8 @@ static void remove_camera(struct gtv_op *op)
     struct gtv_path_state state;
     char path[GTV_CAMERA_PATH_CAP];
     struct gtv_str name = gtv_str_of(gtv_camera_path(op->camera.id, path));
-    if (!gtv_cameras_get(app->cameras, op->camera.id, &known) && !gtv_states_get(app->states, name, &state)) {
+    bool desired = gtv_cameras_get(app->cameras, op->camera.id, &known);
+    if (!desired && !gtv_states_get(app->states, name, &state)) {
         op_failed(op, GTV_E_NOT_FOUND, NULL, "there is no such camera");
         return;
     }
@@ -382,7 +413,9 @@ static void remove_camera(struct gtv_op *op)
         op_failed(op, GTV_E_UNAVAILABLE, NULL, "no media node answers");
     for (size_t i = 0; nodes; i++, nodes >>= 1)
         if (nodes & 1)
-            gtv_media_remove(c->media[i], op->camera.id, &op->cause, removed, op);
+            gtv_media_remove(c->media[i], op->camera.id,
+                             desired && known.sub_url[0] ? GTV_MEDIA_BOTH : GTV_MEDIA_MAIN, &op->cause,
+                             removed, op);
 }
 
 // ---- life ----

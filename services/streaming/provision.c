@@ -22,7 +22,7 @@ static bool host_valid(const struct gtv_url *u)
     return u->host.n <= 253;
 }
 
-static bool check_source(struct gtv_str url, struct gtv_error *err)
+static bool check_source(const char *field, struct gtv_str url, struct gtv_error *err)
 {
     static const struct gtv_str schemes[] = {{"rtsp", 4}, {"rtsps", 5}, {"rtmp", 4}, {"rtmps", 5},
                                              {"srt", 3},  {"http", 4},  {"https", 5}};
@@ -30,24 +30,22 @@ static bool check_source(struct gtv_str url, struct gtv_error *err)
     ptrdiff_t colon = gtv_str_find(url, ':');
     struct gtv_str scheme = {url.p, colon > 0 ? (size_t)colon : 0};
     bool known = false;
-    if (gtv_provision_is_publisher(url))
-        return true;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         known = known || gtv_str_ieq(scheme, schemes[i]);
     if (!known)
         return invalid(
-            err, "rtsp_url",
+            err, field,
             "the address must begin with rtsp://, rtsps://, rtmp://, rtmps://, srt://, http:// or https://, "
             "or be publisher");
     if (url.n > GTV_CAMERA_URL_MAX)
-        return invalid(err, "rtsp_url", "the address is longer than 1024 bytes");
+        return invalid(err, field, "the address is longer than 1024 bytes");
     // A backslash is read as a slash by some parsers: the host that we check must be the one that is
     // connected to.
     if (gtv_str_find(url, '\\') >= 0 || !gtv_url_parse(url, &u) || !host_valid(&u))
-        return invalid(err, "rtsp_url",
+        return invalid(err, field,
                        "this is no valid address: scheme://[user:password@]host[:port]/path is expected");
     if (gtv_str_eq(u.user, GTV_STR("***")))
-        return invalid(err, "rtsp_url", "this address was exported without its user and password");
+        return invalid(err, field, "this address was exported without its user and password");
     return true;
 }
 
@@ -59,7 +57,7 @@ bool gtv_provision_is_publisher(struct gtv_str url)
 // Checks and copies what JSON and CSV have in common.
 static bool fill(struct gtv_camera *c, struct gtv_str url, struct gtv_str name, struct gtv_error *err)
 {
-    if (!check_source(url, err))
+    if (!gtv_provision_is_publisher(url) && !check_source("rtsp_url", url, err))
         return false;
     if (gtv_str_find(name, '\0') >= 0 || !gtv_str_copy(c->name, sizeof c->name, name))
         return invalid(err, "name", "the name must be at most 128 bytes");
@@ -76,6 +74,17 @@ bool gtv_provision_found(struct gtv_str url, struct gtv_str name, struct gtv_cam
     return fill(c, url, name, err);
 }
 
+// Of the smaller stream, if there is one. Nobody publishes that.
+static bool fill_sub(struct gtv_camera *c, struct gtv_str url, struct gtv_error *err)
+{
+    if (url.n == 0)
+        return true;
+    if (!check_source("sub_rtsp_url", url, err))
+        return false;
+    return gtv_str_copy(c->sub_url, sizeof c->sub_url, url) ||
+           invalid(err, "sub_rtsp_url", "the address is too long");
+}
+
 static bool take_id(yyjson_val *o, int64_t path_id, int64_t *id, struct gtv_error *err)
 {
     *id = path_id;
@@ -90,14 +99,16 @@ static bool take_id(yyjson_val *o, int64_t path_id, int64_t *id, struct gtv_erro
 bool gtv_provision_object(yyjson_val *o, int64_t path_id, struct gtv_camera *out, struct gtv_error *err)
 {
     struct gtv_camera c = {.on_demand = true};
-    struct gtv_str name = {NULL, 0}, url = {NULL, 0};
+    struct gtv_str name = {NULL, 0}, url = {NULL, 0}, sub_url = {NULL, 0};
     bool ok = yyjson_is_obj(o) || invalid(err, NULL, "a camera must be a JSON object");
     ok = ok && take_id(o, path_id, &c.id, err) &&
          gtv_json_get_str(o, "rtsp_url", GTV_JSON_REQUIRED, &url, err) &&
          gtv_json_get_str(o, "name", GTV_JSON_REQUIRED, &name, err) &&
          gtv_json_get_bool(o, "on_demand", GTV_JSON_OPTIONAL, &c.on_demand, err) &&
          gtv_json_get_bool(o, "ai_enabled", GTV_JSON_OPTIONAL, &c.ai_enabled, err) &&
-         gtv_json_get_bool(o, "record", GTV_JSON_OPTIONAL, &c.record, err) && fill(&c, url, name, err);
+         gtv_json_get_bool(o, "record", GTV_JSON_OPTIONAL, &c.record, err) &&
+         gtv_json_get_str(o, "sub_rtsp_url", GTV_JSON_OPTIONAL, &sub_url, err) && fill(&c, url, name, err) &&
+         fill_sub(&c, sub_url, err);
     if (ok)
         *out = c;
     return ok;
@@ -117,8 +128,8 @@ bool gtv_provision_parse(struct gtv_str body, int64_t path_id, struct gtv_camera
 
 // ---- CSV ----
 
-static const char *const column_names[GTV_COLUMNS] = {"camera_id", "rtsp_url", "name",
-                                                      "on_demand", "record",   "ai_enabled"};
+static const char *const column_names[GTV_COLUMNS] = {"camera_id", "rtsp_url",   "name",        "on_demand",
+                                                      "record",    "ai_enabled", "sub_rtsp_url"};
 
 bool gtv_provision_columns(const struct gtv_csv_record *header, struct gtv_columns *out,
                            struct gtv_error *err)
@@ -162,7 +173,10 @@ bool gtv_provision_record(const struct gtv_csv_record *r, const struct gtv_colum
     }
     if (!gtv_utf8_valid(cell(r, columns, GTV_COLUMN_URL)))
         return invalid(err, "rtsp_url", "the text is not UTF-8");
-    if (!fill(&c, cell(r, columns, GTV_COLUMN_URL), name, err))
+    if (!gtv_utf8_valid(cell(r, columns, GTV_COLUMN_SUB_URL)))
+        return invalid(err, "sub_rtsp_url", "the text is not UTF-8");
+    if (!fill(&c, cell(r, columns, GTV_COLUMN_URL), name, err) ||
+        !fill_sub(&c, cell(r, columns, GTV_COLUMN_SUB_URL), err))
         return false;
     *out = c;
     return true;

@@ -21,7 +21,7 @@ bool gtv_provision_found(struct gtv_str url, struct gtv_str name, struct gtv_cam
 // "publisher": nobody is dialled, somebody publishes to the node.
 bool gtv_provision_is_publisher(struct gtv_str url);
 
-// In the order of the required ones and the flags.
+// The required ones, the flags, and the rest.
 enum {
     GTV_COLUMN_ID,
     GTV_COLUMN_URL,
@@ -29,13 +29,14 @@ enum {
     GTV_COLUMN_ON_DEMAND,
     GTV_COLUMN_RECORD,
     GTV_COLUMN_AI,
+    GTV_COLUMN_SUB_URL,
     GTV_COLUMNS,
 };
 struct gtv_columns {
     int at[GTV_COLUMNS]; // -1: not in this file
 };
-// The header line: camera_id, rtsp_url and name are needed, on_demand, record and ai_enabled may be there, in
-// any order and case; other columns are left unread.
+// The header line: camera_id, rtsp_url and name are needed, on_demand, record, ai_enabled and sub_rtsp_url
+// may be there, in any order and case; other columns are left unread.
 bool gtv_provision_columns(const struct gtv_csv_record *header, struct gtv_columns *out,
                            struct gtv_error *err) GTV_WARN_UNUSED;
 bool gtv_provision_record(const struct gtv_csv_record *r, const struct gtv_columns *columns,

@@ -18,7 +18,13 @@ enum {
     NO_ONE = 0,
 };
 
-enum task_kind { TASK_ADD, TASK_REPAIR, TASK_REMOVE_ORPHAN, TASK_REMOVE_MOVED };
+enum task_kind {
+    TASK_ADD,
+    TASK_REPAIR,
+    TASK_REMOVE_ORPHAN,
+    TASK_REMOVE_MOVED,
+    TASK_REMOVE_SUB, // of a smaller stream that nobody wants here
+};
 
 struct task {
     enum task_kind kind;
@@ -134,7 +140,9 @@ static void task_done(void *arg, const struct gtv_error *err)
         tell(w, "repaired", k->task.camera, k->task.detail);
     } else {
         tell(w, "removed", k->task.camera,
-             k->task.kind == TASK_REMOVE_ORPHAN ? "nobody wants this camera" : "it lives on another node");
+             k->task.kind == TASK_REMOVE_ORPHAN ? "nobody wants this camera"
+             : k->task.kind == TASK_REMOVE_SUB  ? "nobody wants its smaller stream here"
+                                                : "it lives on another node");
     }
     call_free(k);
     run_next(w);
@@ -161,7 +169,8 @@ static bool run_task(struct node_work *w, const struct task *t)
     bool here = gtv_nodes_place(nodes_of(w), name) == (int)w->node;
     bool puts = t->kind == TASK_ADD || t->kind == TASK_REPAIR;
     // It may have been changed, removed or placed elsewhere since the list was made, or be just about to.
-    if (gtv_ops_busy(c, t->camera) || (puts ? !desired || !here : desired && here))
+    bool wanted = t->kind == TASK_REMOVE_SUB ? desired && here && now.sub_url[0] : desired && here;
+    if (gtv_ops_busy(c, t->camera) || (puts ? !wanted : wanted))
         return false;
     struct call *k = GTV_NEW(struct call);
     *k = (struct call){.work = w, .task = *t, .next = w->reconciler->calls};
@@ -173,7 +182,11 @@ static bool run_task(struct node_work *w, const struct task *t)
     if (puts)
         gtv_media_apply(c->media[w->node], &now, t->kind == TASK_REPAIR, NULL, task_done, k);
     else
-        gtv_media_remove(c->media[w->node], t->camera, NULL, task_done, k);
+        gtv_media_remove(c->media[w->node], t->camera,
+                         t->kind == TASK_REMOVE_SUB          ? GTV_MEDIA_SUB
+                         : desired && now.sub_url[0] != '\0' ? GTV_MEDIA_BOTH
+                                                             : GTV_MEDIA_MAIN,
+                         NULL, task_done, k);
     return true;
 }
 
@@ -195,6 +208,13 @@ static void begin_round(struct node_work *w, struct task *tasks, size_t n)
 
 // ---- what is to be done ----
 
+// Whether its smaller stream is there too, if it has one.
+static bool has_sub(const struct node_work *w, const struct gtv_camera *camera)
+{
+    char path[GTV_CAMERA_PATH_CAP];
+    return !camera->sub_url[0] || gtv_map_get(w->listed, gtv_str_of(gtv_camera_sub_path(camera->id, path)));
+}
+
 static size_t plan_adds(struct node_work *w, struct task *tasks, const struct gtv_camera *all, size_t n,
                         int64_t began_ms)
 {
@@ -203,7 +223,8 @@ static size_t plan_adds(struct node_work *w, struct task *tasks, const struct gt
     for (size_t i = 0; i < n; i++) {
         char path[GTV_CAMERA_PATH_CAP];
         struct gtv_str name = gtv_str_of(gtv_camera_path(all[i].id, path));
-        if (gtv_nodes_place(app->nodes, name) != (int)w->node || gtv_map_get(w->listed, name))
+        if (gtv_nodes_place(app->nodes, name) != (int)w->node ||
+            (gtv_map_get(w->listed, name) && has_sub(w, &all[i])))
             continue;
         // Provisioned while this look was under way: its list could not have it yet. An import is told the
         // node at the next look.
@@ -245,6 +266,18 @@ static bool orphan_is_due(struct node_work *w, struct gtv_str path)
     return true;
 }
 
+// Whether a smaller stream's path is to go: nobody wants it, or it lives on another node.
+static bool sub_is_left(struct node_work *w, struct gtv_str path, int64_t id)
+{
+    struct gtv_app *app = w->reconciler->control->app;
+    struct gtv_camera camera;
+    char main_path[GTV_CAMERA_PATH_CAP];
+    if (!gtv_cameras_get(app->cameras, id, &camera) || !camera.sub_url[0])
+        return orphan_is_due(w, path);
+    (void)gtv_map_remove(w->orphans, path);
+    return settled_elsewhere(w, gtv_str_of(gtv_camera_path(id, main_path)));
+}
+
 static size_t plan_removals(struct node_work *w, struct task *tasks, const struct gtv_path_state *items,
                             size_t n)
 {
@@ -254,6 +287,11 @@ static size_t plan_removals(struct node_work *w, struct task *tasks, const struc
         struct gtv_str path = gtv_str_of(items[i].name);
         struct gtv_camera camera;
         int64_t id;
+        if (gtv_camera_sub_path_parse(path, &id)) {
+            if (sub_is_left(w, path, id))
+                tasks[count++] = (struct task){.kind = TASK_REMOVE_SUB, .camera = id};
+            continue;
+        }
         if (!gtv_camera_path_parse(path, &id))
             continue;
         if (gtv_cameras_get(app->cameras, id, &camera)) {
@@ -299,7 +337,7 @@ static void compared(void *arg, const struct gtv_path_config *items, size_t n, c
         char path[GTV_CAMERA_PATH_CAP];
         struct gtv_str name = gtv_str_of(gtv_camera_path(items[i].camera_id, path));
         struct task t = {.kind = TASK_REPAIR, .camera = items[i].camera_id};
-        if (!gtv_cameras_get(app->cameras, t.camera, &wanted) ||
+        if (!gtv_cameras_get(app->cameras, t.camera, &wanted) || (items[i].sub && !wanted.sub_url[0]) ||
             gtv_nodes_place(app->nodes, name) != (int)w->node ||
             gtv_cameras_changed_ms(app->cameras, t.camera) >= w->check_began_ms ||
             !gtv_media_differs(&items[i], &wanted, t.detail))

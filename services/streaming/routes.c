@@ -101,10 +101,12 @@ bool gtv_param_camera(struct gtv_http_request *req, int64_t *id)
 static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_app *app,
                        const struct gtv_camera *c)
 {
-    char path[GTV_CAMERA_PATH_CAP], shown[GTV_SHOWN_URL_CAP];
+    char path[GTV_CAMERA_PATH_CAP], sub_path[GTV_CAMERA_PATH_CAP], shown[GTV_SHOWN_URL_CAP];
     gtv_add_status(doc, o, app, gtv_str_of(gtv_camera_path(c->id, path)));
     yyjson_mut_obj_add_strcpy(doc, o, "name", c->name);
     yyjson_mut_obj_add_strcpy(doc, o, "source", gtv_shown_url(c->url, shown));
+    gtv_json_add_text(doc, o, "sub_source", c->sub_url[0] ? gtv_shown_url(c->sub_url, shown) : NULL);
+    gtv_json_add_text(doc, o, "sub_stream_path", c->sub_url[0] ? gtv_camera_sub_path(c->id, sub_path) : NULL);
     yyjson_mut_obj_add_bool(doc, o, "on_demand", c->on_demand);
     yyjson_mut_obj_add_bool(doc, o, "record", c->record);
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", c->ai_enabled);

@@ -82,6 +82,41 @@ def test_the_same_again_changes_nothing(spawn, mediamtx_double, generation):  # 
     assert SECRET not in s.process.log()
 
 
+@pytest.mark.parametrize("generation", BOTH)
+def test_a_smaller_stream_beside_it(spawn, mediamtx_double, redis_server, generation):  # noqa: F811
+    node = mediamtx_double(generation=generation)
+    s = Streaming(spawn, [node], redis_server.url(), GTV_ORPHAN_GRACE=1, GTV_CAMERA_ALLOW="")
+    body = {"rtsp_url": f"rtsp://u:{SECRET}@192.0.2.1/a", "name": "Rua A", "record": True, "on_demand": False}
+    small = f"rtsp://u:{SECRET}@192.0.2.1/a2"
+    refused = s.put(7, **body, sub_rtsp_url="rtsp://127.0.0.1/a2")
+    assert refused.status_code == 422 and refused.json()["field"] == "sub_rtsp_url" and "off-limits" in refused.text
+    assert ours(node) == set() and s.get("/cameras/7/info").status_code == 404
+    assert s.put(7, **body, sub_rtsp_url=small).json()["result"] == "created"
+    assert ours(node) == {"cam_7", "cam_7_sub"}
+    conf = node.paths["cam_7_sub"].conf
+    assert (conf["source"], conf["sourceOnDemand"], conf["record"]) == (small, True, False)
+    assert s.put(7, **body, sub_rtsp_url=small).json()["result"] == "unchanged"
+    info = s.get("/cameras/7/info").json()
+    assert info["sub_source"] == "rtsp://***@192.0.2.1/a2" and info["sub_stream_path"] == "cam_7_sub"
+    assert s.get("/cameras/export").json()["cameras"][0]["sub_rtsp_url"] == "rtsp://***@192.0.2.1/a2"
+    # What the node loses is put back.
+    assert requests.delete(f"{node.api_url}/v3/config/paths/delete/cam_7_sub", timeout=5).status_code == 200
+    wait_until(lambda: "cam_7_sub" in node.paths, 30, what="put back")
+    # Another address: that path alone has another source.
+    assert s.put(7, **body, sub_rtsp_url=small + "b").json()["result"] == "changed"
+    assert node.paths["cam_7_sub"].conf["source"] == small + "b"
+    assert s.csv(f"camera_id;rtsp_url;name;sub_rtsp_url\n8;rtsp://192.0.2.1/8;B;{small}\n9;rtsp://192.0.2.1/9;C;\n").status_code < 300
+    wait_until(lambda: {"cam_8", "cam_8_sub", "cam_9"} <= ours(node), 30, what="the list")
+    assert "cam_9_sub" not in node.paths
+    # Without it again: its path goes after the grace time; with the camera: at once.
+    assert s.put(7, **body).json()["result"] == "changed"
+    assert s.get("/cameras/7/info").json()["sub_stream_path"] is None
+    wait_until(lambda: "cam_7_sub" not in node.paths, 30, what="an orphan's end")
+    assert requests.delete(f"{s.url}/cameras/8", timeout=15).status_code == 200
+    assert ours(node) == {"cam_7", "cam_9"}
+    assert SECRET not in s.process.log()
+
+
 class Redirector:
     """An http camera of 127.0.0.1 that answers each path with the Location it is told; "" is a picture without end."""
 

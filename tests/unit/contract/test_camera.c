@@ -14,6 +14,7 @@ static void round_trip(void **state)
     const struct gtv_camera in = {.id = 7,
                                   .name = "Portão \"2\"",
                                   .url = "rtsp://u:p@192.0.2.1/x",
+                                  .sub_url = "rtsp://u:p@192.0.2.1/x2",
                                   .on_demand = false,
                                   .record = true,
                                   .ai_enabled = true,
@@ -27,6 +28,7 @@ static void round_trip(void **state)
     assert_int_equal(out.id, 7);
     assert_string_equal(out.name, in.name);
     assert_string_equal(out.url, in.url);
+    assert_string_equal(out.sub_url, in.sub_url);
     assert_false(out.on_demand);
     assert_true(out.record && out.ai_enabled);
     assert_int_equal(out.created_ms, in.created_ms);
@@ -40,6 +42,7 @@ static void defaults(void **state)
     assert_true(c.on_demand);
     assert_false(c.record || c.ai_enabled);
     assert_string_equal(c.name, "");
+    assert_string_equal(c.sub_url, "");
 }
 
 static void refuses(void **state)
@@ -85,6 +88,14 @@ static void paths(void **state)
                                         "cam_9223372036854775808"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(gtv_camera_path_parse(gtv_str_of(wrong[i]), &id));
+    assert_string_equal(gtv_camera_sub_path(INT64_MAX, path), "cam_9223372036854775807_sub");
+    assert_false(gtv_camera_path_parse(gtv_str_of(path), &id));
+    assert_true(gtv_camera_sub_path_parse(gtv_str_of(path), &id));
+    assert_true(id == INT64_MAX);
+    static const char *const none[] = {"",      "_sub",          "cam_sub",  "cam_0_sub",
+                                       "cam_7", "cam_7_sub_sub", "cam_7_SUB"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_false(gtv_camera_sub_path_parse(gtv_str_of(none[i]), &id));
 }
 
 int main(void)

@@ -53,6 +53,16 @@ static void in_place(void **state)
     }
 }
 
+static void numbers_that_are_told(void **state)
+{
+    const double zero = 0;
+    assert_float_equal(gtv_json_hundredths(1.005001), 1.01, 1e-9);
+    assert_float_equal(gtv_json_hundredths(-2.346), -2.35, 1e-9);
+    assert_float_equal(gtv_json_thousandths(0.93751), 0.938, 1e-9);
+    assert_float_equal(gtv_json_thousandths(1e13), 0, 0);
+    assert_float_equal(gtv_json_thousandths(zero / zero), 0, 0);
+}
+
 static void depth_is_bounded(void **state)
 {
     char text[256] = "";
@@ -152,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_place),
         cmocka_unit_test(strict_parsing),
+        cmocka_unit_test(numbers_that_are_told),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(typed_fields),
         cmocka_unit_test(errors_name_the_field),

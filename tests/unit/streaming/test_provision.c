@@ -21,6 +21,32 @@ static void a_body(void **state)
     assert_true(!c.on_demand && c.record && c.ai_enabled);
 }
 
+static void a_smaller_stream(void **state)
+{
+    struct gtv_camera c;
+    struct gtv_error err = {0};
+    assert_true(gtv_provision_parse(GTV_STR("{\"camera_id\":5,\"rtsp_url\":\"rtsp://h/x\",\"name\":\"\","
+                                            "\"sub_rtsp_url\":\"rtsp://u:p@h/x2\"}"),
+                                    0, &c, NULL));
+    assert_string_equal(c.sub_url, "rtsp://u:p@h/x2");
+    static const char *const none[] = {"\"\"", "null"};
+    static const char *const wrong[] = {"\"publisher\"", "\"file:///x\"", "\"rtsp://***@h/x\"", "7"};
+    char body[256];
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        snprintf(body, sizeof body,
+                 "{\"camera_id\":1,\"name\":\"x\",\"rtsp_url\":\"rtsp://h/x\",\"sub_rtsp_url\":%s}", none[i]);
+        assert_true(gtv_provision_parse(gtv_str_of(body), 0, &c, NULL));
+        assert_string_equal(c.sub_url, "");
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(body, sizeof body,
+                 "{\"camera_id\":1,\"name\":\"x\",\"rtsp_url\":\"rtsp://h/x\",\"sub_rtsp_url\":%s}",
+                 wrong[i]);
+        assert_false(gtv_provision_parse(gtv_str_of(body), 0, &c, &err));
+        assert_string_equal(err.field, "sub_rtsp_url");
+    }
+}
+
 static void addresses(void **state)
 {
     static const char *const good[] = {
@@ -87,7 +113,8 @@ static void by_path(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_body), cmocka_unit_test(addresses),
-                                       cmocka_unit_test(no_object), cmocka_unit_test(by_path)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_body), cmocka_unit_test(a_smaller_stream),
+                                       cmocka_unit_test(addresses), cmocka_unit_test(no_object),
+                                       cmocka_unit_test(by_path)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
