@@ -8,6 +8,7 @@
 #include "services/ai/detect/exam_plates.h"
 #include "services/ai/detect/models.h"
 #include "services/ai/service.h"
+#include "services/ai/watch/upload.h"
 
 #include <malloc.h>
 #include <math.h>
@@ -19,6 +20,7 @@ enum {
     ARENAS_MAX = 2,
     MMAP_FROM = 256 * 1024,
     END_MS = 9000,     // the grace and what requests then still take
+    PICTURES_MAX = 16, // connections to the store of pictures
     SNAPSHOTS_MAX = 8, // connections to the media node for tests of cameras
 };
 
@@ -117,6 +119,33 @@ static enum gtv_decode_policy decode_policy(const struct gtv_ai_settings *s)
     return gtv_str_eq(name, GTV_STR("keys")) ? GTV_DECODE_ALWAYS_KEYS : GTV_DECODE_AUTO;
 }
 
+static enum gtv_reader_way camera_way(const struct gtv_ai_settings *s)
+{
+    enum gtv_reader_way way;
+    return gtv_reader_way_parse(gtv_str_of(s->camera_source), &way) ? way : GTV_READER_AUTO;
+}
+
+static bool open_s3(struct program *p, struct gtv_error *err)
+{
+    const struct gtv_ai_settings *s = &p->settings;
+    if (!s->s3_url || !*s->s3_url)
+        return true;
+    if (!s->crops_dir || !*s->crops_dir) {
+        gtv_error_set(err, GTV_E_INVALID, "AI_CROPS_S3_URL",
+                      "AI_CROPS_S3_URL needs AI_CROPS_DIR, where pictures wait to be sent");
+        return false;
+    }
+    p->ai.s3 = gtv_s3_create(
+        &(struct gtv_s3_config){
+            .url = s->s3_url, .region = s->s3_region, .key = s->s3_key, .secret = s->s3_secret},
+        err);
+    if (!p->ai.s3)
+        return false;
+    p->ai.upload = gtv_upload_create(p->ai.s3);
+    p->ai.pictures = gtv_http_client_create(p->ai.loop, PICTURES_MAX);
+    return true;
+}
+
 static bool start_watching(struct program *p, struct gtv_error *err)
 {
     const struct gtv_ai_settings *s = &p->settings;
@@ -127,12 +156,17 @@ static bool start_watching(struct program *p, struct gtv_error *err)
                        ? gtv_strdup(s->events_redis_url)
                        : gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, 2);
     gtv_service_add_disk(&p->ai.pages, "spool", s->spool_dir);
+    if (!open_s3(p, err))
+        return false;
     if (s->crops_dir && *s->crops_dir) {
         gtv_service_add_disk(&p->ai.pages, "crops", s->crops_dir);
-        p->ai.crops = gtv_store_create(&(struct gtv_store_config){.dir = s->crops_dir,
-                                                                  .max_bytes = (uint64_t)s->crops_bytes,
-                                                                  .max_age_s = s->crops_days * 86400},
-                                       err);
+        p->ai.crops =
+            gtv_store_create(&(struct gtv_store_config){.dir = s->crops_dir,
+                                                        .max_bytes = (uint64_t)s->crops_bytes,
+                                                        .max_age_s = s->crops_days * 86400,
+                                                        .send = p->ai.upload ? gtv_upload_put : NULL,
+                                                        .arg = p->ai.upload},
+                             err);
         if (!p->ai.crops) {
             snprintf(p->ai.crops_problem, sizeof(p->ai.crops_problem), "%s", err->message);
             gtv_log_warn(&p->ai.log, "no pictures of tracks are kept", "cause=\"%s\"", err->message);
@@ -147,6 +181,10 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .loop = p->ai.loop,
             .redis_url = p->redis_url,
             .hls_url = s->hls_url,
+            .rtsp_url = s->rtsp_url,
+            .read_user = s->read_user,
+            .read_pass = s->read_pass,
+            .way = camera_way(s),
             .engine = p->ai.engine,
             .metrics = p->ai.pages.metrics,
             .max_fps = s->camera_max_fps,
@@ -267,6 +305,8 @@ static void last(void *arg)
     gtv_http_server_destroy(p->metrics_only);
     gtv_http_server_destroy(p->api);
     p->api = p->metrics_only = NULL;
+    gtv_http_client_destroy(p->ai.pictures); // whose requests ended with the server
+    p->ai.pictures = NULL;
     gtv_loop_stop(p->ai.loop);
 }
 
@@ -300,6 +340,8 @@ static void on_signal(void *arg, int signum)
 // Also after a start that failed half-way: what was not made is NULL.
 static void finish(struct program *p)
 {
+    if (p->ai.upload)
+        gtv_upload_stop(p->ai.upload);
     gtv_http_server_destroy(p->metrics_only);
     gtv_http_server_destroy(p->api);
     gtv_timer_destroy(p->ai.deadlines);
@@ -315,6 +357,9 @@ static void finish(struct program *p)
     gtv_infer_destroy(p->ai.runtime);
     gtv_http_files_destroy(p->ai.pages.openapi);
     gtv_http_files_destroy(p->ai.pages.docs_ui);
+    gtv_http_client_destroy(p->ai.pictures);
+    gtv_upload_destroy(p->ai.upload); // the store behind the folder, which has ended
+    gtv_s3_destroy(p->ai.s3);
     gtv_loop_destroy(p->ai.loop);
     gtv_life_destroy(p->life);
     gtv_metrics_destroy(p->ai.pages.metrics);

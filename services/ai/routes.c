@@ -1,7 +1,6 @@
 #include "services/ai/detect/models.h"
 #include "services/ai/service.h"
 
-#include <math.h>
 #include <stdio.h>
 
 // ---- Figures ----
@@ -45,11 +44,6 @@ size_t gtv_ai_waiting(struct gtv_ai *ai, enum gtv_work_kind kind)
 }
 
 // ---- Health ----
-
-static double rounded(double v)
-{
-    return round(v * 100) / 100;
-}
 
 static void add_text_or_null(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *text)
 {
@@ -109,7 +103,7 @@ static void handle_health(struct gtv_http_request *req, void *user)
                             stats.waiting[GTV_WORK_REQUEST] + stats.waiting[GTV_WORK_JOB]);
     yyjson_mut_obj_add_uint(doc, o, "processed_total", processed);
     yyjson_mut_obj_add_real(doc, o, "avg_processing_time_ms",
-                            processed ? rounded(stats.done_ms / (double)processed) : 0);
+                            processed ? gtv_json_hundredths(stats.done_ms / (double)processed) : 0);
     yyjson_mut_obj_add_bool(doc, o, "gpu_available", ai->runtime && gtv_infer_has_gpu(ai->runtime));
     yyjson_mut_obj_add_uint(doc, o, "workers", stats.workers);
     yyjson_mut_obj_add_bool(doc, o, "redis", gtv_watcher_redis_up(ai->watcher));

@@ -4,6 +4,7 @@
 
 #include "lib/contract/contract.h"
 #include "lib/metrics/metrics.h"
+#include "lib/s3/serve.h"
 #include "services/ai/cpus.h"
 #include "services/ai/engine/engine.h"
 #include "services/ai/jobs/jobs.h"
@@ -39,6 +40,9 @@ struct gtv_ai {
     struct gtv_watchlists *watchlists;
     struct gtv_store *crops;              // pictures of tracks; NULL: none are kept
     char crops_problem[256];              // why, where they are wanted; empty: nothing to say
+    struct gtv_s3 *s3;                    // the store behind it; NULL: there is none
+    struct gtv_upload *upload;            // with s3
+    struct gtv_http_client *pictures;     // with s3: for those who ask for one
     struct gtv_http_client *snapshots;    // of the media node, for tests of cameras
     struct gtv_camera_test *camera_tests; // that are not answered yet
     size_t camera_test_count;

@@ -1,6 +1,8 @@
 #include "services/ai/settings.h"
 
+#include "lib/base/url.h"
 #include "lib/redis/link.h"
+#include "lib/s3/s3.h"
 
 #include <stdlib.h>
 
@@ -10,6 +12,17 @@ static const struct gtv_form decodes = {"auto, all, references or keys", gtv_for
                                         (const char *const[]){"auto", "all", "references", "keys", NULL}};
 static const struct gtv_form precisions = {"auto, int8, bf16 or f32", gtv_form_fits_words,
                                            (const char *const[]){"auto", "int8", "bf16", "f32", NULL}};
+static const struct gtv_form camera_sources = {"auto, relay or rtsp", gtv_form_fits_words,
+                                               (const char *const[]){"auto", "relay", "rtsp", NULL}};
+
+static bool fits_rtsp_url(const struct gtv_form *form, struct gtv_str value)
+{
+    struct gtv_url url;
+    return gtv_url_parse(value, &url) &&
+           (gtv_str_ieq(url.scheme, GTV_STR("rtsp")) || gtv_str_ieq(url.scheme, GTV_STR("rtsps")));
+}
+
+static const struct gtv_form rtsp_url = {"an rtsp:// or rtsps:// address", fits_rtsp_url, NULL};
 
 static const struct gtv_option options[] = {
     {"AI_HOST", GTV_OPT_STRING, FIELD(host), "127.0.0.1", .help = "Address to listen on; 0.0.0.0 for all.",
@@ -66,6 +79,15 @@ static const struct gtv_option options[] = {
      .live = true},
     {"AI_CROPS_DIR", GTV_OPT_STRING, FIELD(crops_dir), "var/crops",
      .help = "Folder of the pictures of tracks; empty: none are kept."},
+    {"AI_CROPS_S3_URL", GTV_OPT_STRING, FIELD(s3_url), NULL,
+     .help =
+         "An S3-compatible store that the pictures go to: endpoint, bucket and prefix, such as "
+         "https://minio:9000/crops/centre-1. AI_CROPS_DIR then holds what waits. Empty: the folder alone.",
+     .form = &gtv_form_http_url},
+    {"AI_CROPS_S3_REGION", GTV_OPT_STRING, FIELD(s3_region), "us-east-1", .help = "Region of that store."},
+    {"AI_CROPS_S3_KEY", GTV_OPT_STRING, FIELD(s3_key), NULL, .help = "Access key for that store."},
+    {"AI_CROPS_S3_SECRET", GTV_OPT_STRING, FIELD(s3_secret), NULL, .secret = true,
+     .help = "Secret of that access key."},
     {"AI_CROPS_BYTES", GTV_OPT_INT, FIELD(crops_bytes), "1073741824", 1048576, 1e15,
      .help = "Bytes of pictures of tracks at most; the oldest are removed."},
     {"AI_CROPS_DAYS", GTV_OPT_INT, FIELD(crops_days), "30", 1, 36500,
@@ -110,6 +132,18 @@ static const struct gtv_option options[] = {
      .help = "Accepted; OpenVINO takes what a network needs, so that it has no effect."},
     {"MEDIAMTX_HLS_URL", GTV_OPT_STRING, FIELD(hls_url), "http://mediamtx:8888",
      .help = "The media node: cameras are read from its /cam_<id>/relay.", .form = &gtv_form_http_url},
+    {"MEDIAMTX_RTSP_URL", GTV_OPT_STRING, FIELD(rtsp_url), "rtsp://mediamtx:8554",
+     .help = "The same by RTSP, for a media node that is a MediaMTX: cameras are read as /cam_<id> below it.",
+     .form = &rtsp_url},
+    {"MEDIAMTX_READ_USER", GTV_OPT_STRING, FIELD(read_user), NULL,
+     .help = "User that may read cameras at the media node, by HTTP and RTSP; empty: none is needed."},
+    {"MEDIAMTX_READ_PASS", GTV_OPT_STRING, FIELD(read_pass), NULL, .secret = true,
+     .help = "Password of that user."},
+    {"AI_CAMERA_SOURCE", GTV_OPT_STRING, FIELD(camera_source), "auto",
+     .help =
+         "How cameras are read from the media node: relay (gtv-media's), rtsp, or auto: the relay, and RTSP "
+         "where another server than gtv-media answers that it has none.",
+     .form = &camera_sources},
     {"GTV_CORS_ORIGIN", GTV_OPT_STRING, FIELD(cors_origin), "*",
      .help = "Access-Control-Allow-Origin of all answers.", .live = true},
     {"GTV_TRUSTED_PROXIES", GTV_OPT_STRING, FIELD(trusted_proxies), "127.0.0.1,::1",
@@ -172,6 +206,8 @@ static bool check(const void *config, struct gtv_error *err)
             s->input_size);
         return false;
     }
+    if (s->s3_url && *s->s3_url && !gtv_s3_check(s->s3_url, s->s3_region, s->s3_key, s->s3_secret, err))
+        return false;
     char *url = gtv_redis_url(s->redis_host, (int)s->redis_port, s->redis_password, (int)s->redis_db);
     bool ok = check_redis(url, "REDIS_HOST", err) &&
               (!s->events_redis_url || !s->events_redis_url[0] ||

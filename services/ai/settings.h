@@ -19,11 +19,12 @@ struct gtv_ai_settings {
     char *decode;
     double camera_min_fps, cpu_budget;
     char *crops_dir, *spool_dir;
+    char *s3_url, *s3_region, *s3_key, *s3_secret;
     int64_t crops_bytes, crops_days, spool_bytes;
     char *models_dir, *yolo_model, *lpr_model, *vehicle_model, *precision, *input_size;
     bool enable_gpu, lpr_enabled, alert_posted;
     double gpu_memory_fraction;
-    char *hls_url;
+    char *hls_url, *rtsp_url, *read_user, *read_pass, *camera_source;
     char *cors_origin, *trusted_proxies, *proxy_protocol;
     char *api_dir, *docs_ui_dir;
     char *log_level, *log_format;

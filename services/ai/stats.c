@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-static double rounded(double v)
-{
-    return round(v * 1000) / 1000;
-}
-
 static void add_workers(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *ai,
                         const struct gtv_engine_stats *stats)
 {
@@ -24,10 +19,10 @@ static void add_workers(yyjson_mut_doc *doc, yyjson_mut_val *o, struct gtv_ai *a
         yyjson_mut_obj_add_bool(doc, item, "busy", w.busy);
         yyjson_mut_obj_add_uint(doc, item, "pictures", w.pictures);
         yyjson_mut_obj_add_uint(doc, item, "runs", w.runs);
-        yyjson_mut_obj_add_real(doc, item, "busy_ms", rounded(w.busy_ms));
-        yyjson_mut_obj_add_real(doc, item, "busy_share",
-                                stats->uptime_ms ? rounded(fmin(1, w.busy_ms / (double)stats->uptime_ms))
-                                                 : 0);
+        yyjson_mut_obj_add_real(doc, item, "busy_ms", gtv_json_thousandths(w.busy_ms));
+        yyjson_mut_obj_add_real(
+            doc, item, "busy_share",
+            stats->uptime_ms ? gtv_json_thousandths(fmin(1, w.busy_ms / (double)stats->uptime_ms)) : 0);
     }
 }
 
@@ -62,9 +57,10 @@ void gtv_ai_handle_all(struct gtv_http_request *req, void *user)
     yyjson_mut_doc *doc = gtv_json_object(&o);
     add_workers(doc, yyjson_mut_obj_add_obj(doc, o, "workers"), ai, &stats);
     add_engine(doc, yyjson_mut_obj_add_obj(doc, o, "work"), &stats);
-    yyjson_mut_obj_add_real(doc, o, "picture_ms", rounded(stats.picture_ms));
-    yyjson_mut_obj_add_real(doc, o, "expected_wait_ms",
-                            rounded(gtv_engine_expected_wait_ms(ai->engine, GTV_WORK_REQUEST, 0)));
+    yyjson_mut_obj_add_real(doc, o, "picture_ms", gtv_json_thousandths(stats.picture_ms));
+    yyjson_mut_obj_add_real(
+        doc, o, "expected_wait_ms",
+        gtv_json_thousandths(gtv_engine_expected_wait_ms(ai->engine, GTV_WORK_REQUEST, 0)));
     yyjson_mut_obj_add_uint(doc, o, "queued_bytes", ai->queued_bytes);
     yyjson_mut_val *streams = yyjson_mut_obj_add_obj(doc, o, "streams");
     yyjson_mut_obj_add_uint(doc, streams, "total", cameras);

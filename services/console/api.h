@@ -3,6 +3,7 @@
 #define GTV_CONSOLE_API_H
 
 #include "lib/redis/redis.h"
+#include "lib/s3/serve.h"
 #include "services/console/directory.h"
 #include "services/console/options.h"
 #include "services/console/store.h"
@@ -23,7 +24,9 @@ struct gtv_console {
     struct gtv_store *store;
     struct gtv_ingest *ingest;
     struct gtv_happenings *happenings;
-    struct gtv_http_files *crops; // NULL until the folder is there
+    struct gtv_http_files *crops;     // NULL until the folder is there
+    struct gtv_s3 *s3;                // the store behind it; NULL: there is none
+    struct gtv_http_client *pictures; // with s3
 };
 
 extern const struct gtv_http_route gtv_console_routes[];

@@ -4,6 +4,7 @@
 #include "lib/base/mem.h"
 #include "services/console/answers.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 // ---- Events and alerts ----
@@ -220,6 +221,15 @@ static bool is_crop(struct gtv_str rest)
     return digits(rest, 1, 20);
 }
 
+// Where there is a store behind the folder, a picture is there until it has been sent.
+static bool in_folder(const struct gtv_console *c, struct gtv_str name)
+{
+    char *path = gtv_asprintf("%s/" GTV_STR_FMT, c->options.crops_dir, GTV_STR_ARG(name));
+    bool there = access(path, R_OK) == 0;
+    free(path);
+    return there;
+}
+
 void gtv_handle_crop(struct gtv_http_request *req, void *user)
 {
     struct gtv_console *c = user;
@@ -227,8 +237,14 @@ void gtv_handle_crop(struct gtv_http_request *req, void *user)
     // The ai program makes the folder with its first picture.
     if (!c->crops && access(c->options.crops_dir, X_OK) == 0)
         c->crops = gtv_http_files_create(c->options.crops_dir);
-    if (c->crops && is_crop(name))
+    bool known = is_crop(name);
+    if (known && c->s3 && !(c->crops && in_folder(c, name))) {
+        char *text = gtv_strndup(name);
+        gtv_s3_serve(c->s3, c->pictures, req, text);
+        free(text);
+    } else if (known && c->crops) {
         gtv_http_files_reply(c->crops, req, name);
-    else
+    } else {
         gtv_reply_error(req, GTV_E_NOT_FOUND, NULL, "there is no such picture");
+    }
 }

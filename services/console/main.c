@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-enum { DRAIN_MS = 9000, UPSTREAM_CONNECTIONS = 4 };
+enum { DRAIN_MS = 9000, UPSTREAM_CONNECTIONS = 4, PICTURES_MAX = 16 };
 
 static const struct gtv_log log_main = {"console", NULL, NULL};
 
@@ -110,6 +110,15 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
         return false;
     }
     c->store = gtv_store_create(db, c->loop, c->metrics);
+    if (has(o->s3_url)) {
+        c->s3 = gtv_s3_create(
+            &(struct gtv_s3_config){
+                .url = o->s3_url, .region = o->s3_region, .key = o->s3_key, .secret = o->s3_secret},
+            err);
+        if (!c->s3)
+            return false;
+        c->pictures = gtv_http_client_create(c->loop, PICTURES_MAX);
+    }
     c->client = gtv_http_client_create(c->loop, UPSTREAM_CONNECTIONS);
     c->directory = gtv_directory_create(c->loop, c->client, o->streaming_url);
     c->redis = gtv_redis_create(c->loop, o->redis_url, "gtv-console", NULL, NULL, err);
@@ -132,10 +141,12 @@ static void destroy(struct gtv_console *c)
     gtv_http_server_destroy(c->server);
     gtv_directory_destroy(c->directory);
     gtv_http_client_destroy(c->client);
+    gtv_http_client_destroy(c->pictures);
     gtv_loop_destroy(c->loop);
     gtv_life_destroy(c->life);
     gtv_happenings_destroy(c->happenings);
     gtv_http_files_destroy(c->crops);
+    gtv_s3_destroy(c->s3);
     gtv_http_files_destroy(c->web);
     gtv_http_files_destroy(c->hlsjs);
     gtv_http_files_destroy(c->pages.openapi);

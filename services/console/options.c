@@ -1,6 +1,7 @@
 #include "services/console/options.h"
 
 #include "lib/redis/link.h"
+#include "lib/s3/s3.h"
 #include "services/console/db.h"
 
 #define AT(field) offsetof(struct gtv_console_options, field)
@@ -22,6 +23,13 @@ static const struct gtv_option table[] = {
      "Days for which vehicles and happenings are kept, counted from when they were stored.", .live = true},
     {"AI_CROPS_DIR", GTV_OPT_STRING, AT(crops_dir), "./var/crops", 0, 0, false,
      "Folder of the ai program's pictures of vehicles, served as image_url."},
+    {"AI_CROPS_S3_URL", GTV_OPT_STRING, AT(s3_url), NULL, 0, 0, false,
+     "The S3-compatible store that the ai program puts them into, if it has one: endpoint, bucket and "
+     "prefix.",
+     .form = &gtv_form_http_url},
+    {"AI_CROPS_S3_REGION", GTV_OPT_STRING, AT(s3_region), "us-east-1", 0, 0, false, "Region of that store."},
+    {"AI_CROPS_S3_KEY", GTV_OPT_STRING, AT(s3_key), NULL, 0, 0, false, "Access key that may read there."},
+    {"AI_CROPS_S3_SECRET", GTV_OPT_STRING, AT(s3_secret), NULL, 0, 0, true, "Secret of that access key."},
     {"STREAMING_URL", GTV_OPT_STRING, AT(streaming_url), "http://streaming:8001", 0, 0, false,
      "The streaming service, asked for the state of the cameras.", .form = &gtv_form_http_url},
     {"PUBLIC_BASE", GTV_OPT_STRING, AT(public_base), "/streaming", 0, 0, false,
@@ -57,6 +65,8 @@ static bool check(const void *config, struct gtv_error *err)
         gtv_error_set(err, GTV_E_INVALID, "REDIS_URL", "REDIS_URL: %.200s", why.message);
         return false;
     }
+    if (o->s3_url && *o->s3_url && !gtv_s3_check(o->s3_url, o->s3_region, o->s3_key, o->s3_secret, err))
+        return false;
     return gtv_db_url_ok(o->database_url, err);
 }
 

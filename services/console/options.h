@@ -13,6 +13,7 @@ struct gtv_console_options {
     char *public_base;
     int64_t keep_detections, keep_happenings, keep_days;
     char *crops_dir;
+    char *s3_url, *s3_region, *s3_key, *s3_secret;
     char *web_dir, *hlsjs_dir, *api_dir, *docs_ui_dir;
     char *trusted_proxies, *proxy_protocol;
     char *log_level, *log_format;

@@ -8,7 +8,6 @@
 #include "services/ai/detect/annotate.h"
 #include "services/ai/detect/exam_plates.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -328,11 +327,6 @@ bool gtv_exam_options_query(struct gtv_http_request *req, struct gtv_exam_option
 
 // ---- The answer ----
 
-static double rounded(double v)
-{
-    return round(v * 1000) / 1000;
-}
-
 static void add_box(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *name, int x, int y, int w, int h)
 {
     yyjson_mut_val *box = yyjson_mut_obj_add_obj(doc, o, name);
@@ -352,7 +346,7 @@ static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_p
         yyjson_mut_obj_add_null(doc, o, "plate_bbox");
         return;
     }
-    yyjson_mut_obj_add_real(doc, o, "plate_confidence", rounded(plate->confidence));
+    yyjson_mut_obj_add_real(doc, o, "plate_confidence", gtv_json_thousandths(plate->confidence));
     yyjson_mut_obj_add_str(doc, o, "plate_format", gtv_plate_format_names[plate->format]);
     add_box(doc, o, "plate_bbox", plate->x, plate->y, plate->w, plate->h);
 }
@@ -364,7 +358,7 @@ static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *list, const struc
     yyjson_mut_obj_add_sint(doc, o, "camera_id", exam->camera_id);
     yyjson_mut_obj_add_strcpy(doc, o, "timestamp", when);
     yyjson_mut_obj_add_strcpy(doc, o, "object_type", d->object_type);
-    yyjson_mut_obj_add_real(doc, o, "confidence", rounded(d->confidence));
+    yyjson_mut_obj_add_real(doc, o, "confidence", gtv_json_thousandths(d->confidence));
     add_box(doc, o, "bbox", d->x, d->y, d->w, d->h);
     add_plate(doc, o, plate);
     // Makes are not recognised: the keys stay, as clients expect them.
@@ -408,7 +402,7 @@ void gtv_exam_write(const struct gtv_exam *exam, yyjson_mut_doc *doc, yyjson_mut
         add_detection(doc, list, exam, &exam->found.objects[i], plate_of(exam, i), when);
     for (size_t i = 0; exam->plates && i < exam->plates->count; i++)
         add_lone_plate(doc, list, exam, &exam->plates->found[i], when);
-    yyjson_mut_obj_add_real(doc, object, "processing_time_ms", rounded(exam->processing_ms));
+    yyjson_mut_obj_add_real(doc, object, "processing_time_ms", gtv_json_thousandths(exam->processing_ms));
     yyjson_mut_val *image = yyjson_mut_obj_add_obj(doc, object, "image");
     yyjson_mut_obj_add_int(doc, image, "width", exam->width);
     yyjson_mut_obj_add_int(doc, image, "height", exam->height);

@@ -35,6 +35,7 @@ static const char *const top_keys[] = {"regions",
                                        "plate_confidence",
                                        "plates",
                                        "plates_without_vehicle",
+                                       "stream",
                                        "crops",
                                        NULL};
 static const char *const area_only_keys[] = {"id", "name", "points", NULL};
@@ -57,6 +58,8 @@ void gtv_scene_settings_init(struct gtv_scene_settings *s)
         .crops = true,
     };
 }
+
+static const char *const stream_names[] = {"auto", "main", "sub"};
 
 // ---- Reading ----
 
@@ -369,6 +372,20 @@ static bool parse_speeds(yyjson_val *root, struct gtv_scene_settings *s, struct 
     return ok;
 }
 
+static bool get_stream(yyjson_val *root, enum gtv_stream_choice *out, struct gtv_error *err)
+{
+    struct gtv_str text = GTV_STR("auto");
+    if (!gtv_json_get_str(root, "stream", GTV_JSON_OPTIONAL, &text, err))
+        return false;
+    for (size_t i = 0; i < sizeof(stream_names) / sizeof(stream_names[0]); i++) {
+        if (gtv_str_eq(text, gtv_str_of(stream_names[i]))) {
+            *out = (enum gtv_stream_choice)i;
+            return true;
+        }
+    }
+    return invalid(err, "stream", "stream must be auto, main or sub");
+}
+
 bool gtv_scene_settings_parse(yyjson_val *root, struct gtv_scene_settings *s, struct gtv_error *err)
 {
     int64_t priority = 5;
@@ -386,6 +403,7 @@ bool gtv_scene_settings_parse(yyjson_val *root, struct gtv_scene_settings *s, st
         gtv_json_get_bool(root, "plates", GTV_JSON_OPTIONAL, &s->plates, err) &&
         gtv_json_get_bool(root, "plates_without_vehicle", GTV_JSON_OPTIONAL, &s->stray_plates, err) &&
         gtv_json_get_double(root, "plate_confidence", GTV_JSON_OPTIONAL, 0, 1, &s->plate_confidence, err) &&
+        get_stream(root, &s->stream, err) &&
         gtv_json_get_bool(root, "crops", GTV_JSON_OPTIONAL, &s->crops, err);
     s->priority = (int)priority;
     return ok && parse_areas(root, s, err) && parse_lines(root, s, err) && parse_speeds(root, s, err);
@@ -492,6 +510,7 @@ void gtv_scene_settings_write(const struct gtv_scene_settings *s, yyjson_mut_doc
     yyjson_mut_obj_add_bool(doc, o, "plates", s->plates);
     yyjson_mut_obj_add_bool(doc, o, "plates_without_vehicle", s->stray_plates);
     yyjson_mut_obj_add_real(doc, o, "plate_confidence", s->plate_confidence);
+    yyjson_mut_obj_add_str(doc, o, "stream", stream_names[s->stream]);
     yyjson_mut_obj_add_bool(doc, o, "crops", s->crops);
 }
 

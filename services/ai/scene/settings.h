@@ -57,6 +57,8 @@ struct gtv_speed {
     double limit_kmh;  // 0: none
 };
 
+enum gtv_stream_choice { GTV_STREAM_AUTO, GTV_STREAM_MAIN, GTV_STREAM_SUB };
+
 struct gtv_scene_settings {
     struct gtv_area areas[GTV_SCENE_MAX_AREAS];
     struct gtv_line lines[GTV_SCENE_MAX_LINES];
@@ -74,7 +76,10 @@ struct gtv_scene_settings {
     bool plates;             // "plates" [true]
     bool stray_plates;       // "plates_without_vehicle" [true]: also where the picture has no vehicle
     double plate_confidence; // "plate_confidence"; 0: the service's own
-    bool crops;              // "crops" [true]: keep pictures of what is reported
+    // "stream" [auto]: which of the camera's streams is looked at; auto: the smaller one where it has one and
+    // no plates are read, which want all the pixels there are.
+    enum gtv_stream_choice stream;
+    bool crops; // "crops" [true]: keep pictures of what is reported
 };
 
 // As if the JSON were {}.

@@ -18,11 +18,6 @@ enum {
     MASKED_QUALITY = 90,
 };
 
-static double rounded(double v)
-{
-    return round(v * 100) / 100;
-}
-
 // ---- Settings ----
 
 static void reply_settings(struct gtv_ai *ai, struct gtv_http_request *req, int64_t id)
@@ -79,18 +74,19 @@ void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(doc, o, "cores", c.cores);
     yyjson_mut_obj_add_uint(doc, o, "cameras", c.cameras);
     yyjson_mut_obj_add_int(doc, o, "max_cameras", (int)ai->settings->max_cameras);
-    yyjson_mut_obj_add_real(doc, o, "budget_ms_per_s", rounded(c.budget));
-    yyjson_mut_obj_add_real(doc, o, "used_ms_per_s", rounded(c.used));
-    yyjson_mut_obj_add_real(doc, o, "pressure", rounded(c.pressure));
+    yyjson_mut_obj_add_real(doc, o, "budget_ms_per_s", gtv_json_hundredths(c.budget));
+    yyjson_mut_obj_add_real(doc, o, "used_ms_per_s", gtv_json_hundredths(c.used));
+    yyjson_mut_obj_add_real(doc, o, "pressure", gtv_json_hundredths(c.pressure));
     yyjson_mut_val *stages = yyjson_mut_obj_add_obj(doc, o, "stages_ms_per_s");
-    yyjson_mut_obj_add_real(doc, stages, "decode", rounded(c.decode - c.gate));
-    yyjson_mut_obj_add_real(doc, stages, "gate", rounded(c.gate));
-    yyjson_mut_obj_add_real(doc, stages, "detect", rounded(fmax(c.look - c.analysis - c.plates, 0)));
-    yyjson_mut_obj_add_real(doc, stages, "analysis", rounded(c.analysis));
-    yyjson_mut_obj_add_real(doc, stages, "plates", rounded(c.plates));
+    yyjson_mut_obj_add_real(doc, stages, "decode", gtv_json_hundredths(c.decode - c.gate));
+    yyjson_mut_obj_add_real(doc, stages, "gate", gtv_json_hundredths(c.gate));
+    yyjson_mut_obj_add_real(doc, stages, "detect",
+                            gtv_json_hundredths(fmax(c.look - c.analysis - c.plates, 0)));
+    yyjson_mut_obj_add_real(doc, stages, "analysis", gtv_json_hundredths(c.analysis));
+    yyjson_mut_obj_add_real(doc, stages, "plates", gtv_json_hundredths(c.plates));
     if (c.more >= 0) {
         double room = (double)ai->settings->max_cameras - (double)c.cameras;
-        yyjson_mut_obj_add_real(doc, o, "camera_ms_per_s", rounded(c.each));
+        yyjson_mut_obj_add_real(doc, o, "camera_ms_per_s", gtv_json_hundredths(c.each));
         yyjson_mut_obj_add_sint(doc, o, "more_cameras", (int64_t)fmax(fmin(c.more, room), 0));
     } else {
         yyjson_mut_obj_add_null(doc, o, "camera_ms_per_s");
@@ -104,8 +100,14 @@ void gtv_ai_handle_capacity(struct gtv_http_request *req, void *user)
     yyjson_mut_obj_add_uint(doc, durable, "spool_bytes", events.spool_bytes);
     gtv_json_add_text(doc, durable, "problem", events.problem);
     yyjson_mut_val *crops = yyjson_mut_obj_add_obj(doc, o, "crops");
-    yyjson_mut_obj_add_uint(doc, crops, "bytes", ai->crops ? gtv_store_bytes(ai->crops) : 0);
-    gtv_json_add_text(doc, crops, "problem", *ai->crops_problem ? ai->crops_problem : NULL);
+    struct gtv_store_stats kept = {0};
+    if (ai->crops)
+        gtv_store_get_stats(ai->crops, &kept);
+    yyjson_mut_obj_add_str(doc, crops, "store", ai->s3 ? "s3" : "folder");
+    yyjson_mut_obj_add_uint(doc, crops, "bytes", kept.bytes);
+    yyjson_mut_obj_add_uint(doc, crops, "sent", kept.sent);
+    yyjson_mut_obj_add_uint(doc, crops, "failures", kept.failures);
+    gtv_json_add_text(doc, crops, "problem", *ai->crops_problem ? ai->crops_problem : kept.problem);
     gtv_reply_json(req, 200, doc);
 }
 
@@ -122,6 +124,7 @@ void gtv_ai_handle_crop(struct gtv_http_request *req, void *user)
     struct gtv_str camera = gtv_http_param(req, "camera"), day = gtv_http_param(req, "day"),
                    file = gtv_http_param(req, "name");
     struct gtv_bytes *picture = NULL;
+    name[0] = '\0';
     if (ai->crops && camera.n + day.n + file.n + 3 <= sizeof(name)) {
         snprintf(name, sizeof(name), GTV_STR_FMT "/" GTV_STR_FMT "/" GTV_STR_FMT, GTV_STR_ARG(camera),
                  GTV_STR_ARG(day), GTV_STR_ARG(file));
@@ -129,6 +132,8 @@ void gtv_ai_handle_crop(struct gtv_http_request *req, void *user)
     }
     if (picture)
         gtv_http_reply(req, 200, headers, 2, picture);
+    else if (ai->s3 && gtv_store_is_name(name))
+        gtv_s3_serve(ai->s3, ai->pictures, req, name);
     else
         gtv_reply_error(req, GTV_E_NOT_FOUND, "name", "There is no such picture; old ones are removed");
     gtv_bytes_unref(picture);

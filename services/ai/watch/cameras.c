@@ -2,15 +2,9 @@
 #include "lib/base/mem.h"
 #include "services/ai/service.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum { MAX_LISTED = 10000 };
-
-static double rounded(double v)
-{
-    return round(v * 100) / 100;
-}
 
 // In one word: what the source says, or why there is none.
 static const char *state_of(const struct gtv_watched *w)
@@ -58,10 +52,11 @@ static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_
 static void add_costs(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
 {
     yyjson_mut_val *cpu = yyjson_mut_obj_add_obj(doc, o, "cpu_ms");
-    yyjson_mut_obj_add_real(doc, cpu, "decode", rounded(w->source.decode.cpu_ms - w->source.gate_cpu_ms));
-    yyjson_mut_obj_add_real(doc, cpu, "gate", rounded(w->source.gate_cpu_ms));
-    yyjson_mut_obj_add_real(doc, cpu, "detect", rounded(w->source.look_ms - w->analysis_ms));
-    yyjson_mut_obj_add_real(doc, cpu, "analysis", rounded(w->analysis_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "decode",
+                            gtv_json_hundredths(w->source.decode.cpu_ms - w->source.gate_cpu_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "gate", gtv_json_hundredths(w->source.gate_cpu_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "detect", gtv_json_hundredths(w->source.look_ms - w->analysis_ms));
+    yyjson_mut_obj_add_real(doc, cpu, "analysis", gtv_json_hundredths(w->analysis_ms));
 }
 
 static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_watched *w)
@@ -78,9 +73,12 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     yyjson_mut_obj_add_str(doc, o, "state", state_of(w));
     gtv_json_add_text(doc, o, "cause", w->refused ? w->refused : s->cause);
     gtv_json_add_text(doc, o, "watched_by", w->elsewhere);
-    yyjson_mut_obj_add_real(doc, o, "fps", rounded(s->look_rate));
-    yyjson_mut_obj_add_real(doc, o, "decoded_fps", rounded(s->frame_rate));
-    yyjson_mut_obj_add_real(doc, o, "analysed_every_s", rounded(s->interval_ms / 1000));
+    yyjson_mut_obj_add_bool(doc, o, "has_sub_stream", w->has_sub);
+    gtv_json_add_text(doc, o, "watched_stream", !w->watched ? NULL : w->on_sub ? "sub" : "main");
+    gtv_json_add_text(doc, o, "read_by", s->way == GTV_READER_AUTO ? NULL : gtv_reader_way_name(s->way));
+    yyjson_mut_obj_add_real(doc, o, "fps", gtv_json_hundredths(s->look_rate));
+    yyjson_mut_obj_add_real(doc, o, "decoded_fps", gtv_json_hundredths(s->frame_rate));
+    yyjson_mut_obj_add_real(doc, o, "analysed_every_s", gtv_json_hundredths(s->interval_ms / 1000));
     yyjson_mut_obj_add_str(doc, o, "decoding", gtv_decode_mode_name(s->decode.mode));
     yyjson_mut_obj_add_bool(doc, o, "skipping", s->decode.mode != GTV_DECODE_ALL);
     yyjson_mut_obj_add_bool(doc, o, "squeezed", s->squeezed);
@@ -94,7 +92,8 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     gtv_json_add_text(doc, o, "codec", s->codec);
     yyjson_mut_obj_add_int(doc, o, "width", s->width);
     yyjson_mut_obj_add_int(doc, o, "height", s->height);
-    yyjson_mut_obj_add_real(doc, o, "key_frame_every_s", rounded(s->decode.key_interval_ms / 1000));
+    yyjson_mut_obj_add_real(doc, o, "key_frame_every_s",
+                            gtv_json_hundredths(s->decode.key_interval_ms / 1000));
     yyjson_mut_obj_add_sint(doc, o, "last_frame_wall_ms", s->last_frame_wall_ms);
     gtv_json_add_time(doc, o, "last_frame", s->last_frame_wall_ms);
     gtv_json_add_time(doc, o, "last_look", s->last_look_wall_ms);

@@ -1,5 +1,24 @@
 #include "services/ai/watch/faults.h"
 
+#include <stdio.h>
+#include <string.h>
+
+const char *gtv_faults_key(int64_t camera_id, char out[GTV_FAULTS_KEY_CAP])
+{
+    snprintf(out, GTV_FAULTS_KEY_CAP, "gtv:ai:faults:%lld", (long long)camera_id);
+    return out;
+}
+
+unsigned gtv_faults_read(const char *fault, const char *state)
+{
+    if (strncmp(state, "on|", 3) != 0)
+        return 0;
+    for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
+        if (strcmp(gtv_fault_name(bit), fault) == 0)
+            return bit;
+    return 0;
+}
+
 void gtv_faults_inherit(struct gtv_faults *f, unsigned told)
 {
     *f = (struct gtv_faults){.told = told & GTV_FAULTS_ALL, .inherited = told & GTV_FAULTS_ALL};

@@ -15,6 +15,13 @@ enum {
     GTV_FAULTS_PATIENCE_MS = 15000, // for what was told before to be seen again: a frozen picture takes 10 s
 };
 
+// Hash in Redis of a camera: fault -> "on|<ms>" or "off|<ms>", as it was told last and when. The script that
+// tells an event keeps it (outbox.c), so that two programs never tell the same.
+enum { GTV_FAULTS_KEY_CAP = 48 };
+const char *gtv_faults_key(int64_t camera_id, char out[GTV_FAULTS_KEY_CAP]);
+// The bits that one of its pairs says are on; 0 for what cannot be read.
+unsigned gtv_faults_read(const char *fault, const char *state);
+
 // Zeroed: nothing was told.
 struct gtv_faults {
     unsigned told;      // bits

@@ -2,6 +2,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/contract/happening.h"
+#include "services/ai/watch/faults.h"
 #include "services/ai/watch/leases.h"
 #include "services/ai/watch/spool.h"
 
@@ -38,19 +39,28 @@ struct gtv_outbox {
     struct gtv_gauge *waiting;
 };
 
-// KEYS: lease, said, durable stream, live stream. ARGV: owner, made_ms, seconds, stream, type, key, json,
-// maxlen of each stream. Who made it before the present holder took the camera over made it rightly.
+// KEYS: lease, said, durable stream, live stream, faults. ARGV: owner, made_ms, seconds, stream, type, key,
+// json, maxlen of each stream. Who made it before the present holder took the camera over made it rightly. A
+// fault of the picture is besides told only where it changes what was told of it before, and not by an event
+// that is older: two programs may see the same change, one of them while Redis was away.
 static const char script[] =
     "local held = redis.call('GET', KEYS[1]) "
     "if held then "
     "local owner, since = string.match(held, '^(.*)|(%d+)$') "
     "if owner ~= ARGV[1] and tonumber(since) <= tonumber(ARGV[2]) then return 'fenced' end "
     "end "
+    "local fault, state = string.match(ARGV[6], '^cam_%d+/picture/(%a+)/(o[nf]+)/') "
+    "if fault == 'resized' then fault = nil end "
+    "if fault then "
+    "local was, at = string.match(redis.call('HGET', KEYS[5], fault) or 'off|0', '^(%a+)|(%d+)$') "
+    "if was == state or tonumber(at) > tonumber(ARGV[2]) then return 'again' end "
+    "end "
     "if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', ARGV[3]) then return 'again' end "
     "redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', 'stream', ARGV[4], 'type', ARGV[5], 'key', "
     "ARGV[6], 'json', ARGV[7]) "
     "redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', 'stream', ARGV[4], 'type', ARGV[5], 'json', "
     "ARGV[7]) "
+    "if fault then redis.call('HSET', KEYS[5], fault, state .. '|' .. ARGV[2]) end "
     "return 'told'";
 
 static void item_free(struct item *i)
@@ -164,15 +174,15 @@ static void on_reply(void *arg, redisReply *reply)
 static bool send_item(struct gtv_outbox *o, struct item *i)
 {
     char lease[GTV_LEASE_KEY_CAP], said[sizeof(GTV_KEY_SAID) + GTV_HAPPENING_KEY_CAP],
-        stream[GTV_CAMERA_PATH_CAP];
+        stream[GTV_CAMERA_PATH_CAP], faults[GTV_FAULTS_KEY_CAP];
     if (!o->redis || !gtv_redis_up(o->redis) || o->flying >= FLYING_MAX)
         return false;
     snprintf(said, sizeof(said), "%s%s", GTV_KEY_SAID, i->key);
-    if (!gtv_redis_command(o->redis, on_reply, i, "EVAL %s 4 %s %s %s %s %s %lld %d %s %s %s %b %d %d",
+    if (!gtv_redis_command(o->redis, on_reply, i, "EVAL %s 5 %s %s %s %s %s %s %lld %d %s %s %s %b %d %d",
                            script, gtv_lease_key(i->camera_id, lease), said, GTV_KEY_HAPPENINGS,
-                           GTV_KEY_EVENTS, o->config.owner, (long long)i->made_ms, GTV_SAID_S,
-                           gtv_camera_path(i->camera_id, stream), i->type, i->key, i->json->data,
-                           i->json->len, GTV_HAPPENINGS_MAXLEN, GTV_EVENTS_MAXLEN))
+                           GTV_KEY_EVENTS, gtv_faults_key(i->camera_id, faults), o->config.owner,
+                           (long long)i->made_ms, GTV_SAID_S, gtv_camera_path(i->camera_id, stream), i->type,
+                           i->key, i->json->data, i->json->len, GTV_HAPPENINGS_MAXLEN, GTV_EVENTS_MAXLEN))
         return false;
     o->flying++;
     return true;

@@ -104,15 +104,11 @@ static void tell_fault(struct gtv_watch_camera *c, const char *fault, bool on)
 
 void gtv_watch_tell_faults(struct gtv_watch_camera *c, const struct gtv_source_status *s)
 {
-    struct gtv_watcher *w = c->watcher;
     unsigned seen = s->faults | (s->untimed ? (unsigned)GTV_FAULT_UNTIMED : 0);
     unsigned changed = gtv_faults_update(&c->faults, seen, s->frames > 0, gtv_mono_ms());
     for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
         if (changed & bit)
             tell_fault(c, gtv_fault_name(bit), (c->faults.told & bit) != 0);
-    if (changed)
-        (void)gtv_redis_command(w->redis, NULL, NULL, "HSET %s %lld %u", GTV_KEY_AI_FAULTS,
-                                (long long)c->known.id, c->faults.told);
     if (s->resized != c->resized)
         tell_fault(c, "resized", true);
     c->resized = s->resized;

@@ -15,7 +15,6 @@
 #include <time.h>
 
 enum {
-    IO_TIMEOUT_MS = 10000,     // no byte from the relay for that long: connect again
     DECODE_TIMEOUT_MS = 10000, // bytes, but no picture
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MAX_MS = 10000,
@@ -39,16 +38,15 @@ struct rate {
 
 struct gtv_source {
     struct gtv_source_config config; // constant
-    char *url;
+    char *relay_url, *rtsp_url;
     struct gtv_log log;
     char name[GTV_CAMERA_PATH_CAP];
     atomic_bool stop;
     struct gtv_decode *decode;
 
     // The loop's own.
-    struct gtv_http_fetch *fetch;
-    struct gtv_ts_reader ts;
-    int64_t retry_ms, data_ms, opened_ms;
+    struct gtv_reader *reader;
+    int64_t retry_ms, opened_ms;
     uint64_t frames_at_open, untimed_units;
     unsigned failures_in_a_row;
 
@@ -405,10 +403,8 @@ static void on_unit(void *arg, struct gtv_ts_unit *unit)
 
 static void fail(struct gtv_source *s, const char *cause)
 {
-    if (s->fetch)
-        gtv_http_fetch_cancel(s->fetch);
-    s->fetch = NULL;
-    gtv_ts_finish(&s->ts);
+    gtv_reader_close(s->reader);
+    s->reader = NULL;
     (void)pthread_mutex_lock(&s->lock);
     s->status.failures++;
     (void)pthread_mutex_unlock(&s->lock);
@@ -423,85 +419,49 @@ static void fail(struct gtv_source *s, const char *cause)
     s->failures_in_a_row++;
 }
 
-static void on_data(void *arg, const void *data, size_t n)
+static void on_end(void *arg, const char *cause)
 {
-    struct gtv_source *s = arg;
-    s->data_ms = gtv_mono_ms();
-    gtv_ts_feed(&s->ts, data, n);
+    fail(arg, cause);
 }
 
-static void on_done(void *arg, const struct gtv_http_response *r, const struct gtv_error *err)
+static void open_reader(struct gtv_source *s, int64_t now)
 {
-    struct gtv_source *s = arg;
-    char text[160];
-    s->fetch = NULL;
-    if (r && r->status == 404)
-        snprintf(text, sizeof(text), "relay of the media node: not found");
-    else if (r && r->status != 200)
-        snprintf(text, sizeof(text), "relay of the media node: it answered %d", r->status);
-    else if (r && err)
-        snprintf(text, sizeof(text), "relay of the media node: %.120s", err->message);
-    else if (r)
-        snprintf(text, sizeof(text), "the media node ended the relay");
-    else
-        snprintf(text, sizeof(text), "relay of the media node: refused, or it cannot be reached (%.80s)",
-                 err ? err->message : "");
-    fail(s, text);
-}
-
-static void on_head(void *arg, const struct gtv_http_response *r)
-{
-    struct gtv_source *s = arg;
-    s->data_ms = gtv_mono_ms();
-}
-
-static void connect_relay(struct gtv_source *s, int64_t now)
-{
-    static const struct gtv_http_fetch_callbacks callbacks = {on_head, on_data, on_done};
     set_state(s, GTV_SOURCE_CONNECTING, NULL);
     gtv_decode_reset(s->decode);
-    gtv_ts_finish(&s->ts);
-    gtv_ts_init(&s->ts, on_unit, s);
-    s->data_ms = s->opened_ms = now;
+    s->opened_ms = now;
     s->untimed_units = 0;
     (void)pthread_mutex_lock(&s->lock);
     s->frames_at_open = s->status.frames;
     (void)pthread_mutex_unlock(&s->lock);
-    s->fetch = gtv_http_fetch(
-        s->config.http, &(struct gtv_http_fetch_options){.url = s->url, .stream = true, .max_body = SIZE_MAX},
-        &callbacks, s);
-}
-
-// What the stream lacks when no picture comes of it.
-static const char *no_picture(const struct gtv_source *s)
-{
-    if (s->ts.codec == GTV_TS_OTHER)
-        return "this program has no decoder for the camera's codec";
-    if (s->ts.tables && s->ts.codec == GTV_TS_NONE)
-        return "the stream carries no video";
-    return s->ts.tables ? "the video cannot be decoded" : "what the media node sends is no MPEG-TS";
+    gtv_reader_open(&s->reader, &(struct gtv_reader_config){.http = s->config.http,
+                                                            .hub = s->config.hub,
+                                                            .relay_url = s->relay_url,
+                                                            .rtsp_url = s->rtsp_url,
+                                                            .user = s->config.user,
+                                                            .pass = s->config.pass,
+                                                            .way = s->config.way,
+                                                            .name = s->name,
+                                                            .on_unit = on_unit,
+                                                            .on_end = on_end,
+                                                            .arg = s});
 }
 
 void gtv_source_tick(struct gtv_source *s, int64_t now)
 {
     if (atomic_load(&s->stop))
         return;
-    if (!s->fetch) {
-        if (now >= s->retry_ms)
-            connect_relay(s, now);
+    if (!s->reader && now >= s->retry_ms)
+        open_reader(s, now);
+    if (s->reader)
+        gtv_reader_tick(s->reader, now);
+    if (!s->reader)
         return;
-    }
-    if (now - s->data_ms > IO_TIMEOUT_MS) {
-        char text[80];
-        snprintf(text, sizeof(text), "the media node sent nothing for %d s", IO_TIMEOUT_MS / 1000);
-        fail(s, text);
-        return;
-    }
     struct gtv_decode_stats stats;
     gtv_decode_get_stats(s->decode, &stats);
     (void)pthread_mutex_lock(&s->lock);
     struct gtv_source_status *st = &s->status;
     bool pictures = st->frames != s->frames_at_open;
+    st->way = gtv_reader_way(s->reader);
     bool stale = st->last_frame_wall_ms && pictures && s->frames.count &&
                  now - s->frames.at_ms[(s->frames.count - 1) % RATE_SPAN] > DECODE_TIMEOUT_MS;
     st->untimed = s->untimed_units > UNTIMED_UNITS;
@@ -520,7 +480,7 @@ void gtv_source_tick(struct gtv_source *s, int64_t now)
     double patience = DECODE_TIMEOUT_MS + 3 * stats.key_interval_ms;
     if ((!pictures && (double)(now - s->opened_ms) > patience) ||
         (stale && (double)(now - s->opened_ms) > 2 * patience)) {
-        fail(s, no_picture(s));
+        fail(s, gtv_reader_fault(s->reader));
     } else if (pictures && s->failures_in_a_row) {
         gtv_log_info(&s->log, "watching again", "after_failures=%u", s->failures_in_a_row);
         s->failures_in_a_row = 0;
@@ -542,8 +502,8 @@ struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
     static const struct gtv_work_ops ops = {prepare, finish, release};
     struct gtv_source *s = GTV_NEW(struct gtv_source);
     s->config = *config;
-    s->url = gtv_strdup(config->url);
-    s->config.url = s->url;
+    s->config.relay_url = s->relay_url = gtv_strdup(config->relay_url);
+    s->config.rtsp_url = s->rtsp_url = config->rtsp_url ? gtv_strdup(config->rtsp_url) : NULL;
     s->settings = *config->settings;
     s->config.settings = NULL;
     s->work = (struct gtv_work){
@@ -559,19 +519,17 @@ struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
     s->status.interval_ms = 1000;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->changed, NULL);
-    gtv_ts_init(&s->ts, on_unit, s);
     s->decode = gtv_decode_create(
         &(struct gtv_decode_config){.pool = config->decoders, .on_frame = on_frame, .arg = s});
-    connect_relay(s, gtv_mono_ms());
+    open_reader(s, gtv_mono_ms());
     return s;
 }
 
 void gtv_source_stop(struct gtv_source *s)
 {
     atomic_store(&s->stop, true);
-    if (s->fetch)
-        gtv_http_fetch_cancel(s->fetch);
-    s->fetch = NULL;
+    gtv_reader_close(s->reader);
+    s->reader = NULL;
 }
 
 bool gtv_source_ended(struct gtv_source *s)
@@ -594,14 +552,14 @@ void gtv_source_destroy(struct gtv_source *s)
     while (s->looking)
         (void)pthread_cond_wait(&s->changed, &s->lock);
     (void)pthread_mutex_unlock(&s->lock);
-    gtv_ts_finish(&s->ts);
     gtv_gate_destroy(s->gate);
     free(s->plane);
     av_frame_free(&s->newest);
     av_frame_free(&s->looked_at);
     (void)pthread_cond_destroy(&s->changed);
     (void)pthread_mutex_destroy(&s->lock);
-    free(s->url);
+    free(s->relay_url);
+    free(s->rtsp_url);
     free(s);
 }
 

@@ -9,6 +9,7 @@
 #include "services/ai/gate/gate.h"
 #include "services/ai/watch/decode.h"
 #include "services/ai/watch/frame.h"
+#include "services/ai/watch/reader.h"
 
 struct gtv_source;
 
@@ -34,8 +35,11 @@ enum gtv_decode_policy {
 
 struct gtv_source_config {
     int64_t camera_id;
-    const char *url; // of the relay; copied
+    const char *relay_url, *rtsp_url; // see reader.h; copied
+    const char *user, *pass;          // of the relay, or NULL; live on
+    enum gtv_reader_way way;
     struct gtv_http_client *http;
+    struct gtv_rtsp_hub *hub;
     struct gtv_decode_pool *decoders;
     struct gtv_scalers *scalers;
     struct gtv_engine *engine;
@@ -62,7 +66,8 @@ const char *gtv_source_state_name(enum gtv_source_state state);
 
 struct gtv_source_status {
     enum gtv_source_state state;
-    char cause[160]; // why it is not watched, or was not a moment ago; empty: nothing to say
+    enum gtv_reader_way way; // by which it is read, or was last; GTV_READER_AUTO: not known yet
+    char cause[160];         // why it is not watched, or was not a moment ago; empty: nothing to say
     char codec[32];
     int width, height;
     uint64_t frames, looks, failures; // decoded, looked at, connections lost or refused

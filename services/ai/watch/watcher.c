@@ -12,6 +12,8 @@ enum {
     TICK_MS = 200,
     TICKS_A_SECOND = 1000 / TICK_MS,
     STATE_EXPIRY_S = 120,
+    SUB_PATIENCE_MS = 45000, // a smaller stream without a picture for that long gives way to the other one
+    SUB_AGAIN_MS = 600000,   // for that long
 };
 
 void gtv_watch_key(int64_t id, char out[24])
@@ -39,10 +41,46 @@ static bool wanted(const struct gtv_watch_camera *c)
            (c->order == GTV_WATCH_START || c->known.ai_enabled);
 }
 
+// ---- Which stream ----
+
+static bool wants_sub(const struct gtv_watch_camera *c, int64_t now_ms)
+{
+    const struct gtv_scene_settings *s = gtv_watch_settings(c);
+    if (!c->known.sub_url[0] || s->stream == GTV_STREAM_MAIN)
+        return false;
+    if (s->stream == GTV_STREAM_SUB)
+        return true;
+    bool plates = s->plates && gtv_plates_ready(c->watcher->config.plates);
+    return !plates && now_ms >= c->sub_again_ms;
+}
+
+// Better many pixels than none: where it may choose it does not stay with a smaller stream that is not there.
+static void judge_sub(struct gtv_watch_camera *c, int64_t now_ms)
+{
+    struct gtv_source_status status;
+    if (!c->on_sub || gtv_watch_settings(c)->stream != GTV_STREAM_AUTO)
+        return;
+    gtv_source_get_status(c->source, &status);
+    if (status.frames != c->sub_frames || !c->sub_waits_since) {
+        c->sub_frames = status.frames;
+        c->sub_waits_since = now_ms;
+    } else if (now_ms - c->sub_waits_since > SUB_PATIENCE_MS) {
+        c->sub_again_ms = now_ms + SUB_AGAIN_MS;
+        gtv_log_warn(&c->watcher->log, "its smaller stream gives no picture: the other one is watched",
+                     "camera_id=%lld cause=\"%s\"", (long long)c->known.id, status.cause);
+    }
+}
+
 static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, struct gtv_str state)
 {
     char path[GTV_CAMERA_PATH_CAP];
-    char *url = gtv_asprintf("%s/%s/relay", w->config.hls_url, gtv_camera_path(c->known.id, path));
+    c->on_sub = wants_sub(c, gtv_mono_ms());
+    c->sub_waits_since = 0;
+    (void)(c->on_sub ? gtv_camera_sub_path : gtv_camera_path)(c->known.id, path);
+    char *relay = gtv_asprintf("%s/%s/relay", w->config.hls_url, path);
+    char *rtsp = w->config.rtsp_url
+                     ? gtv_reader_rtsp_url(w->config.rtsp_url, w->config.read_user, w->config.read_pass, path)
+                     : NULL;
     c->analysis = gtv_analysis_create(&(struct gtv_analysis_config){
         .camera_id = c->known.id,
         .confidence = w->config.min_confidence,
@@ -58,8 +96,13 @@ static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, stru
         gtv_analysis_load(c->analysis, state);
     c->source = gtv_source_start(&(struct gtv_source_config){
         .camera_id = c->known.id,
-        .url = url,
+        .relay_url = relay,
+        .rtsp_url = rtsp,
+        .user = w->config.read_user,
+        .pass = w->config.read_pass,
+        .way = w->config.way,
         .http = w->http,
+        .hub = w->hub,
         .decoders = w->decoders,
         .scalers = w->scalers,
         .engine = w->config.engine,
@@ -69,7 +112,8 @@ static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, stru
         .on_look = gtv_watch_on_look,
         .arg = c,
     });
-    free(url);
+    free(relay);
+    free(rtsp);
     c->plan = (struct gtv_planned){0};
     gtv_faults_inherit(&c->faults, c->faults.told);
     c->resized = 0;
@@ -94,12 +138,11 @@ static void on_state_read(void *arg, redisReply *reply)
 static void on_faults_read(void *arg, redisReply *reply)
 {
     struct gtv_watch_camera *c = arg;
-    int64_t told = 0;
-    if (reply &&
-        (reply->type == REDIS_REPLY_NIL ||
-         (reply->type == REDIS_REPLY_STRING &&
-          gtv_parse_int((struct gtv_str){reply->str, (size_t)reply->len}, 0, GTV_FAULTS_ALL, &told))))
-        gtv_faults_inherit(&c->faults, (unsigned)told);
+    unsigned told = 0;
+    for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+        told |= gtv_faults_read(reply->element[i]->str, reply->element[i + 1]->str);
+    if (reply && reply->type == REDIS_REPLY_ARRAY)
+        gtv_faults_inherit(&c->faults, told);
     if (!reply || !gtv_redis_command(c->watcher->redis, on_state_read, c, "GET %s%lld", GTV_KEY_AI_STATE,
                                      (long long)c->known.id))
         on_state_read(c, NULL);
@@ -144,9 +187,13 @@ void gtv_watch_reconcile(struct gtv_watcher *w, struct gtv_watch_camera *c)
         }
         if (want && !gtv_leases_owner(w->leases, c->known.id) && w->sources >= w->config.max_cameras)
             c->refused = "as many cameras as AI_MAX_CAMERAS allows are watched already";
+    } else if (c->source && !c->stopping && wants_sub(c, gtv_mono_ms()) != c->on_sub) {
+        gtv_source_stop(c->source); // and begins anew with the other one
+        c->stopping = true;
     } else if (!c->source && !c->loading) {
-        c->loading = gtv_redis_command(w->redis, on_faults_read, c, "HGET %s %lld", GTV_KEY_AI_FAULTS,
-                                       (long long)c->known.id);
+        char faults[GTV_FAULTS_KEY_CAP];
+        c->loading =
+            gtv_redis_command(w->redis, on_faults_read, c, "HGETALL %s", gtv_faults_key(c->known.id, faults));
         if (!c->loading)
             start_source(w, c, (struct gtv_str){0});
     }
@@ -164,10 +211,10 @@ static void collect(struct gtv_watcher *w, struct gtv_watch_camera *c)
     gtv_analysis_destroy(c->analysis);
     c->analysis = NULL;
     if (!elsewhere) {
+        char faults[GTV_FAULTS_KEY_CAP];
         c->faults = (struct gtv_faults){0};
         (void)gtv_redis_command(w->redis, NULL, NULL, "DEL %s%lld", GTV_KEY_AI_STATE, (long long)c->known.id);
-        (void)gtv_redis_command(w->redis, NULL, NULL, "HDEL %s %lld", GTV_KEY_AI_FAULTS,
-                                (long long)c->known.id);
+        (void)gtv_redis_command(w->redis, NULL, NULL, "DEL %s", gtv_faults_key(c->known.id, faults));
     }
 }
 
@@ -222,6 +269,8 @@ static void on_tick(void *arg)
             collect(w, c);
         else if (c->source)
             gtv_source_tick(c->source, now);
+        if (c->source && !c->stopping)
+            judge_sub(c, now);
         gtv_watch_reconcile(w, c);
         if (c->gone && !c->source && !c->loading) {
             (void)gtv_map_remove(w->cameras, key);
@@ -299,6 +348,7 @@ static void create_parts(struct gtv_watcher *w)
     w->reload = gtv_timer_create(config->loop, gtv_watch_load, w);
     w->tick = gtv_timer_create(config->loop, on_tick, w);
     w->http = gtv_http_client_create(config->loop, config->max_cameras + 16);
+    w->hub = gtv_rtsp_hub_create(config->loop);
     w->decoders = gtv_decode_pool_create(config->cores);
     w->scalers = gtv_scalers_create();
     w->defaults = GTV_NEW(struct gtv_scene_settings);
@@ -378,6 +428,7 @@ void gtv_watcher_destroy(struct gtv_watcher *w)
     gtv_leases_destroy(w->leases);
     gtv_map_destroy(w->cameras, camera_free);
     gtv_http_client_destroy(w->http);
+    gtv_rtsp_hub_destroy(w->hub);
     gtv_decode_pool_destroy(w->decoders);
     gtv_scalers_destroy(w->scalers);
     gtv_planner_destroy(w->planner);
@@ -437,6 +488,8 @@ static void describe(struct gtv_watch_camera *c, struct gtv_watched *out)
     out->id = c->known.id;
     out->name = c->known.name;
     out->ai_enabled = c->known.ai_enabled;
+    out->has_sub = c->known.sub_url[0] != '\0';
+    out->on_sub = c->on_sub;
     out->order = c->order;
     out->watched = c->source && !c->stopping;
     out->refused = c->refused;

@@ -16,13 +16,14 @@ struct gtv_watchlists; // watchlist/watchlist.h
 #define GTV_KEY_AI_ORDERS   "gtv:ai:orders"
 // String: what gtv_analysis_save wrote, for who watches the camera next; with an expiry.
 #define GTV_KEY_AI_STATE "gtv:ai:state:"
-// Hash: camera ids to the faults of their pictures that were told and last (bits of faults.h, decimal).
-#define GTV_KEY_AI_FAULTS "gtv:ai:faults"
 
 struct gtv_watcher_config {
     struct gtv_loop *loop;
     const char *redis_url;
-    const char *hls_url; // base address of the media node
+    const char *hls_url;               // base address of the media node
+    const char *rtsp_url;              // the same by RTSP; NULL or empty: none
+    const char *read_user, *read_pass; // that the node wants; NULL or empty: none
+    enum gtv_reader_way way;           // by which cameras are read
     struct gtv_engine *engine;
     struct gtv_metrics *metrics;
     struct gtv_store *store;   // of crops; NULL: none are kept
@@ -60,6 +61,7 @@ struct gtv_watched {
     bool ai_enabled;
     enum gtv_watch_order order;
     bool watched;                    // a source works on it
+    bool has_sub, on_sub;            // it has a smaller stream; the source reads that one
     const char *refused;             // why not, though it is wanted; NULL otherwise
     const char *elsewhere;           // the program that watches it in place of this one; NULL: none
     struct gtv_source_status source; // zeroed without a source

@@ -25,7 +25,11 @@ struct gtv_watch_camera {
     struct gtv_analysis *analysis; // with the source
     struct gtv_planned plan;
     bool stopping;
-    uint64_t saved; // revision of the state in Redis
+    bool on_sub;             // the source reads its smaller stream
+    uint64_t sub_frames;     // that it had when it was looked at last
+    int64_t sub_waits_since; // since when none came of it; 0: they come
+    int64_t sub_again_ms;    // it gave none for long: the other one is read until then; 0
+    uint64_t saved;          // revision of the state in Redis
     struct gtv_faults faults;
     uint64_t resized;
 };
@@ -42,6 +46,7 @@ struct gtv_watcher {
     struct gtv_timer *reload, *tick;
     unsigned ticks;
     struct gtv_http_client *http;
+    struct gtv_rtsp_hub *hub;
     struct gtv_decode_pool *decoders;
     struct gtv_scalers *scalers;
     struct gtv_scene_settings *defaults;

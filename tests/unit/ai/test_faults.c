@@ -47,6 +47,17 @@ static void the_first_picture_may_be_here_already(void **state)
     assert_int_equal(gtv_faults_update(&f, 0, true, 9000), GTV_GATE_INFRARED);
 }
 
+static void what_was_told_is_read(void **state)
+{
+    char key[GTV_FAULTS_KEY_CAP];
+    assert_string_equal(gtv_faults_key(7, key), "gtv:ai:faults:7");
+    assert_int_equal(gtv_faults_read("black", "on|1795374689207"), GTV_GATE_BLACK);
+    assert_int_equal(gtv_faults_read("untimed", "on|1"), GTV_FAULT_UNTIMED);
+    assert_int_equal(gtv_faults_read("black", "off|1795374689207"), 0);
+    assert_int_equal(gtv_faults_read("nonsense", "on|1"), 0);
+    assert_int_equal(gtv_faults_read("black", ""), 0);
+}
+
 static void names(void **state)
 {
     for (unsigned bit = 1; bit <= GTV_FAULTS_ALL; bit <<= 1)
@@ -61,6 +72,7 @@ int main(void)
         cmocka_unit_test(not_again_by_who_takes_over),
         cmocka_unit_test(seen_again_it_may_end_at_once),
         cmocka_unit_test(the_first_picture_may_be_here_already),
+        cmocka_unit_test(what_was_told_is_read),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

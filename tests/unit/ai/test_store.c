@@ -1,6 +1,7 @@
 #include "services/ai/watch/store.h"
 #include "tests/unit/unit.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -48,6 +49,13 @@ static bool is_there(struct gtv_store *s, const char *name)
     struct gtv_bytes *b = gtv_store_get(s, name);
     gtv_bytes_unref(b);
     return b != NULL;
+}
+
+static uint64_t bytes_of(struct gtv_store *s)
+{
+    struct gtv_store_stats stats;
+    gtv_store_get_stats(s, &stats);
+    return stats.bytes;
 }
 
 static void names(void **state)
@@ -113,7 +121,7 @@ static void bounded(void **state)
     }
     gtv_store_destroy(s);
     s = open_it(10000);
-    for (int i = 0; i < 500 && gtv_store_bytes(s) != 10000; i++) // counted at the start
+    for (int i = 0; i < 500 && bytes_of(s) != 10000; i++) // counted at the start
         (void)usleep(20000);
     put(s, "cam_2/20261123/1.jpg", 1000, 'x');
     for (int i = 0; i < 500 && is_there(s, "cam_1/20261121/1.jpg"); i++)
@@ -159,9 +167,65 @@ static void a_folder_that_cannot_be_made(void **state)
     assert_int_equal(err.code, GTV_E_IO);
 }
 
+// ---- A store behind it ----
+
+struct behind {
+    atomic_int taken, refused;
+    atomic_bool away;
+};
+
+static bool take(void *arg, const char *name, const struct gtv_bytes *picture, struct gtv_error *err)
+{
+    struct behind *b = arg;
+    if (atomic_load(&b->away)) {
+        gtv_error_set(err, GTV_E_UPSTREAM, NULL, "it is away");
+        atomic_fetch_add(&b->refused, 1);
+        return false;
+    }
+    assert_true(gtv_store_is_name(name) && picture->len == 100);
+    atomic_fetch_add(&b->taken, 1);
+    return true;
+}
+
+static void wait_for(atomic_int *n, int least)
+{
+    for (int i = 0; i < 3000 && atomic_load(n) < least; i++)
+        usleep(10000);
+    assert_true(atomic_load(n) >= least);
+}
+
+static void what_is_sent_leaves_the_folder(void **state)
+{
+    struct behind b = {.away = true};
+    struct gtv_error err = {0};
+    struct gtv_store_stats stats;
+    struct gtv_store *s = gtv_store_create(
+        &(struct gtv_store_config){
+            .dir = folder, .max_bytes = 1 << 20, .max_age_s = 30 * 86400, .send = take, .arg = &b},
+        &err);
+    assert_non_null(s);
+    int64_t now = (int64_t)time(NULL) * 1000;
+    char one[GTV_STORE_NAME_CAP], two[GTV_STORE_NAME_CAP];
+    put(s, gtv_store_name(8, now, 1, one), 100, 'a');
+    put(s, gtv_store_plate_name(8, now, 2, two), 100, 'b');
+    wait_for(&b.refused, 1);
+    assert_true(is_there(s, one) && is_there(s, two));
+    atomic_store(&b.away, false);
+    wait_for(&b.taken, 2);
+    for (int i = 0; i < 3000 && (is_there(s, one) || is_there(s, two)); i++)
+        usleep(10000);
+    assert_false(is_there(s, one) || is_there(s, two));
+    gtv_store_get_stats(s, &stats);
+    assert_true(stats.sent == 2 && stats.failures >= 1 && stats.problem[0] == '\0');
+    put(s, one, 100, 'c'); // and again
+    wait_for(&b.taken, 3);
+    gtv_store_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_sent_leaves_the_folder, make_folder, remove_folder),
         cmocka_unit_test(names),
         cmocka_unit_test_setup_teardown(kept_replaced_and_removed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(other_names_are_none, make_folder, remove_folder),

@@ -414,6 +414,28 @@ static void test_reports(void **state)
                      GTV_RTCP_BYE);
 }
 
+static void test_the_senders_clock(void **state)
+{
+    int64_t us = 0;
+    begin(&h264, false);
+    // A whole second and a half, at the time stamp 90000.
+    static const uint8_t report[28] = {0x80, 200,  0,    6, 1, 2, 3, 4, 0xed, 0x00,
+                                       0x2c, 0x7e, 0x80, 0, 0, 0, 0, 1, 0x5f, 0x90};
+    assert_false(gtv_rtp_sender_time(&stream, 0, &us));
+    (void)gtv_rtcp_read(&stream, (struct gtv_str){(const char *)report, 28}, 1000);
+    assert_false(gtv_rtp_sender_time(&stream, 0, &us)); // nothing came yet
+    SEND(90000 + 45000, true,
+         "\x41"
+         "a");
+    assert_true(gtv_rtp_sender_time(&stream, stream.ticks, &us));
+    assert_int_equal(us, (INT64_C(0xed002c7e) - INT64_C(2208988800)) * 1000000 + 1000000);
+    assert_true(gtv_rtp_sender_time(&stream, stream.ticks - 90000, &us));
+    assert_int_equal(us, (INT64_C(0xed002c7e) - INT64_C(2208988800)) * 1000000);
+    static const uint8_t none[28] = {0x80, 200, 0, 6, 1, 2, 3, 4};
+    (void)gtv_rtcp_read(&stream, (struct gtv_str){(const char *)none, 28}, 1000);
+    assert_false(gtv_rtp_sender_time(&stream, stream.ticks, &us));
+}
+
 static int finish(void **state)
 {
     gtv_rtp_stream_finish(&stream);
@@ -436,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_aac),
         cmocka_unit_test(test_other_audio),
         cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_the_senders_clock),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
 }
