@@ -189,3 +189,32 @@ void gtv_answer_box(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_det
     yyjson_mut_obj_add_int(doc, frame, "width", width);
     yyjson_mut_obj_add_int(doc, frame, "height", height);
 }
+
+void gtv_answer_seen(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c, int64_t camera_id,
+                     const char *camera_name, int64_t wall_ms, int64_t track)
+{
+    struct gtv_camera_state s;
+    gtv_directory_get(c->directory, camera_id, &s);
+    yyjson_mut_obj_add_sint(doc, o, "camera_id", camera_id);
+    gtv_json_add_text(doc, o, "camera_name", s.name[0] ? s.name : camera_name);
+    gtv_json_add_time(doc, o, "timestamp", wall_ms);
+    if (track)
+        yyjson_mut_obj_add_sint(doc, o, "track_id", track);
+    else
+        yyjson_mut_obj_add_null(doc, o, "track_id");
+}
+
+void gtv_answer_plate(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_db_plate *p)
+{
+    bool known = p->text[0] && p->format[0];
+    gtv_json_add_text(doc, o, "plate", p->text);
+    gtv_json_add_text(doc, o, "plate_format", p->text[0] ? p->format : NULL);
+    if (known)
+        yyjson_mut_obj_add_real(doc, o, "plate_confidence", p->confidence);
+    else
+        yyjson_mut_obj_add_null(doc, o, "plate_confidence");
+    if (known)
+        yyjson_mut_obj_add_bool(doc, o, "plate_uncertain", p->uncertain);
+    else
+        yyjson_mut_obj_add_null(doc, o, "plate_uncertain");
+}

@@ -45,6 +45,13 @@ bool gtv_query_word(struct gtv_http_request *req, const char *name, char *out, s
 
 // o["image_url"]: where the console serves a picture of that name; null without one.
 void gtv_answer_image(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *crop);
+// "camera_id", "camera_name" (the one it has now; the one it had then where the camera is gone), "timestamp"
+// and "track_id" (null for 0).
+void gtv_answer_seen(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c, int64_t camera_id,
+                     const char *camera_name, int64_t wall_ms, int64_t track);
+// "plate", "plate_format", "plate_confidence" and "plate_uncertain"; null where there is none, the latter
+// three also where only its text is known.
+void gtv_answer_plate(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_db_plate *p);
 void gtv_answer_box(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_detected *d, int width,
                     int height); // "bbox" and "frame"
 

@@ -9,7 +9,6 @@ static bool tell(struct gtv_db *db, const struct gtv_db_happening *h, bool *is_n
 {
     sqlite3_stmt *s = db->statements[GTV_DB_TELL];
     const int64_t whole[] = {h->wall_ms, gtv_wall_ms(), h->track, h->first_ms, h->last_ms};
-    const int box[] = {h->object.x, h->object.y, h->object.w, h->object.h, h->frame_width, h->frame_height};
     const double told[] = {h->seconds, h->speed_kmh, h->limit_kmh, h->degrees};
     const char *const words[] = {h->alert, h->list,       h->label,     h->severity,
                                  h->why,   h->plate.text, h->plate.key, h->plate.format};
@@ -21,8 +20,7 @@ static bool tell(struct gtv_db *db, const struct gtv_db_happening *h, bool *is_n
         sqlite3_bind_int64(s, 5 + i, whole[i]);
     gtv_db_bind_text(s, 10, h->object.object_type);
     sqlite3_bind_double(s, 11, h->object.confidence);
-    for (int i = 0; i < 6; i++)
-        sqlite3_bind_int(s, 12 + i, box[i]);
+    gtv_db_bind_box(s, 12, &h->object, h->frame_width, h->frame_height);
     gtv_db_bind_text(s, 18, h->place);
     gtv_db_bind_text(s, 19, h->place_name);
     gtv_db_bind_text(s, 20, h->direction);

@@ -60,6 +60,13 @@ bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv
     return ok;
 }
 
+void gtv_db_bind_box(sqlite3_stmt *s, int at, const struct gtv_detected *d, int width, int height)
+{
+    const int box[] = {d->x, d->y, d->w, d->h, width, height};
+    for (int i = 0; i < (int)(sizeof box / sizeof *box); i++)
+        sqlite3_bind_int(s, at + i, box[i]);
+}
+
 static void bind_plate(sqlite3_stmt *s, const struct gtv_db_detection *d, const char *key)
 {
     gtv_db_bind_text(s, 6, d->plate);
@@ -84,12 +91,7 @@ bool gtv_db_put_detection(struct gtv_db *db, enum gtv_db_statement how, const st
     gtv_db_bind_text(s, 4, d->object.object_type);
     sqlite3_bind_double(s, 5, d->object.confidence);
     bind_plate(s, d, key);
-    sqlite3_bind_int(s, 7, d->object.x);
-    sqlite3_bind_int(s, 8, d->object.y);
-    sqlite3_bind_int(s, 9, d->object.w);
-    sqlite3_bind_int(s, 10, d->object.h);
-    sqlite3_bind_int(s, 11, d->frame_width);
-    sqlite3_bind_int(s, 12, d->frame_height);
+    gtv_db_bind_box(s, 7, &d->object, d->frame_width, d->frame_height);
     gtv_db_bind_text(s, 13, d->event);
     sqlite3_bind_int(s, 14, d->event_index);
     sqlite3_bind_int64(s, 15, gtv_wall_ms());

@@ -37,6 +37,8 @@ bool gtv_db_run(struct gtv_db *db, const char *text, const char *doing,
 void gtv_db_roll_back(struct gtv_db *db);
 // Runs a statement that gives no rows, and makes it ready for the next time.
 bool gtv_db_step(struct gtv_db *db, sqlite3_stmt *s, struct gtv_error *err) GTV_WARN_UNUSED;
+// x, y, w, h and the frame's size, from `at` on.
+void gtv_db_bind_box(sqlite3_stmt *s, int at, const struct gtv_detected *d, int width, int height);
 void gtv_db_bind_text(sqlite3_stmt *s, int at, const char *text); // lives until the statement is run
 // False, and an empty out, when it does not fit.
 bool gtv_db_column(sqlite3_stmt *s, int at, char *out, size_t cap);

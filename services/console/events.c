@@ -32,39 +32,17 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_d
     add_number(doc, o, "degrees", h->degrees);
 }
 
-static void add_plate(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_db_plate *p)
-{
-    gtv_json_add_text(doc, o, "plate", p->text);
-    gtv_json_add_text(doc, o, "plate_format", p->text[0] ? p->format : NULL);
-    if (p->text[0] && p->format[0])
-        yyjson_mut_obj_add_real(doc, o, "plate_confidence", p->confidence);
-    else
-        yyjson_mut_obj_add_null(doc, o, "plate_confidence");
-    if (p->text[0] && p->format[0])
-        yyjson_mut_obj_add_bool(doc, o, "plate_uncertain", p->uncertain);
-    else
-        yyjson_mut_obj_add_null(doc, o, "plate_uncertain");
-}
-
 static void add_happening(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c,
                           const struct gtv_db_happening *h)
 {
-    struct gtv_camera_state s;
-    gtv_directory_get(c->directory, h->camera_id, &s);
     yyjson_mut_obj_add_sint(doc, o, "id", h->id);
     yyjson_mut_obj_add_strcpy(doc, o, "key", h->key);
     yyjson_mut_obj_add_strcpy(doc, o, "type", h->type);
     gtv_json_add_text(doc, o, "alert", h->alert);
-    yyjson_mut_obj_add_sint(doc, o, "camera_id", h->camera_id);
-    gtv_json_add_text(doc, o, "camera_name", s.name[0] ? s.name : h->camera_name);
-    gtv_json_add_time(doc, o, "timestamp", h->wall_ms);
-    if (h->track)
-        yyjson_mut_obj_add_sint(doc, o, "track_id", h->track);
-    else
-        yyjson_mut_obj_add_null(doc, o, "track_id");
+    gtv_answer_seen(doc, o, c, h->camera_id, h->camera_name, h->wall_ms, h->track);
     gtv_json_add_text(doc, o, "vehicle_type", h->object.object_type);
     yyjson_mut_obj_add_real(doc, o, "confidence", h->object.confidence);
-    add_plate(doc, o, &h->plate);
+    gtv_answer_plate(doc, o, &h->plate);
     gtv_json_add_text(doc, o, "list", h->list);
     gtv_json_add_text(doc, o, "label", h->label);
     gtv_json_add_text(doc, o, "severity", h->severity);

@@ -157,40 +157,16 @@ void gtv_handle_camera(struct gtv_http_request *req, void *user)
 
 // ---- Detections ----
 
-static void add_read(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_db_detection *d)
-{
-    bool known = d->plate[0] && d->read.format[0];
-    gtv_json_add_text(doc, o, "plate", d->plate);
-    gtv_json_add_text(doc, o, "plate_key", d->read.key);
-    gtv_json_add_text(doc, o, "plate_format", d->read.format);
-    if (known)
-        yyjson_mut_obj_add_real(doc, o, "plate_confidence", d->read.confidence);
-    else
-        yyjson_mut_obj_add_null(doc, o, "plate_confidence");
-    if (known)
-        yyjson_mut_obj_add_bool(doc, o, "plate_uncertain", d->read.uncertain);
-    else
-        yyjson_mut_obj_add_null(doc, o, "plate_uncertain");
-}
-
 static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c,
                           const struct gtv_db_detection *d)
 {
-    struct gtv_camera_state s;
-    gtv_directory_get(c->directory, d->camera_id, &s);
     yyjson_mut_obj_add_sint(doc, o, "id", d->id);
-    yyjson_mut_obj_add_sint(doc, o, "camera_id", d->camera_id);
-    // The name it has now; the one it had then where the camera is gone.
-    gtv_json_add_text(doc, o, "camera_name", s.name[0] ? s.name : d->camera_name);
-    add_read(doc, o, d);
+    gtv_answer_seen(doc, o, c, d->camera_id, d->camera_name, d->wall_ms, d->track);
+    gtv_answer_plate(doc, o, &d->read);
+    gtv_json_add_text(doc, o, "plate_key", d->read.key);
     yyjson_mut_obj_add_real(doc, o, "confidence", d->object.confidence);
-    gtv_json_add_time(doc, o, "timestamp", d->wall_ms);
     gtv_json_add_time(doc, o, "last_seen", d->last_ms);
     yyjson_mut_obj_add_strcpy(doc, o, "vehicle_type", d->object.object_type);
-    if (d->track)
-        yyjson_mut_obj_add_sint(doc, o, "track_id", d->track);
-    else
-        yyjson_mut_obj_add_null(doc, o, "track_id");
     gtv_answer_image(doc, o, d->crop);
     yyjson_mut_obj_add_null(doc, o, "video_url");
     gtv_answer_box(doc, o, &d->object, d->frame_width, d->frame_height);
