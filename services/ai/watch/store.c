@@ -277,7 +277,7 @@ static void note_sent(struct gtv_store *s, const struct gtv_error *err)
     bool told = s->stats.problem[0] != '\0';
     s->stats.sent += !err;
     s->stats.failures += err != NULL;
-    snprintf(s->stats.problem, sizeof(s->stats.problem), "%s", err ? err->message : "");
+    snprintf(s->stats.problem, sizeof(s->stats.problem), "%.150s", err ? err->message : "");
     (void)pthread_mutex_unlock(&s->lock);
     if (err && !told)
         gtv_log_warn(&s->log, "pictures of tracks wait for their store", "cause=\"%s\"", err->message);
