@@ -39,6 +39,8 @@ class Relay(http.server.ThreadingHTTPServer):
         self.server_close()
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        server_version = "gtv-media-hls"  # another one would be asked by RTSP
+
         def log_message(self, *args):
             pass
 
