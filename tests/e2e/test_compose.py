@@ -176,7 +176,7 @@ def test_names_are_the_contract_s():
 def test_only_the_door_and_publishers_come_in():
     for name, service in services().items():
         for port in service.get("ports", []):
-            outside, inside = str(port).rsplit(":", 1)
+            outside, inside = str(port).removesuffix("/udp").rsplit(":", 1)
             assert int(inside) not in INNER, f"{name} publishes {port}"
             assert name == "haproxy" or outside.startswith("127.0.0.1:"), f"{name} publishes {port} to all"
             if name in LISTENS:
@@ -262,6 +262,19 @@ def test_the_example_has_each_variable_with_its_default(file):
     shows = {"COMPOSE_PROFILES", "MEDIA_REPLICAS", "MEDIAMTX_WEBRTC_URL", "GTV_WEBRTC_ADDRS", "GTV_CERTS", "GTV_TLS_CERT", "GTV_SECRETS",
              "AI_MODELS", "MODELS_DIR"}  # fmt: skip
     assert {n: v for n, v in listed.items() if n not in shows} == {n: v for n, v in used.items() if n in listed and n not in shows}
+
+
+def test_mediamtx_s_settings_are_such_that_our_node_takes_them_too(tmp_path):
+    """But for WebRTC, which it does not serve: it knows MediaMTX's keys, and refuses what is none."""
+    text = re.sub(r"(?m)^webrtc\w*:.*\n", "", (SYSTEM.parent / "mediamtx.yml").read_text())
+    (tmp_path / "mediamtx.yml").write_text(text)
+    env = {**HERE, "MEDIA_CONFIG": str(tmp_path / "mediamtx.yml"), "MEDIA_DATA": str(tmp_path)}
+    done = subprocess.run([binary("gtv-media"), "--check-config"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load(text)
+    assert load(SYSTEM)["networks"]["gtvision"]["ipam"]["config"][0]["subnet"] in settings["authInternalUsers"][0]["ips"]
+    for key, port in (("apiAddress", 9997), ("hlsAddress", 8888), ("rtspAddress", 8554), ("playbackAddress", 9996), ("rtmpAddress", 1935)):
+        assert settings[key] == f":{port}" and port in LISTENS["media"]
 
 
 def test_monitoring_finds_what_it_reads():
