@@ -164,7 +164,8 @@ def letters_apart(a, b):
 
 def test_tables_agree_with_each_other(tables):
     union = {name for options in tables.values() for name in options}
-    union |= set(re.findall(r"\bGTV_[A-Z0-9_]+", (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()))
+    for part in ("haproxy.cfg", "door"):
+        union |= set(re.findall(r"\bGTV_[A-Z0-9_]+", (ROOT / "deploy" / "haproxy" / part).read_text()))
     for program, options in tables.items():
         for name, o in options.items():
             assert not name.endswith("_FILE"), f"{name} would be taken for the file of {name[:-5]}"

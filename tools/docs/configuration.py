@@ -40,7 +40,8 @@ says in one sentence what is wrong, names the option and exits with 2. A start w
 1 means that the configuration is right, but cannot be had now: a port in use, a folder that cannot be written. What may come back by
 itself (Redis, a media node) stops no program: it starts, and `/ready` answers 503 with the cause until it can work.
 
-`gtv-<program> --options-json` prints the table for tools.
+`gtv-<program> --options-json` prints the table for tools. HAProxy's part, the door, has a table of its own: `deploy/haproxy/door --help` and
+[operations.md](operations.md#the-door).
 
 ## Reading it again
 

@@ -220,6 +220,25 @@ static void signals_arrive_on_the_loop(void **state)
     assert_ptr_equal(now.sa_handler, SIG_IGN);
 }
 
+static void on_hangup(void *arg)
+{
+    struct seen *seen = arg;
+    if (++seen->count < 2)
+        raise(SIGHUP); // each one counts
+    else
+        gtv_loop_stop(seen->loop);
+}
+
+static void hangups_arrive_each_time(void **state)
+{
+    struct seen seen = {.loop = gtv_loop_create("hangup")};
+    gtv_loop_on_hangup(seen.loop, on_hangup, &seen);
+    raise(SIGHUP);
+    gtv_loop_run(seen.loop);
+    assert_int_equal(seen.count, 2);
+    gtv_loop_destroy(seen.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +251,7 @@ int main(void)
         cmocka_unit_test(timers_repeat),
         cmocka_unit_test(a_stopped_timer_is_silent),
         cmocka_unit_test(signals_arrive_on_the_loop),
+        cmocka_unit_test(hangups_arrive_each_time),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }
