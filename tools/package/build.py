@@ -169,7 +169,7 @@ class Package:
             if path.is_dir():
                 path.chmod(0o755)
         file = out / f"{self.name}_{self.version}_{self.arch}.deb"
-        run("dpkg-deb", "--root-owner-group", *(["-Znone"] if fast else ["-Zxz", "-T0"]), "--build", self.root, file, stderr=subprocess.DEVNULL)
+        run("dpkg-deb", "--root-owner-group", *(["-Znone"] if fast else ["-Zxz", "-z3"]), "--build", self.root, file)
         return file
 
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the maintainer scripts of all packages share; build.py puts it into each of them. POSIX sh.
 #
 # $DPKG_ROOT is empty but where dpkg installs into another root without entering it.

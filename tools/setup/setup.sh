@@ -15,7 +15,9 @@ RUN_PACKAGES=(
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad ffmpeg
 )
 # To test, lint and fuzz it.
-TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus)
+TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus dpkg-dev systemd)
+# To make .deb files of it.
+PACKAGE_PACKAGES=(dpkg-dev)
 # To measure it against its peers.
 BENCH_PACKAGES=(nginx-light wrk)
 
@@ -166,6 +168,7 @@ setup() {
         setup_test_tools
     fi
     [ "$1" != bench ] || install_packages "${BENCH_PACKAGES[@]}"
+    [ "$1" != package ] || install_packages "${PACKAGE_PACKAGES[@]}"
     [ "$1" != accuracy ] || setup_measuring accuracy "$ROOT/tools/accuracy/requirements.txt"
     [ "$1" != quantise ] || setup_measuring quantise "$ROOT/tools/models/quantise.txt"
     flock -u 9
