@@ -4,6 +4,8 @@ import shutil
 import time
 
 import pytest
+import requests
+from ai_service import Ai
 from conftest import ROOT, wait_until
 from playwright.sync_api import sync_playwright
 from test_console import Console, a_pass, happen, put_camera, streaming  # noqa: F401
@@ -27,6 +29,64 @@ def tab():
 def show(tab, name):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     tab.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
+
+
+def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, streaming):  # noqa: F811
+    console = Console(spawn, redis_server, tmp_path, streaming.url)
+    (tmp_path / "none").mkdir()
+    ai = Ai(spawn, redis_server.port, tmp_path / "none")  # the list needs no network
+
+    def pass_on(route, request):
+        answer = requests.request(request.method, ai.url + request.url.split("/ai", 1)[1], data=request.post_data_buffer, timeout=20,
+                                  headers={k: v for k, v in request.headers.items() if k == "content-type"})
+        route.fulfill(status=answer.status_code, body=answer.content, content_type="application/json")
+
+    def plates():
+        return set(tab.locator(".watch-list .hist-number").all_inner_texts())
+
+    def rows(n):
+        tab.wait_for_function(f"() => document.querySelectorAll('.watch-list .hist-row').length === {n}", timeout=60000)
+
+    tab.route("**/ai/**", pass_on)
+    tab.set_default_timeout(60000)
+    tab.goto(console.url + "/")
+    tab.click("#watchlist-open")
+    tab.wait_for_selector(".watch-state:not([hidden])")
+    assert "Nenhuma placa na lista" in tab.inner_text(".watch-state")
+    tab.click(".watch-form button[type=submit]")
+    assert "Informe a placa" in tab.inner_text("#watch-plate-error")
+    tab.fill("#watch-plate", "abc-1d23")
+    tab.fill("#watch-label", "Roubado <i>ontem</i>")
+    tab.fill("#watch-expires", "2099-12-31")
+    tab.select_option("#watch-severity", "high")
+    tab.click(".watch-form button[type=submit]")
+    rows(1)
+    assert plates() == {"ABC1D23"} and "Roubado <i>ontem</i>" in tab.inner_text(".watch-list") and "Alta" in tab.inner_text(".watch-list")
+    assert wait_until(lambda: ai.get("/watchlist").json()["entries"][0], what="the entry")["expires_at"].startswith("2099-12-31")
+    tab.set_input_files("#watchlist input[type=file]", {"name": "lista.csv", "mimeType": "text/csv", "buffer": b"plate,label\nXYZ9K87,Visita\nQ*,\n***,x\n"})
+    rows(3)
+    assert "2 placas incluídas" in tab.inner_text(".watch-result") and "Linha 4" in tab.inner_text(".watch-result")
+    show(tab, "watchlist")
+    # The other form of the plate finds it, and so does a part of its name.
+    tab.fill("#watch-search", "ABC1323")
+    rows(1)
+    assert plates() == {"ABC1D23"} and "outra forma" in tab.inner_text(".watch-list")
+    tab.fill("#watch-search", "visita")
+    tab.wait_for_function("() => document.querySelector('.watch-list .hist-number')?.textContent === 'XYZ9K87'")
+    tab.click("[aria-label='Remover a placa XYZ9K87']")
+    tab.click("#confirm button[value=yes]")
+    tab.wait_for_selector(".watch-state:not([hidden])")
+    wait_until(lambda: ai.get("/watchlist").json()["count"] == 2, what="the entry gone")
+    tab.fill("#watch-search", "")
+    rows(2)
+    tab.keyboard.press("Escape")
+    tab.click("[data-language=en]")
+    tab.click("#watchlist-open")
+    rows(2)
+    assert "Plates that are looked for" in tab.inner_text("#watch-title")
+    tab.set_viewport_size({"width": 420, "height": 800})
+    show(tab, "watchlist-small")
+    assert not tab.faults
 
 
 def test_plates_alerts_and_counts_are_shown(tab, spawn, redis_server, tmp_path, streaming):  # noqa: F811

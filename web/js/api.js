@@ -34,13 +34,14 @@ function errorFrom(status, body) {
   return new ApiError(message || t("error.http", { status }), { status, code: body?.code ?? "", fields, body });
 }
 
-export async function request(method, url, { body, timeoutMs = TIMEOUT_MS } = {}) {
+// body: an object, sent as JSON, or a Blob with its own type.
+export async function request(method, url, { body, type = "application/json", timeoutMs = TIMEOUT_MS } = {}) {
   let res;
   try {
     res = await fetch(url, {
       method,
-      headers: { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) },
-      body: body ? JSON.stringify(body) : undefined,
+      headers: { Accept: "application/json", ...(body ? { "Content-Type": type } : {}) },
+      body: body instanceof Blob ? body : body ? JSON.stringify(body) : undefined,
       cache: "no-store",
       signal: AbortSignal.timeout(timeoutMs),
     });
@@ -78,6 +79,12 @@ function queried(path, query) {
 export const detections = (query) => queried("/api/detections/", query);
 export const alerts = (query) => queried("/api/alerts/", query);
 export const counts = (query) => queried("/api/counts/", query);
+
+export const watchlist = () => request("GET", "/ai/watchlist?limit=10000", { timeoutMs: 20000 });
+export const watchlistCheck = (plate) => queried("/ai/watchlist/check", { plate });
+export const watchlistAdd = (entry) => request("POST", "/ai/watchlist", { body: entry });
+export const watchlistRemove = (id) => request("DELETE", `/ai/watchlist/${encodeURIComponent(id)}`);
+export const watchlistImport = (file) => request("POST", "/ai/watchlist/import", { body: file, type: "text/csv", timeoutMs: 30000 });
 
 export const cameraStatus = (id) => request("GET", `/streaming/cameras/${id}/status`, { timeoutMs: 5000 });
 export const streamingStats = () => request("GET", "/streaming/stats", { timeoutMs: 5000 });

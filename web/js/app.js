@@ -8,6 +8,7 @@ import { History } from "./history.js";
 import { System } from "./system.js";
 import { closeOnBackdrop, confirmDialog, notice, setText } from "./ui.js";
 import { Wall } from "./wall.js";
+import { WatchList } from "./watchlist.js";
 
 const CAMERAS_EVERY_MS = 10000;
 const STORED_DETECTIONS = 50;
@@ -31,6 +32,7 @@ let detections;
 let system;
 let history;
 let addForm;
+let watchList;
 
 function showWallState(state, detail = "") {
   $("wall-loading").hidden = state !== "loading";
@@ -118,6 +120,7 @@ function setUpLanguages() {
     detections.translate();
     system.show();
     history.translate();
+    watchList.translate();
   });
   document.title = t("app.title");
   mark();
@@ -146,6 +149,9 @@ async function start() {
   closeOnBackdrop($("history"));
   for (const b of document.querySelectorAll("[data-history]"))
     b.addEventListener("click", () => history.open(b.dataset.history, wall.cameras));
+  watchList = new WatchList($("watchlist"));
+  closeOnBackdrop($("watchlist"));
+  $("watchlist-open").addEventListener("click", () => watchList.open());
   addForm = new AddForm($("add"), loadCameras);
   closeOnBackdrop($("confirm"));
   setUpLanguages();
