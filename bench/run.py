@@ -19,7 +19,7 @@ from common import HEAD
 BENCHES = {"playlist": "hls", "segment": "hls", "herd": "hls", "idle": "hls", "slow": "hls", "stats": "cameras", "provision": "cameras",
            "paths": "media_api", "ws": "ws_bench", "detect": "detect", "pull50": "media", "pull200": "media", "hls50": "media_hls",
            "hls200": "media_hls", "lowlatency": "media_hls", "ondemand": "media_hls", "seek": "media_record", "record50": "media_record", "ai": "ai", "aiyolo": "ai",
-           "aioverhead": "ai", "aistart": "ai", "aisize": "ai", "aijobs": "ai"}
+           "aioverhead": "ai", "scale": "scale", "aistart": "ai", "aisize": "ai", "aijobs": "ai"}
 TOOLS = ("wrk", "nginx", "haproxy", "redis-server", "ffmpeg")
 
 
