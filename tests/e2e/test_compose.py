@@ -254,7 +254,7 @@ def test_what_is_written_lies_in_a_volume_and_what_is_read_is_in_the_image():
 def test_the_example_has_each_variable_with_its_default(file):
     used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", file.read_text()))
     listed = dict(re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=(.*)$", (file.parent / ".env.example").read_text()))
-    hidden = {"MEDIAMTX_IMAGE", "STREAMING_SLOTS", "AI_SLOTS", "MEDIAMTX_RTSP_URL", "VEHICLE_MODEL", "ENABLE_GPU", "GPU_MEMORY_FRACTION",
+    hidden = {"MEDIAMTX_IMAGE", "MEDIAMTX_RTSP_URL", "VEHICLE_MODEL", "ENABLE_GPU", "GPU_MEMORY_FRACTION",
               "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}  # fmt: skip
     assert set(used) - hidden <= set(listed), "not in .env.example"
     assert set(listed) - {"COMPOSE_PROFILES"} <= set(used), "in .env.example, used by nothing"
