@@ -48,7 +48,9 @@ def run_all(folder, cases, at_once=4):
         assert not SANITIZER_REPORT.search(err), err
 
     for i, (program, args, env) in enumerate(cases):
-        running.append((i, subprocess.Popen([binary(f"gtv-{program}"), *map(str, args)], env=environment(folder, env), cwd=folder,
+        own = folder / f"run-{i}"  # two of them may not share a data folder
+        own.mkdir()
+        running.append((i, subprocess.Popen([binary(f"gtv-{program}"), *map(str, args)], env=environment(own, env), cwd=own,
                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
         if len(running) == at_once:
             finish(*running.pop(0))
