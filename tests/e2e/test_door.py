@@ -25,7 +25,7 @@ class Door:
         self.url = f"http://127.0.0.1:{self.port}"
         away = f"127.0.0.1:{free_port()}"
         self.process = spawn(str(ROOT / "deploy/haproxy/door"), "run", env={
-            "GTV_LISTEN": "127.0.0.1", "GTV_PORT": self.port, "GTV_STREAMING_ADDRS": f"127.0.0.1:{streaming.port}", "GTV_AI_ADDRS": away,
+            "GTV_DOOR_CONFIG": spawn.folder / f"door-{self.port}" / "haproxy.cfg", "GTV_LISTEN": "127.0.0.1", "GTV_PORT": self.port, "GTV_STREAMING_ADDRS": f"127.0.0.1:{streaming.port}", "GTV_AI_ADDRS": away,
             "GTV_MEDIA_HLS_ADDRS": away, "GTV_CONSOLE_ADDRS": away, "GTV_RATE_API": 0, "GTV_RATE_STREAMING": 0, **env})
         wait_until(lambda: self.get("/streaming/health").status_code == 200, what="the door is open")
 

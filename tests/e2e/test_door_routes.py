@@ -4,6 +4,7 @@ replicas that are killed under load are real ones of gtv-streaming."""
 import http.client
 import json
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 import websocket
+from playwright.sync_api import sync_playwright
 
 from conftest import ROOT, free_port, wait_until
 from test_streaming import Origin, Streaming
@@ -88,7 +90,7 @@ class Door:
         self.port, self.tls_port = free_port(), free_port()
         away = f"127.0.0.1:{free_port()}"
         self.process = spawn(DOOR, "run", env={
-            "GTV_LISTEN": "127.0.0.1", "GTV_PORT": self.port, "GTV_TLS_PORT": self.tls_port, "GTV_STREAMING_ADDRS": away, "GTV_AI_ADDRS": away,
+            "GTV_DOOR_CONFIG": spawn.folder / f"door-{self.port}" / "haproxy.cfg", "GTV_LISTEN": "127.0.0.1", "GTV_PORT": self.port, "GTV_TLS_PORT": self.tls_port, "GTV_STREAMING_ADDRS": away, "GTV_AI_ADDRS": away,
             "GTV_MEDIA_HLS_ADDRS": away, "GTV_CONSOLE_ADDRS": away, "GTV_STATS_LISTEN": "127.0.0.1", **env})
 
         def opens():
@@ -319,7 +321,7 @@ def test_options_that_cannot_be(spawn, programs):
         assert status == 2 and name in said, (name, value, said)
     assert "GTV_CONSOLE_ADDRS is missing" in checked(GTV_CONSOLE_ADDRS="")[1]
     taken = programs["console"].port
-    second = spawn(DOOR, "run", env={"GTV_LISTEN": "127.0.0.1", "GTV_PORT": taken, **addresses(programs, "streaming", "ai", "media", "console")})
+    second = spawn(DOOR, "run", env={"GTV_DOOR_CONFIG": spawn.folder / "second" / "haproxy.cfg", "GTV_LISTEN": "127.0.0.1", "GTV_PORT": taken, **addresses(programs, "streaming", "ai", "media", "console")})
     assert second.popen.wait(60) == 1 and second.log() == f"gtv: port {taken} of 127.0.0.1 is taken by another program\n"
 
 
@@ -331,15 +333,18 @@ def test_replicas_share_streams_and_leave_when_they_say_so(spawn):
 
     def homes():
         return [{door.seen(f"/streaming/hls/cam_{n}/{file}")["name"] for file in ("index.m3u8", "seg1.ts", "seg2.ts")} for n in range(20)]
-    first = homes()
-    assert all(len(names) == 1 for names in first) and set.union(*first) == {"a", "b"}
+
+    def settled():
+        names = homes()
+        return names if all(len(n) == 1 for n in names) and set.union(*names) == {"a", "b"} else None
+    first = wait_until(settled, 60, what="each stream has one home, and both are one")
     two[0].ready = 503
     got = []
     under_way = threading.Thread(target=lambda: got.append(door.seen("/ai/slow")))
     under_way.start()
     assert two[0].begun.wait(30)
     wait_until(lambda: set.union(*homes()) == {"b"}, 60, what="the one that drains is asked no more")
-    assert {door.seen("/streaming/stats")["name"] for _ in range(6)} == {"b"}
+    wait_until(lambda: {door.seen("/streaming/stats")["name"] for _ in range(6)} == {"b"}, 60, what="nor for anything else")
     two[0].go_on.set()
     under_way.join(30)
     assert got[0]["name"] == "a"  # what it had begun it ended
@@ -429,9 +434,39 @@ class Viewers(threading.Thread):
                     self.get(session, lines[-1])
 
 
-def test_a_replica_killed_under_load(spawn, redis_server):
+@pytest.fixture(scope="module")
+def replicas(spawn_module, redis_module):
+    """Two of gtv-streaming."""
     origin = Origin()
-    replicas = [Streaming(spawn, origin.url, origin.url, redis_server.url()) for _ in range(2)]
+    yield [Streaming(spawn_module, origin.url, origin.url, redis_module.url()) for _ in range(2)]
+    origin.stop()
+
+
+IN_A_BROWSER = """async () => {
+  const first = (target, event) => new Promise((ok, no) => { target[event] = ok; target.onerror = no; setTimeout(no, 60000, event); });
+  const events = new EventSource("/events/cam_1");
+  const answers = [first(new WebSocket(`wss://${location.host}/ws/dashboard`), "onmessage"), first(events, "onopen")];
+  const [message] = await Promise.all(answers);
+  events.close();
+  return [performance.getEntriesByType("navigation")[0].nextHopProtocol, JSON.parse(message.data).type];
+}"""
+
+
+def test_a_browser_over_http_2(spawn, replicas, certificate):
+    """Its WebSockets and events come as streams of one HTTP/2 connection (RFC 8441), and reach a program that speaks HTTP/1.1."""
+    door = Door(spawn, GTV_STREAMING_ADDRS=f"127.0.0.1:{replicas[1].port}", GTV_TLS_CERT=certificate / "whole.pem")
+    url = f"https://127.0.0.1:{door.tls_port}/streaming/health"
+    wait_until(lambda: json.loads(curl(url))["status"] == "ok", 60, what="streaming is there")
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        tab = chromium.new_context(ignore_https_errors=True).new_page()
+        tab.set_default_timeout(60000)
+        tab.goto(url)
+        assert tab.evaluate(IN_A_BROWSER) == ["h2", "dashboard"]
+        chromium.close()
+
+
+def test_a_replica_killed_under_load(spawn, replicas):
     door = Door(spawn, GTV_STREAMING_ADDRS=",".join(f"127.0.0.1:{r.port}" for r in replicas))
     wait_until(lambda: door.ask("/streaming/health")[0] == 200, 60, what="streaming is there")
     viewers = [Viewers(door, f"cam_{n}") for n in range(8)]
@@ -457,4 +492,3 @@ def test_a_replica_killed_under_load(spawn, redis_server):
     again = websocket.create_connection(f"ws://127.0.0.1:{door.port}/ws/dashboard", timeout=60)
     assert json.loads(again.recv())["type"] == "dashboard"
     again.close()
-    origin.stop()
