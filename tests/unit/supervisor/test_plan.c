@@ -197,6 +197,45 @@ static void the_demo_is_camera_one(void **state)
     clear_stage(&s);
 }
 
+static void a_certificate_opens_another_port(void **state)
+{
+    struct stage s;
+    set_stage(&s);
+    struct options o = {.data = s.data,
+                        .listen = "0.0.0.0",
+                        .demo = false,
+                        .tls_cert = "/etc/door.pem",
+                        .root = s.root,
+                        .bin = s.bin,
+                        .log_level = "INFO"};
+    struct plan_ports with_tls = ports;
+    with_tls.door_tls = 8443;
+    with_tls.door_inside = 8405;
+    struct plan p;
+    struct gtv_error err = {0};
+    char *inherited[] = {"GTV_RATE_API=7", NULL};
+    assert_true(plan_build(&p, &o, &with_tls, s.data, inherited, &err));
+    const struct child_spec *door = child_named(&p, "haproxy");
+    assert_string_equal(p.door_url, "https://127.0.0.1:8443");
+    assert_string_equal(p.inside_url, "http://127.0.0.1:8405");
+    assert_string_equal(var(door, "GTV_DOOR_INSIDE"), "127.0.0.1:8405");
+    assert_string_equal(var(door, "GTV_TLS_CERT"), "/etc/door.pem");
+    assert_string_equal(var(door, "GTV_RATE_API"), "7");
+    assert_null(var(door, "GTV_RATE_STREAMING"));
+    plan_finish(&p);
+    // Behind a loopback address all clients are one.
+    o.listen = "127.0.0.1";
+    o.tls_cert = NULL;
+    assert_true(plan_build(&p, &o, &ports, s.data, inherited, &err));
+    door = child_named(&p, "haproxy");
+    assert_string_equal(p.inside_url, p.door_url);
+    assert_null(var(door, "GTV_DOOR_INSIDE"));
+    assert_string_equal(var(door, "GTV_RATE_API"), "7");
+    assert_string_equal(var(door, "GTV_RATE_STREAMING"), "0");
+    plan_finish(&p);
+    clear_stage(&s);
+}
+
 static void services_alone_meet_the_users_environment(void **state)
 {
     struct stage s;
@@ -236,6 +275,7 @@ int main(void)
         cmocka_unit_test(only_what_was_asked_for_is_allowed),
         cmocka_unit_test(the_whole_system),
         cmocka_unit_test(the_demo_is_camera_one),
+        cmocka_unit_test(a_certificate_opens_another_port),
         cmocka_unit_test(services_alone_meet_the_users_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
