@@ -518,7 +518,7 @@ def test_redis_goes_and_comes(spawn, origin, redis_server):
     wait_until(lambda: steady.get("/ready").json()["redis"], what="redis up")
     assert steady.provision(1, "rtsp://192.0.2.1/1").status_code == 200
     redis_server.stop()
-    wait_until(lambda: steady.get("/ready").json() == {"status": "degraded", "media": True, "redis": False})
+    wait_until(lambda: {"status": "degraded", "media": True, "redis": False}.items() <= steady.get("/ready").json().items(), what="redis down")
     assert steady.get("/hls/cam_1/abc_main_seg1.ts").content == SEGMENT
     assert steady.provision(2, "rtsp://192.0.2.1/2").status_code == 200
     assert [c["camera_id"] for c in steady.get("/cameras").json()["cameras"]] == [1, 2]
