@@ -256,6 +256,10 @@ static void create_workers(struct gtv_app *app)
         w->proxy = gtv_proxy_create(w);
         w->hub = gtv_hub_create(w);
     }
+}
+
+static void create_life(struct gtv_app *app)
+{
     app->life = gtv_life_create(app->workers[0].loop);
     for (size_t i = 1; i < app->worker_count; i++)
         gtv_life_watch(app->life, app->workers[i].loop);
@@ -302,6 +306,7 @@ static int run(struct gtv_app *app)
     create_shared(app);
     create_workers(app);
     assert(app->workers);
+    create_life(app);
     bool ok = listen_all(app, &err);
     if (ok) {
         app->control = gtv_control_create(app, app->workers[0].loop, &err);
