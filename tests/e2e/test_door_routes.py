@@ -204,6 +204,7 @@ def test_headers_for_browsers(door):
     _, headers, _ = door.ask("/")
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "SAMEORIGIN" and headers["Referrer-Policy"] == "same-origin"
     assert "Strict-Transport-Security" not in headers
+    assert "X-Frame-Options" not in door.ask("/webrtc/cam_1/")[1]  # others' pages show it
 
 
 def test_refusals_in_the_houses_shape(spawn, door, programs):
