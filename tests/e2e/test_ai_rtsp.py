@@ -92,7 +92,7 @@ def test_vehicles_are_seen(system, number, codec):
     status = wait_until(lambda: (s := system.status(number))["read_by"] and s, PATIENCE, what="the way it is read by")
     assert (status["read_by"], status["codec"], status["cause"]) == ("rtsp", codec, None)
     # By the sender's clock, which is the machine's: also of the pictures that came in a burst at the beginning.
-    assert abs(time.time() * 1000 - status["last_frame_wall_ms"]) < 20000
+    assert abs(time.time() * 1000 - status["last_frame_wall_ms"]) < 60000
     assert "see@7" not in system.ai.process.log() and "see%407" not in system.ai.process.log()
 
 
