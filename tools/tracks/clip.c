@@ -2,6 +2,7 @@
 
 #include "lib/av/av.h"
 #include "lib/base/mem.h"
+#include "services/ai/track/track.h"
 #include "services/ai/watch/frame.h"
 
 #include <libavcodec/avcodec.h>
@@ -31,6 +32,8 @@ struct gtv_clip {
     int64_t turn_ms; // where this turn begins
     int64_t last_ms, step_ms;
     double due_ms;
+    int64_t again_ms; // another look is wanted then; 0: none
+    int extra;        // how many of them there were since the last regular one
 };
 
 // ---- Opening ----
@@ -221,13 +224,26 @@ static bool detect(struct gtv_clip *c, struct gtv_clip_look *out, struct gtv_err
     return true;
 }
 
+void gtv_clip_again(struct gtv_clip *c)
+{
+    if (c->extra < GTV_TRACK_AGAIN_MOST && 1000 / c->config.looks >= GTV_TRACK_AGAIN_FROM_MS)
+        c->again_ms = c->last_ms + GTV_TRACK_AGAIN_MS;
+}
+
 // As the cameras do it: late looks are not made up for, and a frame that is early by a tenth counts.
 static bool due(struct gtv_clip *c, int64_t at_ms)
 {
     double now = (double)at_ms, interval = 1000 / c->config.looks;
-    if (now < c->due_ms - interval / 10)
-        return false;
+    if (now < c->due_ms - interval / 10) {
+        if (c->again_ms == 0 || at_ms < c->again_ms)
+            return false;
+        c->again_ms = 0;
+        c->extra++;
+        return true;
+    }
     c->due_ms = now - c->due_ms > interval ? now + interval : c->due_ms + interval;
+    c->again_ms = 0;
+    c->extra = 0;
     return true;
 }
 

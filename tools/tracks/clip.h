@@ -44,4 +44,7 @@ struct gtv_infer *gtv_clip_runtime(struct gtv_clip *c); // NULL from a file of d
 // The next frame. False at the end (err->code is 0) or when something failed.
 bool gtv_clip_next(struct gtv_clip *c, struct gtv_clip_look *out, struct gtv_error *err) GTV_WARN_UNUSED;
 
+// One more look soon, before the next regular one, as the cameras have it (gtv_tracker_curious).
+void gtv_clip_again(struct gtv_clip *c);
+
 #endif

@@ -154,6 +154,8 @@ static void look_at(struct program *p, struct gtv_clip_look *look)
     size_t n = gtv_tracker_update(p->tracker, look->found.objects, count, p->now_ms, look->width,
                                   look->height, p->changes);
     int64_t took = gtv_mono_ns() - start;
+    if (gtv_tracker_curious(p->tracker))
+        gtv_clip_again(p->clip);
     p->track_ns += took;
     p->track_most_ns = took > p->track_most_ns ? took : p->track_most_ns;
     p->looks++;
@@ -185,7 +187,8 @@ static bool run(struct program *p, struct gtv_error *err)
         if (p->gate && look.luma)
             gate(p, &look);
         if (look.analysed && p->told) {
-            gtv_told_look(p->told, &look, p->now_ms);
+            if (gtv_told_look(p->told, &look, p->now_ms))
+                gtv_clip_again(p->clip);
             p->looks++;
         } else if (look.analysed) {
             look_at(p, &look);

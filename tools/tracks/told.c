@@ -59,9 +59,10 @@ struct gtv_told *gtv_told_create(const struct gtv_told_config *config)
     return t;
 }
 
-void gtv_told_look(struct gtv_told *t, const struct gtv_clip_look *look, int64_t wall_ms)
+bool gtv_told_look(struct gtv_told *t, const struct gtv_clip_look *look, int64_t wall_ms)
 {
     double elsewhere_ms = 0;
+    bool again = false;
     gtv_analysis_look(t->analysis, &(struct gtv_look){
                                        .camera_id = 1,
                                        .wall_ms = wall_ms,
@@ -70,7 +71,9 @@ void gtv_told_look(struct gtv_told *t, const struct gtv_clip_look *look, int64_t
                                        .found = &look->found,
                                        .computed = 1,
                                        .elsewhere_ms = &elsewhere_ms,
+                                       .again = &again,
                                    });
+    return again;
 }
 
 void gtv_told_destroy(struct gtv_told *t)

@@ -18,7 +18,7 @@ struct gtv_told_config {
 
 // Never NULL. Without networks that read plates it says so on standard error and tells the rest.
 struct gtv_told *gtv_told_create(const struct gtv_told_config *config);
-void gtv_told_look(struct gtv_told *t, const struct gtv_clip_look *look, int64_t wall_ms);
+bool gtv_told_look(struct gtv_told *t, const struct gtv_clip_look *look, int64_t wall_ms);
 // The end of the clip: tells what is still open, frees.
 void gtv_told_destroy(struct gtv_told *t); // NULL is accepted
 

@@ -624,6 +624,19 @@ size_t gtv_tracker_update(struct gtv_tracker *t, const struct gtv_detected *foun
     return tell(t, out);
 }
 
+bool gtv_tracker_curious(const struct gtv_tracker *t)
+{
+    struct gtv_flow_way ways[GTV_FLOW_WAYS];
+    for (size_t i = 0; i < t->count; i++) {
+        const struct track *k = &t->tracks[i];
+        const struct place *at = &k->before[0];
+        if (k->shown.looks == 1 && k->shown.detection >= 0 &&
+            gtv_flow_ask(&t->flow, at->x / t->width, at->y / t->height, ways) == 0)
+            return true;
+    }
+    return false;
+}
+
 size_t gtv_tracker_finish(struct gtv_tracker *t, struct gtv_track_event *out)
 {
     t->gone_count = 0;

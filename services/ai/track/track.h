@@ -59,6 +59,15 @@ struct gtv_track_event {
 struct gtv_tracker *gtv_tracker_create(const struct gtv_track_config *config); // NULL: all defaults
 void gtv_tracker_destroy(struct gtv_tracker *t);                               // NULL is accepted
 
+// Whether the last look showed a vehicle for the first time where none was ever followed: nothing says where
+// it goes, and a look soon after will. With rare looks it would be taken for another one in the next.
+enum {
+    GTV_TRACK_AGAIN_MS = 200,      // when that look should be
+    GTV_TRACK_AGAIN_MOST = 3,      // in a row, before the next regular look
+    GTV_TRACK_AGAIN_FROM_MS = 400, // where looks are closer than this none is needed
+};
+bool gtv_tracker_curious(const struct gtv_tracker *t);
+
 // One look: what was found at wall_ms in a frame of width x height pixels. The detections need no order;
 // those that are not finite, empty or of an unknown type are left out. Time that stands still or goes back is
 // taken as a millisecond; after a gap of more than a minute all tracks end. When the frame's size changes the

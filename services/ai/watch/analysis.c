@@ -448,6 +448,7 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
     x->found_count = gtv_scene_filter(&a->settings, x->found, x->found_count, x->width, x->height);
     x->event_count =
         gtv_tracker_update(a->tracker, x->found, x->found_count, x->wall_ms, x->width, x->height, x->events);
+    *look->again = gtv_tracker_curious(a->tracker);
     rename_tracks(a, x);
     x->happening_count =
         gtv_scene_update(a->scene, x->events, x->event_count, x->wall_ms, x->width, x->height, x->happenings);

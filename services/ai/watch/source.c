@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
+#include "services/ai/track/track.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -69,6 +70,9 @@ struct gtv_source {
     AVFrame *newest; // what the look that waits will see
     int64_t newest_wall_ms;
     bool looking, begun; // a look waits or runs; it has its frame
+    bool ample;          // see gtv_source_grant
+    int extra;           // looks between the regular ones, since the last of those
+    int64_t again_ms;    // when such a one is due, monotonic; 0: not at all
     bool settings_new;
     struct gtv_scene_settings settings;
     struct rate frames, looks;
@@ -182,6 +186,7 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
 {
     struct gtv_source *s = source_of(w);
     double ms = 0, elsewhere_ms = 0;
+    bool again = false;
     size_t count = 0;
     if (err)
         look_failed(s, err);
@@ -195,7 +200,8 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
                                 .wait_ms = w->wait_ms,
                                 .prepare_ms = w->prepare_ms,
                                 .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1),
-                                .elsewhere_ms = &elsewhere_ms};
+                                .elsewhere_ms = &elsewhere_ms,
+                                .again = &again};
         for (size_t i = 0; i < found->count; i++)
             count += found->objects[i].confidence >= s->config.min_confidence;
         // The runtime computes on a thread of its own, so that only the wall clock knows how long: the least
@@ -220,6 +226,8 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         s->status.look_wait_ms = w->wait_ms;
         s->status.last_look_wall_ms = s->looked_at_wall_ms;
         s->status.last_count = count;
+        bool rare = s->status.interval_ms >= GTV_TRACK_AGAIN_FROM_MS && s->extra < GTV_TRACK_AGAIN_MOST;
+        s->again_ms = again && rare && s->ample ? s->posted_ms + GTV_TRACK_AGAIN_MS : 0;
     }
     (void)pthread_mutex_unlock(&s->lock);
 }
@@ -344,9 +352,14 @@ static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t 
         av_frame_move_ref(s->newest, frame);
         s->newest_wall_ms = wall_ms;
     }
-    bool due = newest && !s->looking && gtv_source_due(now, st->interval_ms, &s->due_ms);
+    bool could = newest && !s->looking, due = could && gtv_source_due(now, st->interval_ms, &s->due_ms);
+    bool extra = could && !due && s->again_ms && now >= s->again_ms;
+    if (due || extra) {
+        s->extra = due ? 0 : s->extra + 1;
+        s->again_ms = 0;
+    }
     (void)pthread_mutex_unlock(&s->lock);
-    return due;
+    return due || extra;
 }
 
 // Whether a look that is due shall be: something moves, or nothing has been looked at for long.
@@ -563,11 +576,12 @@ void gtv_source_destroy(struct gtv_source *s)
     free(s);
 }
 
-void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze)
+void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze, bool ample)
 {
     (void)pthread_mutex_lock(&s->lock);
     s->status.interval_ms = interval_ms;
     s->status.squeezed = squeeze;
+    s->ample = ample;
     (void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -24,6 +24,7 @@ struct gtv_look {
     double wait_ms, prepare_ms, infer_ms;
     double computed; // 0..1: the share of the clock's time that was computing, the rest waited for the CPU
     double *elsewhere_ms; // what on_look had other threads compute: added to what the look cost
+    bool *again;          // on_look sets it where another look soon after this one is worth its time
 };
 
 enum gtv_decode_policy {
@@ -93,8 +94,9 @@ bool gtv_source_ended(struct gtv_source *s); // gtv_source_destroy will not wait
 void gtv_source_destroy(
     struct gtv_source *s); // stops, waits for a look in progress; the engine must still run
 void gtv_source_tick(struct gtv_source *s, int64_t now_ms); // every fifth of a second: time limits, retries
-// How often to look; squeeze: decode key frames only, whatever the policy.
-void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze);
+// How often to look; squeeze: decode key frames only, whatever the policy; ample: there is time for looks
+// between the regular ones, where something new is seen.
+void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze, bool ample);
 void gtv_source_set(struct gtv_source *s, const struct gtv_scene_settings *settings); // copied
 void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out);      // any thread
 

@@ -118,7 +118,7 @@ static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, stru
     gtv_faults_inherit(&c->faults, c->faults.told);
     c->resized = 0;
     c->saved = 0;
-    gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, gtv_watch_settings(c)), false);
+    gtv_source_grant(c->source, gtv_planner_first_interval(w->planner, gtv_watch_settings(c)), false, false);
     w->sources++;
     gtv_log_info(&w->log, "watching", "camera=%s resumed=%d", path, state.n > 0);
 }
@@ -250,7 +250,9 @@ static void plan(struct gtv_watcher *w)
         struct gtv_watch_camera *c = value;
         if (!c->source || c->stopping || !c->plan.measured)
             continue;
-        gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze);
+        // A little more than wanted is what rounding makes of it.
+        bool ample = !c->plan.squeeze && c->plan.interval_ms * c->plan.wanted < 1020;
+        gtv_source_grant(c->source, c->plan.interval_ms, c->plan.squeeze, ample);
         gtv_analysis_allow_plates(c->analysis, c->plan.plates_ms);
     }
 }

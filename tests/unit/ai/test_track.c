@@ -435,6 +435,32 @@ static void ways_are_learnt_and_forgotten(void **state)
     assert_int_equal(gtv_flow_ask(&f, 0.1, 0.1, ways), 0);
 }
 
+static void what_is_new_where_nobody_drove_deserves_another_look(void **state)
+{
+    struct rig *r = *state;
+    assert_false(gtv_tracker_curious(r->t));
+    int64_t at = 0;
+    bool asked = false;
+    for (int vehicle = 0; vehicle < 6; vehicle++, at += 4000) {
+        for (int i = 0; i < 10; i++) {
+            struct gtv_detected d = box("car", 0.8, 100 + 100 * i, 300, 100, 60);
+            look(r, at + 200 * i, &d, 1);
+            if (i == 0)
+                asked = gtv_tracker_curious(r->t);
+            else
+                assert_false(gtv_tracker_curious(r->t)); // two looks say where it goes
+            if (i == 0 && vehicle == 0)
+                assert_true(asked);
+        }
+    }
+    assert_false(asked); // the others have shown the way
+    struct gtv_detected elsewhere = box("car", 0.8, 600, 620, 100, 60);
+    look(r, at, &elsewhere, 1);
+    assert_true(gtv_tracker_curious(r->t));
+    look(r, at + 200, NULL, 0);
+    assert_false(gtv_tracker_curious(r->t)); // nothing is in sight
+}
+
 int main(void)
 {
 #define RIGGED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -459,6 +485,7 @@ int main(void)
         RIGGED(another_resolution),
         RIGGED(noise_does_no_harm),
         cmocka_unit_test(ways_are_learnt_and_forgotten),
+        RIGGED(what_is_new_where_nobody_drove_deserves_another_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
