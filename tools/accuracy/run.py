@@ -323,7 +323,7 @@ def detection(options, work):
 def modules():
     """Sections that lie beside this file: each has NAME and text(options, work), which gives (title, text) or
     None when it has nothing to measure."""
-    there = [name for name in ("plates",) if os.path.exists(os.path.join(HERE, f"{name}.py"))]
+    there = [name for name in ("plates", "passes", "confusion") if os.path.exists(os.path.join(HERE, f"{name}.py"))]
     return {name: importlib.import_module(name) for name in there}
 
 
