@@ -181,10 +181,10 @@ void gtv_metrics_parts(struct gtv_metrics *m, const char *name, unsigned parts)
     pthread_mutex_unlock(&m->lock);
 }
 
-void gtv_metrics_build_info(struct gtv_metrics *m, const char *program)
+void gtv_metrics_build_info(struct gtv_metrics *m, const char *program, const char *version)
 {
     char labels[160];
-    (void)snprintf(labels, sizeof(labels), "program=\"%s\",version=\"%s\"", program, GTV_VERSION);
+    (void)snprintf(labels, sizeof(labels), "program=\"%s\",version=\"%s\"", program, version);
     gtv_gauge_set(
         gtv_metrics_gauge(m, "gtv_build_info", labels, "1; the labels name the program and its version."), 1);
 }

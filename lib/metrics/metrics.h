@@ -28,7 +28,7 @@ struct gtv_histogram *gtv_metrics_histogram(struct gtv_metrics *m, const char *n
 // value 1,500 is written 1.5. For what Prometheus wants in seconds and we count in milliseconds.
 void gtv_metrics_parts(struct gtv_metrics *m, const char *name, unsigned parts);
 // gtv_build_info{program,version} 1.
-void gtv_metrics_build_info(struct gtv_metrics *m, const char *program);
+void gtv_metrics_build_info(struct gtv_metrics *m, const char *program, const char *version);
 
 void gtv_counter_add(struct gtv_counter *c, uint64_t n);
 uint64_t gtv_counter_get(const struct gtv_counter *c);

@@ -392,7 +392,7 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
     gtv_av_init(&(struct gtv_log){.component = "ai"});
     ai->pages.metrics = gtv_metrics_create();
-    gtv_metrics_build_info(ai->pages.metrics, "ai");
+    gtv_metrics_build_info(ai->pages.metrics, "ai", gtv_version());
     ai->pages.name = "ai";
     p->about = (struct gtv_about){
         .program = gtv_ai_program.name,

@@ -79,7 +79,7 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     const struct gtv_console_options *o = &c->options;
     char last_event[GTV_DB_EVENT_CAP];
     c->metrics = gtv_metrics_create();
-    gtv_metrics_build_info(c->metrics, "console");
+    gtv_metrics_build_info(c->metrics, "console", gtv_version());
     c->loop = gtv_loop_create("console");
     c->life = gtv_life_create(c->loop);
     c->web = gtv_http_files_create(o->web_dir);

@@ -208,7 +208,7 @@ int main(int argc, char **argv)
     g.loop = gtv_loop_create("media");
     g.life = gtv_life_create(g.loop);
     g.metrics = gtv_metrics_create();
-    gtv_metrics_build_info(g.metrics, "media");
+    gtv_metrics_build_info(g.metrics, "media", gtv_version());
     bool threads_left = false;
     if (start(&g, &err)) {
         gtv_loop_on_signal(g.loop, on_signal, &g);

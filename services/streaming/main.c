@@ -201,7 +201,7 @@ static size_t worker_count(const struct gtv_streaming_options *o)
 static void create_shared(struct gtv_app *app)
 {
     app->metrics = gtv_metrics_create();
-    gtv_metrics_build_info(app->metrics, "streaming");
+    gtv_metrics_build_info(app->metrics, "streaming", gtv_version());
     app->cache = gtv_cache_create((size_t)app->options.cache_bytes);
     app->sessions = gtv_sessions_create();
     app->viewers = gtv_viewers_create((size_t)app->options.max_connections_per_stream,
