@@ -27,7 +27,8 @@ enum {
     HTTP_CLAIM_MAX = 1024 * 1024,    // and when no more than that is to come
     HTTP_ALL_BODIES = 256 * 1024 * 1024, // memory of all bodies that a server holds at once; beyond it 503
     HTTP_BODY_DEADLINE_MS = 300000,      // a whole request body
-    HTTP_LINGER_MS = 2000,               // reading on after the last reply
+    HTTP_GOOD_BYE_MS = 3000, // at the end, for those that left HTTP (a WebSocket's closing handshake)
+    HTTP_LINGER_MS = 2000,   // reading on after the last reply
     HTTP_LINGER_BYTES = 16 * 1024 * 1024,
     HTTP_NOTSENT_LOWAT = 512 * 1024, // unsent bytes the kernel holds for a slow reader
     HTTP_PREFACE_V1_MAX = 107,       // a PROXY header in text, its line end included
@@ -230,7 +231,7 @@ struct gtv_http_server {
 
     bool stopping;
     uint64_t grace_end; // of loop milliseconds; 0: over, or there was none
-    uint64_t stop_deadline;
+    uint64_t stop_deadline, good_bye_deadline;
     void (*stopped)(void *);
     void *stopped_arg;
 

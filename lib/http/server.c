@@ -109,6 +109,17 @@ static bool close_all(struct gtv_http_server *s, bool idle_only)
     return left;
 }
 
+static void close_upgraded(struct gtv_http_server *s)
+{
+    for (size_t i = 0; i < HTTP_WHEEL_SLOTS; i++) {
+        for (struct gtv_http_conn *c = s->wheel[i]; c; c = c->next) {
+            if (c->state == HTTP_CONN_UPGRADED) {
+                http_conn_close(c);
+            }
+        }
+    }
+}
+
 static void stop_listening(struct gtv_http_server *s);
 
 // Who waits in a socket when it closes is reset: taken over just before it, they are answered.
@@ -139,6 +150,8 @@ static void check_stopped(struct gtv_http_server *s)
     if (s->connections > 0 || s->listening) {
         if (uv_now(s->uv) >= s->stop_deadline) {
             (void)close_all(s, false);
+        } else if (uv_now(s->uv) >= s->good_bye_deadline) {
+            close_upgraded(s);
         }
         return;
     }
@@ -471,6 +484,7 @@ void gtv_http_server_retire(struct gtv_http_server *s, unsigned grace_ms, unsign
     s->stopping = true;
     s->grace_end = grace_ms > 0 ? now + grace_ms : 0;
     s->stop_deadline = now + grace_ms + drain_ms;
+    s->good_bye_deadline = now + HTTP_GOOD_BYE_MS;
     s->stopped = done;
     s->stopped_arg = arg;
     if (grace_ms == 0 || s->adopted) {

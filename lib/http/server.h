@@ -84,6 +84,7 @@ int gtv_http_server_port(const struct gtv_http_server *s); // of the first socke
 void gtv_http_server_set_cors(struct gtv_http_server *s, const char *origin);
 // Stops accepting, lets requests in progress end for up to drain_ms (idle connections close at once), then
 // calls done (may be NULL). From here on GET /ready is answered 503, and every answer closes its connection.
+// Connections that left HTTP have 3 s for their good-bye.
 void gtv_http_server_stop(struct gtv_http_server *s, unsigned drain_ms, void (*done)(void *), void *arg);
 // The same after a grace: for so long idle connections are answered once more, and new ones are taken unless
 // the socket was handed over (then a successor takes them). Who asks /ready learns meanwhile to go elsewhere.
