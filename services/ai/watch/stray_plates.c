@@ -167,8 +167,9 @@ static int64_t next_search(const struct gtv_stray_plates *s)
 void gtv_stray_plates_look(struct gtv_stray_plates *s, const struct gtv_plates_look *look, bool vehicles,
                            double *saved_ms)
 {
-    bool due = look->settings->stray_plates && !vehicles && *saved_ms > 0 &&
-               (look->wall_ms >= s->due_ms || look->wall_ms < s->due_ms - 2 * GTV_STRAY_MISSED_MAX_MS);
+    bool due =
+        look->settings->stray_plates && !vehicles && *saved_ms > 0 &&
+        (look->wall_ms >= s->due_ms || look->wall_ms < s->due_ms - (int64_t)2 * GTV_STRAY_MISSED_MAX_MS);
     if (due) {
         int64_t began = gtv_mono_ns();
         s->misses = search(s, look) ? 0 : s->misses + 1;
