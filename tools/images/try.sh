@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the stages of our Dockerfile without Docker: each is an overlay over its parent, its RUN steps happen in a
-# chroot of it. Understands what our Dockerfile uses and refuses the rest. Root, by hand: docs/operations.md says when.
+# chroot of it. Understands what our Dockerfile uses and refuses the rest. Root, by hand: docs/install.md says when.
 #
 #   tools/images/try.sh [--work DIR] [STAGE...]      without a STAGE: the images
 #

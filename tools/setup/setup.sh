@@ -47,7 +47,7 @@ missing_packages() {
 # Installs what is missing. Services that the packages bring (redis, haproxy, nginx, prometheus) must not start by themselves.
 install_packages() {
     local missing policy=/usr/sbin/policy-rc.d made_policy=
-    command -v dpkg-query > /dev/null || die "this is no Debian: see docs/operations.md for the packages to install by hand"
+    command -v dpkg-query > /dev/null || die "this is no Debian: see docs/install.md"
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing ${#missing[@]} Debian packages: ${missing[*]}"
