@@ -194,7 +194,7 @@ def common_package(work, version):
     p.depends = ["passwd", "init-system-helpers"]
     p.put(HERE / "gtvision.conf", "etc/gtvision/gtvision.conf", 0o640)
     p.conffiles = ["etc/gtvision/gtvision.conf"]
-    for name in ("operations.md", "licences.md"):
+    for name in ("install.md", "operations.md", "configuration.md", "troubleshooting.md", "licences.md"):
         p.put(ROOT / "docs" / name, f"usr/share/doc/gtvision-common/{name}")
     p.put_units("gtvision.target")
     p.before_start = ('    make_user\n    make_folders .\n'
