@@ -20,6 +20,11 @@ int64_t gtv_mono_ms(void)
     return gtv_mono_ns() / 1000000;
 }
 
+double gtv_thread_ms(void)
+{
+    return (double)now_ns(CLOCK_THREAD_CPUTIME_ID) / 1e6;
+}
+
 int64_t gtv_wall_us(void)
 {
     return now_ns(CLOCK_REALTIME) / 1000;

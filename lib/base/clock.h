@@ -6,6 +6,7 @@
 
 int64_t gtv_mono_ns(void);
 int64_t gtv_mono_ms(void);
+double gtv_thread_ms(void); // processor time of the calling thread
 int64_t gtv_wall_us(void);
 int64_t gtv_wall_ms(void);
 

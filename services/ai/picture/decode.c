@@ -18,7 +18,7 @@ uint8_t *gtv_decode_memory(struct gtv_decode *d, size_t n)
 
 bool gtv_decode_late(struct gtv_decode *d)
 {
-    if (gtv_mono_ms() <= d->deadline_ms)
+    if (gtv_thread_ms() <= d->deadline_ms)
         return false;
     gtv_error_set(d->err, GTV_E_INVALID, NULL, "the picture takes too long to decode");
     return true;

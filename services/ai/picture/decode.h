@@ -10,9 +10,9 @@ struct gtv_decode {
     struct gtv_str file;
     struct gtv_picture_info *info;
     struct gtv_error *err;
-    int width, height; // as stored, at full size
-    int by;            // 1, 2 or 4: the decoder may work at 1/by
-    int64_t deadline_ms;
+    int width, height;  // as stored, at full size
+    int by;             // 1, 2 or 4: the decoder may work at 1/by
+    double deadline_ms; // of the thread's processor time
 
     // Into a network's input,
     struct gtv_resampler *resampler;

@@ -10,7 +10,8 @@ enum {
     GTV_IMAGE_MIN_PERCENT_OF_ROWS = 75,   // that a cut off picture must have
     GTV_IMAGE_MAX_SCANS = 100,            // of a progressive JPEG: real ones have about ten
     GTV_IMAGE_MAX_PIXELS_PER_BYTE = 2000, // of a JPEG
-    // Wall time for one JPEG or PNG: a crafted one of some bytes can ask for far more.
+    // Processor time for one JPEG or PNG: a crafted one of some bytes can ask for far more. A busy machine is
+    // not the picture's fault.
     GTV_IMAGE_MAX_DECODE_MS = 3000,
     // Bytes that a progressive JPEG may hold while it is decoded.
     GTV_IMAGE_MAX_COEFFICIENTS = 256 * 1024 * 1024,

@@ -159,7 +159,7 @@ static void aim(struct gtv_decode *d, struct gtv_str file, struct gtv_picture_in
     d->width = lies ? info->height : info->width;
     d->height = lies ? info->width : info->height;
     d->by = 1;
-    d->deadline_ms = gtv_mono_ms() + GTV_IMAGE_MAX_DECODE_MS;
+    d->deadline_ms = gtv_thread_ms() + GTV_IMAGE_MAX_DECODE_MS;
 }
 
 // The largest of 4, 2 and 1 by which the picture can be divided and still hold what is wanted. (By 8/5 and

@@ -35,6 +35,9 @@ struct chain {
     pthread_t thread; // loads what every picture needs
     bool threaded;
     atomic_bool loading;
+
+    pthread_t warming; // loads what reads plates, where some are expected
+    atomic_int warmth; // 0: not expected; 1: being started; 2: to be joined
 };
 
 struct gtv_plates {
@@ -113,6 +116,7 @@ static struct chain *create_chain(const struct gtv_plates_config *config)
     struct gtv_error err = {0};
     atomic_init(&p->refs, 1);
     atomic_init(&p->loading, false);
+    atomic_init(&p->warmth, 0);
     p->log = (struct gtv_log){.component = "ai"};
     if (!config->enabled)
         return p;
@@ -134,6 +138,8 @@ static void drop_chain(struct chain *p)
         return;
     if (p->threaded)
         (void)pthread_join(p->thread, NULL);
+    if (atomic_load(&p->warmth) == 2)
+        (void)pthread_join(p->warming, NULL);
     for (int h = 0; h < GTV_PLATE_HEADS; h++)
         gtv_plate_net_destroy(p->nets[h]);
     free(p);
@@ -170,6 +176,27 @@ bool gtv_plates_load(struct gtv_plates *p)
     for (int h = 0; h < GTV_PLATE_HEADS; h++)
         (void)gtv_plate_net_load(p->chain->nets[h]);
     return usable(p->chain);
+}
+
+static void *load_recognisers(void *arg)
+{
+    struct chain *p = arg;
+    (void)pthread_setname_np(pthread_self(), "ai-plates");
+    (void)gtv_plate_net_load(p->nets[GTV_PLATE_HEAD_SLOTS]);
+    (void)gtv_plate_net_load(p->nets[GTV_PLATE_HEAD_CTC]);
+    return NULL;
+}
+
+void gtv_plates_expect(struct gtv_plates *p)
+{
+    if (!p)
+        return;
+    struct chain *chain = hold(p);
+    int cold = 0;
+    if (usable(chain) && atomic_compare_exchange_strong(&chain->warmth, &cold, 1))
+        atomic_store(&chain->warmth,
+                     pthread_create(&chain->warming, NULL, load_recognisers, chain) == 0 ? 2 : 0);
+    drop_chain(chain);
 }
 
 void gtv_plates_swap(struct gtv_plates *a, struct gtv_plates *b)

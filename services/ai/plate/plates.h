@@ -27,6 +27,9 @@ void gtv_plates_destroy(struct gtv_plates *p); // nobody reads any more; waits f
 // Loads all its networks, and waits for them. Any thread, while nobody swaps it. False: plates cannot be
 // read.
 bool gtv_plates_load(struct gtv_plates *p);
+// Plates are going to come: a thread loads what reads them, once, so that the first one need not wait. Any
+// thread; NULL is accepted.
+void gtv_plates_expect(struct gtv_plates *p);
 // The two exchange their networks; reads of `a` that are in progress end with those they began with. The one
 // thread that also asks for the message and the models of `a`.
 void gtv_plates_swap(struct gtv_plates *a, struct gtv_plates *b);

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { FIRST_PLATES_MS = 200 }; // a second, for plates, until the planner says otherwise
 
@@ -66,13 +65,6 @@ struct gtv_analysis {
     uint64_t revision;
     double cpu_ms, plate_ms, plate_allowance_ms;
 };
-
-static double thread_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
-}
 
 static const struct gtv_track *track_of(const struct scratch *x, uint64_t id)
 {
@@ -428,7 +420,7 @@ static void follow_confidence(struct gtv_analysis *a)
 
 void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
 {
-    double began = thread_ms();
+    double began = gtv_thread_ms();
     follow_confidence(a);
     struct scratch *x = gtv_alloc(sizeof(*x));
     struct known *gone = gtv_alloc(GTV_TRACK_MAX * sizeof(*gone));
@@ -460,10 +452,10 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
     tell_all(a, x);
     end_resumed(a, gone, gone_count);
     tell_boxes(a, x);
-    double cost = thread_ms() - began, plates = 0;
+    double cost = gtv_thread_ms() - began, plates = 0;
     if (a->plates) {
         plates = read_plates(a, x, look->worker, allowance);
-        double here = thread_ms() - began - cost;
+        double here = gtv_thread_ms() - began - cost;
         double elsewhere = fmax(plates - here, 0) * fmin(look->computed, 1);
         *look->elsewhere_ms += elsewhere;
         plates = here + elsewhere;

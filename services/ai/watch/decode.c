@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     CODECS = GTV_TS_H265 + 1,
@@ -147,13 +146,6 @@ static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
     // Without the filter the next picture is predicted from a slightly worse one, until the next key frame.
     d->own->skip_loop_filter = soon ? AVDISCARD_NONKEY : AVDISCARD_NONREF;
     return run(w, d, d->own, w->packet);
-}
-
-static double thread_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
 }
 
 // Returns as run().
@@ -314,13 +306,13 @@ static void decode_next(struct worker *w, struct gtv_decode *d, bool last)
     d->reopen = false;
     (void)pthread_mutex_unlock(&p->lock);
 
-    double began = thread_ms();
+    double began = gtv_thread_ms();
     if (reopen)
         avcodec_free_context(&d->own);
     int got = decode(w, d, &u->coded, mode, soon);
     if (last)
         give(d, w->newest, true);
-    double cost = thread_ms() - began;
+    double cost = gtv_thread_ms() - began;
     const char *codec = u->coded.codec == GTV_TS_H265 ? "hevc" : "h264";
     free_unit(u);
 

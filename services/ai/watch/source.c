@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     DECODE_TIMEOUT_MS = 10000, // bytes, but no picture
@@ -139,13 +138,6 @@ static void set_state(struct gtv_source *s, enum gtv_source_state state, const c
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-static double thread_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
-}
-
 // ---- Looking (a worker's thread) ----
 
 static struct gtv_source *source_of(struct gtv_work *w)
@@ -165,7 +157,7 @@ static bool prepare(struct gtv_work *w, size_t worker, const struct gtv_model *m
                     struct gtv_geometry *g)
 {
     struct gtv_source *s = source_of(w);
-    s->began_ms = thread_ms();
+    s->began_ms = gtv_thread_ms();
     (void)pthread_mutex_lock(&s->lock);
     av_frame_move_ref(s->looked_at, s->newest);
     s->looked_at_wall_ms = s->newest_wall_ms;
@@ -210,11 +202,11 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
             s->infer_ms = look.infer_ms;
         else
             s->infer_ms += (look.infer_ms - s->infer_ms) / 50;
-        ms = (thread_ms() - s->began_ms) / (double)(w->batch ? w->batch : 1) + s->infer_ms;
+        ms = (gtv_thread_ms() - s->began_ms) / (double)(w->batch ? w->batch : 1) + s->infer_ms;
         look.computed = look.infer_ms > 0 ? s->infer_ms / look.infer_ms : 1;
-        double began = thread_ms();
+        double began = gtv_thread_ms();
         s->config.on_look(s->config.arg, &look);
-        ms += thread_ms() - began + elsewhere_ms;
+        ms += gtv_thread_ms() - began + elsewhere_ms;
     }
     av_frame_unref(s->looked_at);
 
@@ -305,7 +297,7 @@ static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms
 {
     int x, y;
     struct gtv_gate_result result = {.motion = true};
-    double began = thread_ms();
+    double began = gtv_thread_ms();
     if (chroma_shift(frame->format, &x, &y) && keep_gate(s, frame)) {
         gtv_gate_shrink(frame->data[0], (size_t)frame->linesize[0], frame->width, frame->height, s->plane,
                         s->gate_width, s->gate_height);
@@ -317,7 +309,7 @@ static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms
                                                               frame->height >> y)};
         gtv_gate_update(s->gate, &in, &result);
     }
-    double cost = thread_ms() - began;
+    double cost = gtv_thread_ms() - began;
     s->gated_ms = now;
     if (result.motion)
         s->moved_ms = now;

@@ -94,6 +94,8 @@ static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, stru
     });
     if (state.n)
         gtv_analysis_load(c->analysis, state);
+    if (gtv_watch_settings(c)->plates)
+        gtv_plates_expect(w->config.plates);
     c->source = gtv_source_start(&(struct gtv_source_config){
         .camera_id = c->known.id,
         .relay_url = relay,
