@@ -166,7 +166,7 @@ static void publish(struct gtv_rtmp_conn *c, struct gtv_str name)
         return;
     }
     if (!gtv_name_check(gtv_str_of(place.path), &err)) {
-        char text[sizeof c->refusal];
+        char text[sizeof place.path + sizeof err.message + 32]; // leave() cuts it
         snprintf(text, sizeof text, "invalid path name '%s': %s", place.path, err.message);
         leave(c, "NetStream.Publish.BadName", text);
         return;

@@ -190,7 +190,7 @@ static void csv_is_imported(void **state)
     assert_int_equal(in.count, 0);
     char *many = gtv_alloc(10001 * 9 + 1);
     for (int i = 0; i < 10001; i++)
-        snprintf(many + (ptrdiff_t)i * 9, 10, "AA%06d\n", i);
+        snprintf(many + (ptrdiff_t)i * 9, 10, "AA%06u\n", (unsigned)i % 1000000);
     assert_false(gtv_watchlist_import_parse(gtv_str_of(many), 5, &in, &err));
     assert_int_equal(err.code, GTV_E_TOO_LARGE);
     many[10000 * 9] = '\0';
