@@ -1,7 +1,7 @@
 // What reaches the media node from outside: a path's configuration as JSON, names, and the access units that
 // a camera sends. The first byte chooses.
-#include "services/media/duration.h"
 #include "lib/video/feed.h"
+#include "services/media/duration.h"
 #include "services/media/mux.h"
 #include "services/media/pathconf.h"
 

@@ -374,7 +374,7 @@ struct gtv_str gtv_http_request_id(struct gtv_http_request *req)
     if (req->id_len == 0) {
         struct gtv_str given =
             req->id_field >= 0 ? http_field_value(req, (size_t)req->id_field) : (struct gtv_str){0};
-        if (gtv_request_id_valid(given)) {
+        if (given.p && gtv_request_id_valid(given)) {
             memcpy(req->id, given.p, given.n);
             req->id_len = given.n;
         } else {

@@ -96,6 +96,16 @@ def test_vehicles_are_seen(system, number, codec):
     assert "see@7" not in system.ai.process.log() and "see%407" not in system.ai.process.log()
 
 
+def test_a_look_now(system):
+    """A MediaMTX makes no snapshots: the picture is one that the program looked at."""
+    wait_until(lambda: system.status(1)["watching"], PATIENCE, what="camera 1 watched")
+    look = wait_until(lambda: (r := requests.post(f"{system.ai.url}/cameras/1/test", timeout=20)).status_code == 200 and r.json(), PATIENCE,
+                      what="a look")
+    assert look["camera_id"] == 1 and look["image"]["width"] == 1280 and look["annotated_image"].startswith("data:image/jpeg;base64,")
+    unseen = requests.post(f"{system.ai.url}/cameras/3/test", timeout=20)
+    assert unseen.status_code in (502, 504) and "picture" in unseen.json()["detail"]
+
+
 def test_the_smaller_stream(system):
     """Plates are not read here: then it is the one to watch, unless the camera's settings say otherwise."""
     def watched(stream, width):

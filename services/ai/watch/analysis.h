@@ -41,7 +41,7 @@ void gtv_analysis_finish(struct gtv_analysis *a, bool silent);
 void gtv_analysis_set(struct gtv_analysis *a, const struct gtv_scene_settings *settings); // copied
 // Other networks have another scale: from which confidence boxes count where the camera does not say.
 void gtv_analysis_set_confidence(struct gtv_analysis *a, double confidence);
-size_t gtv_analysis_tracks(struct gtv_analysis *a);                                       // in sight
+size_t gtv_analysis_tracks(struct gtv_analysis *a); // in sight
 // Counts of the lines so far. Returns how many; fills at most cap.
 size_t gtv_analysis_counts(struct gtv_analysis *a, int64_t wall_ms, struct gtv_line_count *out, size_t cap);
 double gtv_analysis_cpu_ms(struct gtv_analysis *a);   // spent here since the beginning, without plates

@@ -14,6 +14,7 @@
 enum {
     TESTS_MAX = 8, // at once
     SNAPSHOT_TIMEOUT_MS = 8000,
+    POLL_MS = 50,
     SNAPSHOT_MAX = 8 << 20,
     MASKED_QUALITY = 90,
 };
@@ -140,13 +141,16 @@ void gtv_ai_handle_crop(struct gtv_http_request *req, void *user)
 }
 
 // ---- A look now ----
-// fetching (a snapshot of the media node) -> looking (an exam of the engine) -> answered. The request may
+// fetching (a snapshot of the media node) or, where cameras are read by RTSP, waiting (for the picture of the
+// watcher's next look) -> looking (an exam of the engine) -> answered. The request may
 // leave at any time.
 
 struct gtv_camera_test {
     struct gtv_ai *ai;
     struct gtv_http_request *req; // NULL: gone
     struct gtv_http_fetch *fetch;
+    struct gtv_timer *waiting;
+    int64_t until_ms;
     struct gtv_bytes *picture;
     struct gtv_exam exam;
     int64_t camera_id;
@@ -168,6 +172,7 @@ static void test_free(struct gtv_camera_test *t)
     t->ai->camera_test_count--;
     if (t->req)
         gtv_http_on_close(t->req, ignore_close, NULL);
+    gtv_timer_destroy(t->waiting);
     gtv_bytes_unref(t->picture);
     gtv_exam_finish(&t->exam);
     free(t);
@@ -233,24 +238,12 @@ static bool mask(struct gtv_camera_test *t, const struct gtv_scene_settings *s, 
     return true;
 }
 
-static void on_snapshot(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
+// Takes over t->picture.
+static void examine(struct gtv_camera_test *t)
 {
-    struct gtv_camera_test *t = arg;
     struct gtv_error err = {0};
-    t->fetch = NULL;
     const struct gtv_scene_settings *s = gtv_watcher_settings(t->ai->watcher, t->camera_id, &err);
-    if (!r || failure)
-        gtv_error_set(&err, GTV_E_UPSTREAM, NULL, "The media node gave no picture: %.150s",
-                      failure ? failure->message : "");
-    else if (r->status != 200 || !r->body)
-        gtv_error_set(&err, GTV_E_UPSTREAM, NULL,
-                      "The media node gave no picture of the camera: it answered %d", r->status);
-    if (!s || err.code || !t->req || !r || !r->body) {
-        fail_test(t, &err);
-        return;
-    }
-    t->picture = gtv_bytes_ref(r->body);
-    if (!mask(t, s, &err)) {
+    if (!s || !t->req || !mask(t, s, &err)) {
         fail_test(t, &err);
         return;
     }
@@ -271,15 +264,64 @@ static void on_snapshot(void *arg, const struct gtv_http_response *r, const stru
     }
 }
 
+static void on_snapshot(void *arg, const struct gtv_http_response *r, const struct gtv_error *failure)
+{
+    struct gtv_camera_test *t = arg;
+    struct gtv_error err = {0};
+    t->fetch = NULL;
+    if (!r || failure)
+        gtv_error_set(&err, GTV_E_UPSTREAM, NULL, "The media node gave no picture: %.150s",
+                      failure ? failure->message : "");
+    else if (r->status != 200 || !r->body)
+        gtv_error_set(&err, GTV_E_UPSTREAM, NULL,
+                      "The media node gave no picture of the camera: it answered %d%s", r->status,
+                      r->status == 404 ? "; where it is a MediaMTX, start watching the camera first" : "");
+    if (err.code) {
+        fail_test(t, &err);
+        return;
+    }
+    t->picture = gtv_bytes_ref(r->body);
+    examine(t);
+}
+
+static void look_for_picture(void *arg)
+{
+    struct gtv_camera_test *t = arg;
+    struct gtv_error err = {0};
+    if (!gtv_watcher_take_picture(t->ai->watcher, t->camera_id, &t->picture))
+        gtv_error_set(&err, GTV_E_UPSTREAM, NULL, "The camera is not watched any more");
+    else if (!t->picture && gtv_mono_ms() >= t->until_ms)
+        gtv_error_set(&err, GTV_E_UPSTREAM_TIMEOUT, NULL, "The camera gave no picture for %d s",
+                      SNAPSHOT_TIMEOUT_MS / 1000);
+    if (err.code) {
+        fail_test(t, &err);
+    } else if (t->picture) {
+        gtv_timer_stop(t->waiting);
+        examine(t);
+    }
+}
+
+// What was seen before somebody asked is not the look that is asked for.
+static void wait_for_picture(struct gtv_camera_test *t)
+{
+    struct gtv_bytes *old = NULL;
+    if (gtv_watcher_take_picture(t->ai->watcher, t->camera_id, &old))
+        gtv_bytes_unref(old);
+    t->until_ms = gtv_mono_ms() + SNAPSHOT_TIMEOUT_MS;
+    t->waiting = gtv_timer_create(t->ai->loop, look_for_picture, t);
+    gtv_timer_start(t->waiting, POLL_MS, POLL_MS);
+}
+
 static void on_gone(void *arg, bool complete)
 {
     struct gtv_camera_test *t = arg;
     t->req = NULL;
-    if (t->fetch) {
+    bool looking = t->picture != NULL; // the exam comes back
+    if (t->fetch)
         gtv_http_fetch_cancel(t->fetch);
-        t->fetch = NULL;
+    t->fetch = NULL;
+    if (!looking)
         test_free(t);
-    }
 }
 
 void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user)
@@ -311,6 +353,10 @@ void gtv_ai_handle_camera_test(struct gtv_http_request *req, void *user)
     ai->camera_tests = t;
     ai->camera_test_count++;
     gtv_http_on_close(req, on_gone, t);
+    if (w.watched && w.source.way == GTV_READER_RTSP) { // a MediaMTX makes no snapshots
+        wait_for_picture(t);
+        return;
+    }
     char *url = gtv_asprintf("%s/%s/snapshot.jpg", ai->settings->hls_url, gtv_camera_path(id, path));
     t->fetch = gtv_http_fetch(ai->snapshots,
                               &(struct gtv_http_fetch_options){.url = url,

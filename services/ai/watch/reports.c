@@ -3,10 +3,14 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "services/ai/picture/jpeg_write.h"
+#include "services/ai/watch/frame.h"
 #include "services/ai/watchlist/watchlist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { PICTURE_QUALITY = 92 };
 
 // What a look has to tell, on its way from a worker to the loop.
 struct report {
@@ -82,9 +86,23 @@ void gtv_watch_on_happening(void *arg, const char *type, const char *key, struct
 }
 
 // On a worker's thread.
+static void keep_picture(struct gtv_watch_camera *c, const AVFrame *frame)
+{
+    size_t stride = (size_t)frame->width * 3;
+    uint8_t *rgb = malloc(stride * (size_t)frame->height);
+    struct gtv_bytes *jpeg = NULL;
+    if (rgb && gtv_frame_crop(frame, 0, 0, frame->width, frame->height, rgb))
+        jpeg = gtv_jpeg_encode(rgb, frame->width, frame->height, stride, PICTURE_QUALITY);
+    free(rgb);
+    if (jpeg)
+        gtv_bytes_unref(atomic_exchange(&c->picture, jpeg));
+}
+
 void gtv_watch_on_look(void *arg, const struct gtv_look *look)
 {
     struct gtv_watch_camera *c = arg;
+    if (atomic_exchange(&c->picture_wished, false))
+        keep_picture(c, look->frame);
     gtv_counter_add(c->watcher->looks, 1);
     gtv_analysis_look(c->analysis, look);
 }

@@ -225,6 +225,7 @@ static void camera_free(void *p)
     struct gtv_watch_camera *c = p;
     free(c->settings);
     free((void *)(uintptr_t)c->settings_text.p);
+    gtv_bytes_unref(atomic_load(&c->picture));
     free(c);
 }
 
@@ -552,6 +553,18 @@ const char *gtv_watcher_redis_reason(const struct gtv_watcher *w)
 const char *gtv_watcher_owner(const struct gtv_watcher *w)
 {
     return w->owner;
+}
+
+bool gtv_watcher_take_picture(struct gtv_watcher *w, int64_t id, struct gtv_bytes **out)
+{
+    struct gtv_watch_camera *c = gtv_watch_find(w, id);
+    *out = NULL;
+    if (!c || !c->source || c->stopping)
+        return false;
+    *out = atomic_exchange(&c->picture, NULL);
+    if (!*out)
+        atomic_store(&c->picture_wished, true);
+    return true;
 }
 
 const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,

@@ -88,6 +88,11 @@ const char *gtv_watcher_owner(const struct gtv_watcher *w);        // this progr
 // in sight end, and begin anew.
 void gtv_watcher_set_confidence(struct gtv_watcher *w, double confidence);
 
+// The whole picture of a look as JPEG, the caller's; NULL while none is there: then the next look's is wished
+// for, and the caller asks again. The first one may be older than the wish. False: this program does not
+// watch the camera now.
+bool gtv_watcher_take_picture(struct gtv_watcher *w, int64_t id, struct gtv_bytes **out) GTV_WARN_UNUSED;
+
 // The settings of a camera's analysis. Borrowed until the next call on the loop; NULL with *err as above.
 const struct gtv_scene_settings *gtv_watcher_settings(struct gtv_watcher *w, int64_t id,
                                                       struct gtv_error *err) GTV_WARN_UNUSED;

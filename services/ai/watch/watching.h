@@ -10,6 +10,8 @@
 #include "services/ai/watch/planner.h"
 #include "services/ai/watch/watcher.h"
 
+#include <stdatomic.h>
+
 struct gtv_watch_camera {
     struct gtv_watcher *watcher;
     struct gtv_camera known;
@@ -32,6 +34,9 @@ struct gtv_watch_camera {
     uint64_t saved;          // revision of the state in Redis
     struct gtv_faults faults;
     uint64_t resized;
+    // A look's picture as JPEG, where one was wished for: the worker's until the loop takes it.
+    atomic_bool picture_wished;
+    _Atomic(struct gtv_bytes *) picture;
 };
 
 struct gtv_watcher {

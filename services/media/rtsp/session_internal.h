@@ -3,10 +3,10 @@
 #ifndef GTV_MEDIA_RTSP_SESSION_INTERNAL_H
 #define GTV_MEDIA_RTSP_SESSION_INTERNAL_H
 
-#include "services/media/dub.h"
-#include "lib/video/feed.h"
 #include "lib/rtsp/depay.h"
 #include "lib/rtsp/digest.h"
+#include "lib/video/feed.h"
+#include "services/media/dub.h"
 #include "services/media/rtsp/session.h"
 
 enum gtv_rtsp_phase {

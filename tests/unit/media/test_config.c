@@ -299,7 +299,8 @@ static void settings_by_file_environment_and_api(void **state)
         {"hlsSegmentCount: 1\n", "line 1: 'hlsSegmentCount' must be a whole number from 3 to 60, not \"1\""},
         {"\nwebrtc: yes\n", "line 2: 'webrtc' is fixed in this node: only false is accepted"},
         {"hlsSegmentDuration: ten\n", "line 1: hlsSegmentDuration: time: invalid duration \"ten\""},
-        {"hlsAddress: 8888\n", "line 1: hlsAddress: json: cannot unmarshal number into Go value of type string"},
+        {"hlsAddress: 8888\n",
+         "line 1: hlsAddress: json: cannot unmarshal number into Go value of type string"},
         {"logLevel: loud\n", "line 1: logLevel: invalid log level: 'loud'"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
