@@ -276,7 +276,7 @@ static void on_snapshot(void *arg, const struct gtv_http_response *r, const stru
         gtv_error_set(&err, GTV_E_UPSTREAM, NULL,
                       "The media node gave no picture of the camera: it answered %d%s", r->status,
                       r->status == 404 ? "; where it is a MediaMTX, start watching the camera first" : "");
-    if (err.code) {
+    if (err.code || !r) {
         fail_test(t, &err);
         return;
     }
