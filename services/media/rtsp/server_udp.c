@@ -113,7 +113,8 @@ bool gtv_rtsp_udp_open(struct gtv_rtsp_server *s, const char *hosts[2], const in
                        struct gtv_error *err)
 {
     bool any = ports[0] == 0 || ports[1] == 0;
-    int fds[2] = {-1, -1}, rc = 0, port = any ? FIRST_PORT + (int)(gtv_mono_ns() / 1000 % 20000) * 2 : (int)ports[0];
+    int fds[2] = {-1, -1}, rc = 0,
+        port = any ? FIRST_PORT + (int)(gtv_mono_ns() / 1000 % 20000) * 2 : (int)ports[0];
     if (!any && (ports[0] % 2 != 0 || ports[1] != ports[0] + 1)) {
         gtv_error_set(err, GTV_E_INVALID, NULL,
                       "the RTP port must be even, and the RTCP port the one behind it");
