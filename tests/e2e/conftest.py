@@ -54,6 +54,11 @@ def wait_until(check, seconds=15, step=0.05, what="condition"):
     pytest.fail(f"{what}: not within {seconds} s" + (f" (last: {last})" if last else ""))
 
 
+def pytest_collection_modifyitems(items):
+    """The file that takes longest begins first: at the end nobody would run beside it."""
+    items.sort(key=lambda item: item.path.name != "test_system.py")
+
+
 class Process:
     """A started program with its output in a file. `stop()` ends it and fails on a sanitizer's report."""
 

@@ -15,7 +15,8 @@ RUN_PACKAGES=(
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad ffmpeg
 )
 # To test, lint and fuzz it.
-TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus dpkg-dev systemd)
+TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus dpkg-dev systemd
+    python3-yaml)
 # To make .deb files of it.
 PACKAGE_PACKAGES=(dpkg-dev)
 # To measure it against its peers.
@@ -160,13 +161,20 @@ setup() {
     exec 9> "$DEPS/lock"
     flock 9
     install_packages "${RUN_PACKAGES[@]}"
-    setup_sources
-    setup_openvino
-    setup_web
+    local parts=(setup_sources setup_openvino setup_web) part running=()
     if [ "$1" = test ] || [ "$1" = bench ]; then
         install_packages "${TEST_PACKAGES[@]}"
-        setup_test_tools
+        parts+=(setup_test_tools)
     fi
+    # Side by side: they wait for the network most of the time.
+    setup_venv
+    for part in "${parts[@]}"; do
+        "$part" &
+        running+=($!)
+    done
+    for part in "${running[@]}"; do
+        wait "$part" || exit 1
+    done
     [ "$1" != bench ] || install_packages "${BENCH_PACKAGES[@]}"
     [ "$1" != package ] || install_packages "${PACKAGE_PACKAGES[@]}"
     [ "$1" != accuracy ] || setup_measuring accuracy "$ROOT/tools/accuracy/requirements.txt"
