@@ -13,6 +13,7 @@ struct gtv_console {
     struct gtv_console_options options;
     struct gtv_config_source *source;
     struct gtv_about about;
+    char libpq[16]; // its version, for about
     struct gtv_metrics *metrics;
     struct gtv_loop *loop;
     struct gtv_life *life;

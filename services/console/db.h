@@ -1,5 +1,6 @@
-// The console's database behind one small interface. Calls block: they belong to one thread that is no
-// loop's.
+// The console's database (SQLite or PostgreSQL) behind one small interface. Calls block, for a bounded time:
+// they belong to one thread that is no loop's. While a PostgreSQL server is away they fail at once, and it is
+// connected to again by a later call.
 #ifndef GTV_CONSOLE_DB_H
 #define GTV_CONSOLE_DB_H
 
@@ -109,14 +110,17 @@ struct gtv_db_limits {
 
 struct gtv_db;
 
-// url: sqlite:/path/to/file.db (its folder is made). A file of an older version is brought up to date. limits
-// NULL: the defaults. NULL with *err.
+// url: sqlite:/path/to/file.db (its folder is made) or postgresql://user:password@host:port/database. A
+// database of an older version is brought up to date. limits NULL: the defaults. NULL with *err.
 struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits,
                            struct gtv_error *err) GTV_WARN_UNUSED;
-// Whether url is one that this version can open; its file is not looked at. False with *err.
+// Whether url is one that this version can open; nothing is opened for it. False with *err, in which no
+// password stands.
 bool gtv_db_url_ok(const char *url, struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_db_set_limits(struct gtv_db *db, const struct gtv_db_limits *limits); // any thread
 void gtv_db_close(struct gtv_db *db);
+// Whether the server answers, and connects again if need be; true of a file. False with the cause.
+bool gtv_db_check(struct gtv_db *db, struct gtv_error *err) GTV_WARN_UNUSED;
 // The last event whose detections are stored; "" when there is none.
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err) GTV_WARN_UNUSED;
 // Stores rows (those already there are passed over) and last_event in one transaction; all or nothing.

@@ -1,44 +1,44 @@
-// What happened, in SQLite: each happening once, and the detection that a track's happenings make up.
+// What happened: each happening once, and the detection that a track's happenings make up.
 
 #include "lib/base/clock.h"
-#include "services/console/db_sqlite.h"
+#include "services/console/db_driver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 // ---- Storing ----
 
 static bool tell(struct gtv_db *db, const struct gtv_db_happening *h, bool *is_new, struct gtv_error *err)
 {
-    sqlite3_stmt *s = db->statements[GTV_DB_TELL];
+    struct gtv_db_values v = {0};
     const int64_t whole[] = {h->wall_ms, gtv_wall_ms(), h->track, h->first_ms, h->last_ms};
     const double told[] = {h->seconds, h->speed_kmh, h->limit_kmh, h->degrees};
     const char *const words[] = {h->alert, h->list,       h->label,     h->severity,
                                  h->why,   h->plate.text, h->plate.key, h->plate.format};
-    gtv_db_bind_text(s, 1, h->key);
-    gtv_db_bind_text(s, 2, h->type);
-    sqlite3_bind_int64(s, 3, h->camera_id);
-    gtv_db_bind_text(s, 4, h->camera_name);
+    gtv_db_give_text(&v, 1, h->key);
+    gtv_db_give_text(&v, 2, h->type);
+    gtv_db_give_int(&v, 3, h->camera_id);
+    gtv_db_give_text(&v, 4, h->camera_name);
     for (int i = 0; i < 5; i++)
-        sqlite3_bind_int64(s, 5 + i, whole[i]);
-    gtv_db_bind_text(s, 10, h->object.object_type);
-    sqlite3_bind_double(s, 11, h->object.confidence);
-    gtv_db_bind_box(s, 12, &h->object, h->frame_width, h->frame_height);
-    gtv_db_bind_text(s, 18, h->place);
-    gtv_db_bind_text(s, 19, h->place_name);
-    gtv_db_bind_text(s, 20, h->direction);
-    sqlite3_bind_int(s, 21, h->forward);
+        gtv_db_give_int(&v, 5 + i, whole[i]);
+    gtv_db_give_text(&v, 10, h->object.object_type);
+    gtv_db_give_real(&v, 11, h->object.confidence);
+    gtv_db_give_box(&v, 12, &h->object, h->frame_width, h->frame_height);
+    gtv_db_give_text(&v, 18, h->place);
+    gtv_db_give_text(&v, 19, h->place_name);
+    gtv_db_give_text(&v, 20, h->direction);
+    gtv_db_give_int(&v, 21, h->forward);
     for (int i = 0; i < 4; i++)
-        sqlite3_bind_double(s, 22 + i, told[i]);
+        gtv_db_give_real(&v, 22 + i, told[i]);
     for (int i = 0; i < 8; i++)
-        gtv_db_bind_text(s, 26 + i, words[i]);
+        gtv_db_give_text(&v, 26 + i, words[i]);
     if (h->plate.text[0]) {
-        sqlite3_bind_double(s, 34, h->plate.confidence);
-        sqlite3_bind_int(s, 35, h->plate.uncertain);
-        sqlite3_bind_int64(s, 36, h->plate.votes);
+        gtv_db_give_real(&v, 34, h->plate.confidence);
+        gtv_db_give_int(&v, 35, h->plate.uncertain);
+        gtv_db_give_int(&v, 36, h->plate.votes);
     }
-    gtv_db_bind_text(s, 37, h->crop);
-    if (!gtv_db_step(db, s, err))
-        return false;
-    *is_new = sqlite3_changes(db->sql) > 0;
-    return true;
+    gtv_db_give_text(&v, 37, h->crop);
+    return db->driver->write(db, GTV_DB_TELL, &v, is_new, err);
 }
 
 // The detection that a track's event, or a plate without a track, adds to. False: it adds to none.
@@ -63,13 +63,13 @@ static bool detection_of(const struct gtv_db_happening *h, enum gtv_db_statement
         .last_ms = h->last_ms,
         .read = h->plate,
     };
-    sqlite3_snprintf(sizeof d->camera_name, d->camera_name, "%s", h->camera_name);
-    sqlite3_snprintf(sizeof d->plate, d->plate, "%s", h->plate.text);
-    sqlite3_snprintf(sizeof d->crop, d->crop, "%s", h->crop);
+    snprintf(d->camera_name, sizeof d->camera_name, "%s", h->camera_name);
+    snprintf(d->plate, sizeof d->plate, "%s", h->plate.text);
+    snprintf(d->crop, sizeof d->crop, "%s", h->crop);
     if (h->track)
-        sqlite3_snprintf(sizeof d->event, d->event, "cam_%lld/track/%lld", h->camera_id, h->track);
+        snprintf(d->event, sizeof d->event, "cam_%" PRId64 "/track/%" PRId64, h->camera_id, h->track);
     else
-        sqlite3_snprintf(sizeof d->event, d->event, "%s", h->key);
+        snprintf(d->event, sizeof d->event, "%s", h->key);
     return *how != GTV_DB_TRACK_PLATE || d->plate[0];
 }
 
@@ -84,17 +84,17 @@ static bool store_all(struct gtv_db *db, const struct gtv_db_happening *rows, si
         if (is_new && detection_of(&rows[i], &how, &d) && !gtv_db_put_detection(db, how, &d, err))
             return false;
     }
-    return gtv_db_trim(db, n, err) && gtv_db_run(db, "COMMIT", "write", err);
+    return gtv_db_trim(db, n, err) && db->driver->commit(db, err);
 }
 
 bool gtv_db_store_happenings(struct gtv_db *db, const struct gtv_db_happening *rows, size_t n,
                              struct gtv_error *err)
 {
-    if (!gtv_db_run(db, "BEGIN IMMEDIATE", "write", err))
+    if (!db->driver->begin(db, err))
         return false;
     if (store_all(db, rows, n, err))
         return true;
-    gtv_db_roll_back(db);
+    db->driver->roll_back(db);
     return false;
 }
 
@@ -104,9 +104,9 @@ bool gtv_db_store_happenings(struct gtv_db *db, const struct gtv_db_happening *r
     "SELECT id, key, type, camera_id, camera_name, wall_ms, track, first_ms, last_ms, vehicle_type,"         \
     " confidence, x, y, w, h, frame_width, frame_height, place, place_name, direction, forward, seconds,"    \
     " speed_kmh, limit_kmh, degrees, alert, list, label, severity, why, plate, plate_key, plate_format,"     \
-    " plate_confidence, plate_uncertain, plate_votes, crop FROM happenings WHERE 1"
+    " plate_confidence, plate_uncertain, plate_votes, crop FROM happenings WHERE 1 = 1"
 
-static bool read_words(sqlite3_stmt *s, struct gtv_db_happening *h)
+static bool read_words(struct gtv_db *db, struct gtv_db_happening *h)
 {
     const struct {
         int at;
@@ -131,89 +131,67 @@ static bool read_words(sqlite3_stmt *s, struct gtv_db_happening *h)
         {36, h->crop, sizeof h->crop},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!gtv_db_column(s, words[i].at, words[i].out, words[i].cap))
+        if (!gtv_db_column(db, words[i].at, words[i].out, words[i].cap))
             return false;
     return true;
 }
 
-static bool read_row(sqlite3_stmt *s, struct gtv_db_happening *h)
+static bool read_row(struct gtv_db *db, void *rows, size_t at)
 {
+    const struct gtv_db_driver *driver = db->driver;
+    struct gtv_db_happening *h = (struct gtv_db_happening *)rows + at;
     *h = (struct gtv_db_happening){
-        .id = sqlite3_column_int64(s, 0),
-        .camera_id = sqlite3_column_int64(s, 3),
-        .wall_ms = sqlite3_column_int64(s, 5),
-        .track = sqlite3_column_int64(s, 6),
-        .first_ms = sqlite3_column_int64(s, 7),
-        .last_ms = sqlite3_column_int64(s, 8),
-        .object = {.confidence = sqlite3_column_double(s, 10),
-                   .x = sqlite3_column_int(s, 11),
-                   .y = sqlite3_column_int(s, 12),
-                   .w = sqlite3_column_int(s, 13),
-                   .h = sqlite3_column_int(s, 14)},
-        .frame_width = sqlite3_column_int(s, 15),
-        .frame_height = sqlite3_column_int(s, 16),
-        .forward = sqlite3_column_int(s, 20),
-        .seconds = sqlite3_column_double(s, 21),
-        .speed_kmh = sqlite3_column_double(s, 22),
-        .limit_kmh = sqlite3_column_double(s, 23),
-        .degrees = sqlite3_column_double(s, 24),
-        .plate = {.confidence = sqlite3_column_double(s, 33),
-                  .uncertain = sqlite3_column_int(s, 34) != 0,
-                  .votes = sqlite3_column_int64(s, 35)},
+        .id = driver->whole(db, 0),
+        .camera_id = driver->whole(db, 3),
+        .wall_ms = driver->whole(db, 5),
+        .track = driver->whole(db, 6),
+        .first_ms = driver->whole(db, 7),
+        .last_ms = driver->whole(db, 8),
+        .object = {.confidence = driver->real(db, 10),
+                   .x = (int)driver->whole(db, 11),
+                   .y = (int)driver->whole(db, 12),
+                   .w = (int)driver->whole(db, 13),
+                   .h = (int)driver->whole(db, 14)},
+        .frame_width = (int)driver->whole(db, 15),
+        .frame_height = (int)driver->whole(db, 16),
+        .forward = (int)driver->whole(db, 20),
+        .seconds = driver->real(db, 21),
+        .speed_kmh = driver->real(db, 22),
+        .limit_kmh = driver->real(db, 23),
+        .degrees = driver->real(db, 24),
+        .plate = {.confidence = driver->real(db, 33),
+                  .uncertain = driver->whole(db, 34) != 0,
+                  .votes = driver->whole(db, 35)},
     };
-    return read_words(s, h);
+    return read_words(db, h);
 }
 
-static sqlite3_stmt *ask(struct gtv_db *db, const char *what, const char *order,
-                         const struct gtv_db_happening_filter *f, bool *none, struct gtv_error *err)
+static void ask(struct gtv_db_question *q, struct gtv_db *db, const char *what,
+                const struct gtv_db_happening_filter *f)
 {
-    struct gtv_db_question q;
-    struct gtv_db_plate_search plate;
-    gtv_db_ask(&q, db, what);
-    gtv_db_ask_if(&q, f->camera_id != 0, " AND camera_id = :camera");
-    gtv_db_ask_if(&q, f->type[0], " AND type = :type");
-    gtv_db_ask_if(&q, f->alert[0], " AND alert = :alert");
-    gtv_db_ask_if(&q, f->from_ms != 0, " AND wall_ms >= :from");
-    gtv_db_ask_if(&q, f->to_ms != 0, " AND wall_ms < :to");
-    gtv_db_ask_plate(&q, f->plate, &plate);
-    gtv_db_ask_if(&q, true, order);
-    *none = q.none;
-    sqlite3_stmt *s = q.none ? NULL : gtv_db_prepare(&q, err);
-    if (!s)
-        return NULL;
-    gtv_db_give_int(s, ":camera", f->camera_id);
-    gtv_db_give_text(s, ":type", f->type);
-    gtv_db_give_text(s, ":alert", f->alert);
-    gtv_db_give_plate(s, &plate);
-    gtv_db_give_int(s, ":from", f->from_ms);
-    gtv_db_give_int(s, ":to", f->to_ms);
-    gtv_db_give_int(s, ":limit", f->limit);
-    gtv_db_give_int(s, ":offset", f->offset);
-    return s;
+    gtv_db_ask(q, db, what);
+    gtv_db_ask_int(q, f->camera_id != 0, " AND camera_id = ", f->camera_id);
+    gtv_db_ask_text(q, " AND type = ", f->type);
+    gtv_db_ask_text(q, " AND alert = ", f->alert);
+    gtv_db_ask_int(q, f->from_ms != 0, " AND wall_ms >= ", f->from_ms);
+    gtv_db_ask_int(q, f->to_ms != 0, " AND wall_ms < ", f->to_ms);
+    gtv_db_ask_plate(q, f->plate);
 }
 
 bool gtv_db_find_happenings(struct gtv_db *db, const struct gtv_db_happening_filter *filter,
                             struct gtv_db_happening *rows, size_t *n, int64_t *total, struct gtv_error *err)
 {
-    bool none;
+    struct gtv_db_question q;
     *n = 0;
     *total = 0;
-    sqlite3_stmt *s = ask(db, "SELECT count(*) FROM happenings WHERE 1", "", filter, &none, err);
-    if (!s)
-        return none;
-    bool ok = gtv_db_read_total(db, s, total, err);
-    s = ok ? ask(db, COLUMNS, " ORDER BY wall_ms DESC, id DESC LIMIT :limit OFFSET :offset", filter, &none,
-                 err)
-           : NULL;
-    if (!s)
+    ask(&q, db, "SELECT count(*) FROM happenings WHERE 1 = 1", filter);
+    if (q.none)
+        return true;
+    if (!gtv_db_read_total(&q, total, err))
         return false;
-    int rc;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW && *n < (size_t)filter->limit)
-        if (read_row(s, &rows[*n]))
-            ++*n;
-    ok = rc == SQLITE_DONE || rc == SQLITE_ROW || gtv_db_fail(db, "be read", err);
-    sqlite3_finalize(s);
-    return ok;
+    ask(&q, db, COLUMNS, filter);
+    gtv_db_ask_page(&q, " ORDER BY wall_ms DESC, id DESC", filter->limit, filter->offset);
+    return gtv_db_read_rows(&q, (size_t)filter->limit, read_row, rows, n, err);
 }
 
 // ---- Counting ----
@@ -221,68 +199,53 @@ bool gtv_db_find_happenings(struct gtv_db *db, const struct gtv_db_happening_fil
 // A line's latest name is everybody's: it may have been renamed within the time.
 #define GROUPS                                                                                               \
     "SELECT camera_id, max(camera_name), place, max(place_name), max(direction), forward, vehicle_type,"     \
-    " CASE WHEN :bucket > 0 THEN wall_ms - wall_ms % :bucket ELSE 0 END AS bucket, count(*)"                 \
+    " CASE WHEN CAST(?1 AS BIGINT) > 0 THEN wall_ms - wall_ms % CAST(?1 AS BIGINT) ELSE 0 END AS bucket, "   \
+    "count(*)"                                                                                               \
     " FROM happenings WHERE type = 'line.crossed' AND place IS NOT NULL"
 #define GROUPED " GROUP BY camera_id, place, forward, vehicle_type, bucket"
 
-static sqlite3_stmt *ask_counts(struct gtv_db *db, const char *before, const char *after,
-                                const struct gtv_db_count_filter *f, struct gtv_error *err)
+static void ask_counts(struct gtv_db_question *q, struct gtv_db *db, const char *before,
+                       const struct gtv_db_count_filter *f)
 {
-    struct gtv_db_question q;
-    gtv_db_ask(&q, db, before);
-    gtv_db_ask_if(&q, true, GROUPS);
-    gtv_db_ask_if(&q, f->camera_id != 0, " AND camera_id = :camera");
-    gtv_db_ask_if(&q, f->line[0], " AND place = :line");
-    gtv_db_ask_if(&q, f->from_ms != 0, " AND wall_ms >= :from");
-    gtv_db_ask_if(&q, f->to_ms != 0, " AND wall_ms < :to");
-    gtv_db_ask_if(&q, true, GROUPED);
-    gtv_db_ask_if(&q, true, after);
-    sqlite3_stmt *s = gtv_db_prepare(&q, err);
-    if (!s)
-        return NULL;
-    gtv_db_give_int(s, ":bucket", f->bucket_ms);
-    gtv_db_give_int(s, ":camera", f->camera_id);
-    gtv_db_give_text(s, ":line", f->line);
-    gtv_db_give_int(s, ":from", f->from_ms);
-    gtv_db_give_int(s, ":to", f->to_ms);
-    gtv_db_give_int(s, ":limit", f->limit);
-    gtv_db_give_int(s, ":offset", f->offset);
-    return s;
+    gtv_db_ask(q, db, before);
+    gtv_db_ask_more(q, GROUPS);
+    gtv_db_give_int(&q->values, 1, f->bucket_ms);
+    gtv_db_ask_int(q, f->camera_id != 0, " AND camera_id = ", f->camera_id);
+    gtv_db_ask_text(q, " AND place = ", f->line);
+    gtv_db_ask_int(q, f->from_ms != 0, " AND wall_ms >= ", f->from_ms);
+    gtv_db_ask_int(q, f->to_ms != 0, " AND wall_ms < ", f->to_ms);
+    gtv_db_ask_more(q, GROUPED);
 }
 
-static bool read_count(sqlite3_stmt *s, struct gtv_db_count *c)
+static bool read_count(struct gtv_db *db, void *rows, size_t at)
 {
+    const struct gtv_db_driver *driver = db->driver;
+    struct gtv_db_count *c = (struct gtv_db_count *)rows + at;
     *c = (struct gtv_db_count){
-        .camera_id = sqlite3_column_int64(s, 0),
-        .forward = sqlite3_column_int(s, 5) > 0,
-        .bucket_ms = sqlite3_column_int64(s, 7),
-        .count = sqlite3_column_int64(s, 8),
+        .camera_id = driver->whole(db, 0),
+        .forward = driver->whole(db, 5) > 0,
+        .bucket_ms = driver->whole(db, 7),
+        .count = driver->whole(db, 8),
     };
-    return gtv_db_column(s, 1, c->camera_name, sizeof c->camera_name) &&
-           gtv_db_column(s, 2, c->line, sizeof c->line) &&
-           gtv_db_column(s, 3, c->line_name, sizeof c->line_name) &&
-           gtv_db_column(s, 4, c->direction, sizeof c->direction) &&
-           gtv_db_column(s, 6, c->vehicle_type, sizeof c->vehicle_type);
+    return gtv_db_column(db, 1, c->camera_name, sizeof c->camera_name) &&
+           gtv_db_column(db, 2, c->line, sizeof c->line) &&
+           gtv_db_column(db, 3, c->line_name, sizeof c->line_name) &&
+           gtv_db_column(db, 4, c->direction, sizeof c->direction) &&
+           gtv_db_column(db, 6, c->vehicle_type, sizeof c->vehicle_type);
 }
 
 bool gtv_db_count_lines(struct gtv_db *db, const struct gtv_db_count_filter *filter,
                         struct gtv_db_count *rows, size_t *n, int64_t *total, struct gtv_error *err)
 {
+    struct gtv_db_question q;
     *n = 0;
     *total = 0;
-    sqlite3_stmt *s = ask_counts(db, "SELECT count(*) FROM (", ")", filter, err);
-    if (!s || !gtv_db_read_total(db, s, total, err))
+    ask_counts(&q, db, "SELECT count(*) FROM (", filter);
+    gtv_db_ask_more(&q, ") AS counted");
+    if (!gtv_db_read_total(&q, total, err))
         return false;
-    s = ask_counts(
-        db, "", " ORDER BY bucket DESC, camera_id, place, forward, vehicle_type LIMIT :limit OFFSET :offset",
-        filter, err);
-    if (!s)
-        return false;
-    int rc;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW && *n < (size_t)filter->limit)
-        if (read_count(s, &rows[*n]))
-            ++*n;
-    bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW || gtv_db_fail(db, "be read", err);
-    sqlite3_finalize(s);
-    return ok;
+    ask_counts(&q, db, "", filter);
+    gtv_db_ask_page(&q, " ORDER BY bucket DESC, camera_id, place, forward, vehicle_type", filter->limit,
+                    filter->offset);
+    return gtv_db_read_rows(&q, (size_t)filter->limit, read_count, rows, n, err);
 }

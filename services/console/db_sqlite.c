@@ -1,213 +1,274 @@
-// Detections in SQLite, and the texts of all statements.
+// SQLite: opening the file, bringing it up to date, running statements. In WAL mode: readers of the file (a
+// backup, sqlite3) do not stop the writer.
 
-#include "services/console/db_sqlite.h"
-#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "services/console/db_driver.h"
 
-#define INSERT_TRACK                                                                                         \
-    "INSERT INTO detections (camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h,"  \
-    " frame_width, frame_height, event, event_index, stored_ms, track, last_ms, plate_key, plate_format,"    \
-    " plate_confidence, plate_uncertain, plate_votes, crop) VALUES (?1, ?2, ?3, ?4, ?5, NULLIF(?6, ''), ?7," \
-    " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, NULLIF(?18, ''), NULLIF(?19, ''), ?20, ?21, ?22,"      \
-    " NULLIF(?23, '')) ON CONFLICT (event, event_index) DO "
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
-const char *const gtv_db_statement_texts[GTV_DB_STATEMENTS] = {
-    [GTV_DB_INSERT] = INSERT_TRACK "NOTHING",
-    [GTV_DB_TRIM] = "DELETE FROM detections WHERE id IN (SELECT id FROM detections WHERE id <= (SELECT id "
-                    "FROM detections ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
-    // Ids rise with the time of storing: the oldest stand first, and one look at them is enough.
-    [GTV_DB_TRIM_OLD] = "DELETE FROM detections WHERE stored_ms < ?1 AND id IN (SELECT id FROM detections "
-                        "ORDER BY id LIMIT ?2)",
-    [GTV_DB_SET_EVENT] = "INSERT INTO meta (key, value) VALUES ('last_event', ?1)"
-                         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    [GTV_DB_GET_EVENT] = "SELECT value FROM meta WHERE key = 'last_event'",
-    [GTV_DB_TELL] =
-        "INSERT OR IGNORE INTO happenings (key, type, camera_id, camera_name, wall_ms, stored_ms, track,"
-        " first_ms, last_ms, vehicle_type, confidence, x, y, w, h, frame_width, frame_height, place,"
-        " place_name, direction, forward, seconds, speed_kmh, limit_kmh, degrees, alert, list, label,"
-        " severity, why, plate, plate_key, plate_format, plate_confidence, plate_uncertain, plate_votes,"
-        " crop) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-        " NULLIF(?18, ''), NULLIF(?19, ''), NULLIF(?20, ''), ?21, ?22, ?23, ?24, ?25, NULLIF(?26, ''),"
-        " NULLIF(?27, ''), NULLIF(?28, ''), NULLIF(?29, ''), NULLIF(?30, ''), NULLIF(?31, ''),"
-        " NULLIF(?32, ''), NULLIF(?33, ''), ?34, ?35, ?36, NULLIF(?37, ''))",
-    [GTV_DB_TRACK_BEGAN] = INSERT_TRACK "NOTHING",
-    [GTV_DB_TRACK_OVER] =
-        INSERT_TRACK "UPDATE SET vehicle_type = excluded.vehicle_type, confidence = excluded.confidence,"
-                     " last_ms = excluded.last_ms, crop = coalesce(excluded.crop, crop),"
-                     " x = excluded.x, y = excluded.y, w = excluded.w, h = excluded.h,"
-                     " frame_width = excluded.frame_width, frame_height = excluded.frame_height",
-    [GTV_DB_TRACK_PLATE] =
-        INSERT_TRACK "UPDATE SET plate = excluded.plate, plate_key = excluded.plate_key,"
-                     " plate_format = excluded.plate_format, plate_confidence = excluded.plate_confidence,"
-                     " plate_uncertain = excluded.plate_uncertain, plate_votes = excluded.plate_votes,"
-                     " crop = coalesce(excluded.crop, crop)",
-    [GTV_DB_TRIM_TOLD] = "DELETE FROM happenings WHERE id IN (SELECT id FROM happenings WHERE id <= (SELECT "
-                         "id FROM happenings ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
-    [GTV_DB_TRIM_TOLD_OLD] = "DELETE FROM happenings WHERE stored_ms < ?1 AND id IN (SELECT id FROM "
-                             "happenings ORDER BY id LIMIT ?2)",
+enum { BUSY_MS = 5000 };
+
+struct sqlite {
+    struct gtv_db db;
+    sqlite3 *sql;
+    sqlite3_stmt *statements[GTV_DB_STATEMENTS];
+    sqlite3_stmt *question; // NULL when none is asked
 };
 
-bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err)
-{
-    sqlite3_stmt *s = db->statements[GTV_DB_GET_EVENT];
-    out[0] = '\0';
-    int rc = sqlite3_step(s);
-    bool ok = rc == SQLITE_ROW || rc == SQLITE_DONE;
-    if (!ok)
-        (void)gtv_db_fail(db, "be read", err);
-    else if (rc == SQLITE_ROW && !gtv_db_column(s, 0, out, GTV_DB_EVENT_CAP))
-        out[0] = '\0';
-    sqlite3_reset(s);
-    return ok;
-}
+// Step n brings a file of version n to version n + 1.
+static const char *const steps[] = {
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS detections ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " camera_id INTEGER NOT NULL,"
+    " camera_name TEXT NOT NULL,"
+    " wall_ms INTEGER NOT NULL,"
+    " vehicle_type TEXT NOT NULL,"
+    " confidence REAL NOT NULL,"
+    " plate TEXT,"
+    " x INTEGER NOT NULL, y INTEGER NOT NULL, w INTEGER NOT NULL, h INTEGER NOT NULL,"
+    " frame_width INTEGER NOT NULL, frame_height INTEGER NOT NULL,"
+    " event TEXT NOT NULL, event_index INTEGER NOT NULL,"
+    " UNIQUE (event, event_index));" GTV_DB_DETECTION_INDEXES,
+    // Tracks, plates with their key, what happened; what is older than so many days can be told.
+    "ALTER TABLE detections ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE detections ADD COLUMN track INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE detections ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE detections ADD COLUMN plate_key TEXT;"
+    "ALTER TABLE detections ADD COLUMN plate_format TEXT;"
+    "ALTER TABLE detections ADD COLUMN plate_confidence REAL;"
+    "ALTER TABLE detections ADD COLUMN plate_uncertain INTEGER;"
+    "ALTER TABLE detections ADD COLUMN plate_votes INTEGER;"
+    "ALTER TABLE detections ADD COLUMN crop TEXT;"
+    "UPDATE detections SET stored_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000;"
+    "UPDATE detections SET plate_key = gtv_plate_key(plate) WHERE plate IS NOT "
+    "NULL;" GTV_DB_DETECTION_KEY_INDEX GTV_DB_HAPPENINGS_TABLE("INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER",
+                                                               "REAL", "TEXT") GTV_DB_HAPPENING_INDEXES,
+};
 
-void gtv_db_bind_box(sqlite3_stmt *s, int at, const struct gtv_detected *d, int width, int height)
-{
-    const int box[] = {d->x, d->y, d->w, d->h, width, height};
-    for (int i = 0; i < (int)(sizeof box / sizeof *box); i++)
-        sqlite3_bind_int(s, at + i, box[i]);
-}
+_Static_assert(sizeof steps / sizeof *steps == GTV_DB_SCHEMA_VERSION, "a step for each version");
 
-static void bind_plate(sqlite3_stmt *s, const struct gtv_db_detection *d, const char *key)
+static bool fail(struct sqlite *db, const char *doing, struct gtv_error *err)
 {
-    gtv_db_bind_text(s, 6, d->plate);
-    gtv_db_bind_text(s, 18, key);
-    if (!d->read.format[0])
-        return; // a plate of which only the text is known
-    gtv_db_bind_text(s, 19, d->read.format);
-    sqlite3_bind_double(s, 20, d->read.confidence);
-    sqlite3_bind_int(s, 21, d->read.uncertain);
-    sqlite3_bind_int64(s, 22, d->read.votes);
-}
-
-bool gtv_db_put_detection(struct gtv_db *db, enum gtv_db_statement how, const struct gtv_db_detection *d,
-                          struct gtv_error *err)
-{
-    sqlite3_stmt *s = db->statements[how];
-    char key[GTV_PLATE_KEY_MAX + 1];
-    (void)!gtv_plate_key(gtv_str_of(d->plate), key);
-    sqlite3_bind_int64(s, 1, d->camera_id);
-    gtv_db_bind_text(s, 2, d->camera_name);
-    sqlite3_bind_int64(s, 3, d->wall_ms);
-    gtv_db_bind_text(s, 4, d->object.object_type);
-    sqlite3_bind_double(s, 5, d->object.confidence);
-    bind_plate(s, d, key);
-    gtv_db_bind_box(s, 7, &d->object, d->frame_width, d->frame_height);
-    gtv_db_bind_text(s, 13, d->event);
-    sqlite3_bind_int(s, 14, d->event_index);
-    sqlite3_bind_int64(s, 15, gtv_wall_ms());
-    sqlite3_bind_int64(s, 16, d->track);
-    sqlite3_bind_int64(s, 17, d->last_ms);
-    gtv_db_bind_text(s, 23, d->crop);
-    return gtv_db_step(db, s, err);
-}
-
-static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n,
-                      const char *last_event, struct gtv_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!gtv_db_put_detection(db, GTV_DB_INSERT, &rows[i], err))
-            return false;
-    if (last_event && *last_event) {
-        gtv_db_bind_text(db->statements[GTV_DB_SET_EVENT], 1, last_event);
-        if (!gtv_db_step(db, db->statements[GTV_DB_SET_EVENT], err))
-            return false;
-    }
-    return gtv_db_trim(db, n, err) && gtv_db_run(db, "COMMIT", "write", err);
-}
-
-bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n, const char *last_event,
-                  struct gtv_error *err)
-{
-    if (!gtv_db_run(db, "BEGIN IMMEDIATE", "write", err))
-        return false;
-    if (store_all(db, rows, n, last_event, err))
-        return true;
-    gtv_db_roll_back(db);
+    gtv_error_set(err, GTV_E_IO, NULL, "the database could not %s: %s", doing, sqlite3_errmsg(db->sql));
     return false;
 }
 
-// ---- Finding ----
-
-#define COLUMNS                                                                                              \
-    "SELECT id, camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h, frame_width,"  \
-    " frame_height, track, last_ms, plate_key, plate_format, plate_confidence, plate_uncertain, "            \
-    "plate_votes,"                                                                                           \
-    " crop FROM detections WHERE 1"
-
-static bool read_row(sqlite3_stmt *s, struct gtv_db_detection *d)
+static bool run(struct sqlite *db, const char *text, const char *doing, struct gtv_error *err)
 {
-    *d = (struct gtv_db_detection){
-        .id = sqlite3_column_int64(s, 0),
-        .camera_id = sqlite3_column_int64(s, 1),
-        .wall_ms = sqlite3_column_int64(s, 3),
-        .object = {.confidence = sqlite3_column_double(s, 5),
-                   .x = sqlite3_column_int(s, 7),
-                   .y = sqlite3_column_int(s, 8),
-                   .w = sqlite3_column_int(s, 9),
-                   .h = sqlite3_column_int(s, 10)},
-        .frame_width = sqlite3_column_int(s, 11),
-        .frame_height = sqlite3_column_int(s, 12),
-        .track = sqlite3_column_int64(s, 13),
-        .last_ms = sqlite3_column_int64(s, 14),
-        .read = {.confidence = sqlite3_column_double(s, 17),
-                 .uncertain = sqlite3_column_int(s, 18) != 0,
-                 .votes = sqlite3_column_int64(s, 19)},
-    };
-    return gtv_db_column(s, 2, d->camera_name, sizeof d->camera_name) &&
-           gtv_db_column(s, 4, d->object.object_type, sizeof d->object.object_type) &&
-           gtv_db_column(s, 6, d->plate, sizeof d->plate) &&
-           gtv_db_column(s, 6, d->read.text, sizeof d->read.text) &&
-           gtv_db_column(s, 15, d->read.key, sizeof d->read.key) &&
-           gtv_db_column(s, 16, d->read.format, sizeof d->read.format) &&
-           gtv_db_column(s, 20, d->crop, sizeof d->crop);
+    return sqlite3_exec(db->sql, text, NULL, NULL, NULL) == SQLITE_OK || fail(db, doing, err);
 }
 
-static sqlite3_stmt *ask(struct gtv_db *db, const char *what, const char *order,
-                         const struct gtv_db_filter *f, bool *none, struct gtv_error *err)
+// ---- Statements ----
+
+static bool begin(struct gtv_db *db, struct gtv_error *err)
 {
-    struct gtv_db_question q;
-    struct gtv_db_plate_search plate;
-    gtv_db_ask(&q, db, what);
-    gtv_db_ask_if(&q, f->camera_id != 0, " AND camera_id = :camera");
-    gtv_db_ask_if(&q, f->vehicle_type[0], " AND vehicle_type = :type");
-    gtv_db_ask_if(&q, f->from_ms != 0, " AND wall_ms >= :from");
-    gtv_db_ask_if(&q, f->to_ms != 0, " AND wall_ms < :to");
-    gtv_db_ask_plate(&q, f->plate, &plate);
-    gtv_db_ask_if(&q, true, order);
-    *none = q.none;
-    sqlite3_stmt *s = q.none ? NULL : gtv_db_prepare(&q, err);
-    if (!s)
-        return NULL;
-    gtv_db_give_int(s, ":camera", f->camera_id);
-    gtv_db_give_plate(s, &plate);
-    gtv_db_give_text(s, ":type", f->vehicle_type);
-    gtv_db_give_int(s, ":from", f->from_ms);
-    gtv_db_give_int(s, ":to", f->to_ms);
-    gtv_db_give_int(s, ":limit", f->limit);
-    gtv_db_give_int(s, ":offset", f->offset);
-    return s;
+    return run((struct sqlite *)db, "BEGIN IMMEDIATE", "write", err);
 }
 
-bool gtv_db_find(struct gtv_db *db, const struct gtv_db_filter *filter, struct gtv_db_detection *rows,
-                 size_t *n, int64_t *total, struct gtv_error *err)
+static bool commit(struct gtv_db *db, struct gtv_error *err)
 {
-    bool none;
-    *n = 0;
-    *total = 0;
-    sqlite3_stmt *s = ask(db, "SELECT count(*) FROM detections WHERE 1", "", filter, &none, err);
-    if (!s)
-        return none;
-    bool ok = gtv_db_read_total(db, s, total, err);
-    s = ok ? ask(db, COLUMNS, " ORDER BY wall_ms DESC, id DESC LIMIT :limit OFFSET :offset", filter, &none,
-                 err)
-           : NULL;
-    if (!s)
-        return false;
-    int rc;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW && *n < (size_t)filter->limit)
-        if (read_row(s, &rows[*n])) // a row that somebody else wrote too long is passed over
-            ++*n;
-    ok = rc == SQLITE_DONE || rc == SQLITE_ROW || gtv_db_fail(db, "be read", err);
-    sqlite3_finalize(s);
+    return run((struct sqlite *)db, "COMMIT", "write", err);
+}
+
+static void roll_back(struct gtv_db *db)
+{
+    (void)sqlite3_exec(((struct sqlite *)db)->sql, "ROLLBACK", NULL, NULL, NULL); // of none it is refused
+}
+
+static void bind_values(sqlite3_stmt *s, const struct gtv_db_values *values)
+{
+    for (int i = 0; i < values->count; i++) {
+        const struct gtv_db_value *v = &values->at[i];
+        if (v->kind == GTV_DB_WHOLE)
+            sqlite3_bind_int64(s, i + 1, v->whole);
+        else if (v->kind == GTV_DB_REAL)
+            sqlite3_bind_double(s, i + 1, v->real);
+        else if (v->kind == GTV_DB_TEXT)
+            sqlite3_bind_text(s, i + 1, v->text, -1, SQLITE_STATIC);
+    }
+}
+
+static bool write_one(struct gtv_db *base, enum gtv_db_statement what, const struct gtv_db_values *values,
+                      bool *changed, struct gtv_error *err)
+{
+    struct sqlite *db = (struct sqlite *)base;
+    sqlite3_stmt *s = db->statements[what];
+    bind_values(s, values);
+    bool ok = sqlite3_step(s) == SQLITE_DONE || fail(db, "write", err);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    if (ok && changed)
+        *changed = sqlite3_changes(db->sql) > 0;
     return ok;
+}
+
+static bool ask(struct gtv_db *base, const char *text, const struct gtv_db_values *values,
+                struct gtv_error *err)
+{
+    struct sqlite *db = (struct sqlite *)base;
+    if (sqlite3_prepare_v2(db->sql, text, -1, &db->question, NULL) != SQLITE_OK)
+        return fail(db, "be read", err);
+    bind_values(db->question, values);
+    return true;
+}
+
+static enum gtv_db_step next(struct gtv_db *base, struct gtv_error *err)
+{
+    struct sqlite *db = (struct sqlite *)base;
+    int rc = sqlite3_step(db->question);
+    if (rc == SQLITE_ROW)
+        return GTV_DB_ROW;
+    if (rc == SQLITE_DONE)
+        return GTV_DB_END;
+    (void)fail(db, "be read", err);
+    return GTV_DB_FAILED;
+}
+
+static int64_t whole(struct gtv_db *db, int at)
+{
+    return sqlite3_column_int64(((struct sqlite *)db)->question, at);
+}
+
+static double real(struct gtv_db *db, int at)
+{
+    return sqlite3_column_double(((struct sqlite *)db)->question, at);
+}
+
+static struct gtv_str text(struct gtv_db *db, int at)
+{
+    sqlite3_stmt *s = ((struct sqlite *)db)->question;
+    const char *p = (const char *)sqlite3_column_text(s, at);
+    return (struct gtv_str){p, (size_t)sqlite3_column_bytes(s, at)};
+}
+
+static void done(struct gtv_db *db)
+{
+    sqlite3_finalize(((struct sqlite *)db)->question);
+    ((struct sqlite *)db)->question = NULL;
+}
+
+static void close_it(struct gtv_db *base)
+{
+    struct sqlite *db = (struct sqlite *)base;
+    for (int i = 0; i < GTV_DB_STATEMENTS; i++)
+        sqlite3_finalize(db->statements[i]);
+    sqlite3_close(db->sql);
+    free(db);
+}
+
+static const struct gtv_db_driver driver = {
+    .like = "GLOB",
+    .any = '*',
+    .one = '?',
+    .begin = begin,
+    .commit = commit,
+    .roll_back = roll_back,
+    .write = write_one,
+    .ask = ask,
+    .next = next,
+    .whole = whole,
+    .real = real,
+    .text = text,
+    .done = done,
+    .close = close_it,
+};
+
+// ---- Opening ----
+
+// Makes the folders above the file. Those that exist are fine.
+static void make_folders(const char *path)
+{
+    char *copy = gtv_strdup(path);
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        (void)mkdir(copy, 0750); // what cannot be made shows when the file is opened
+        *p = '/';
+    }
+    free(copy);
+}
+
+// gtv_plate_key(text), for the migration of plates that were stored without one.
+static void plate_key(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    char key[GTV_PLATE_KEY_MAX + 1];
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    if (count == 1 && text && gtv_plate_key(gtv_str_of(text), key))
+        sqlite3_result_text(context, key, -1, SQLITE_TRANSIENT);
+    else
+        sqlite3_result_null(context);
+}
+
+static bool read_version(struct sqlite *db, int *version, struct gtv_error *err)
+{
+    sqlite3_stmt *s = NULL;
+    bool ok = sqlite3_prepare_v2(db->sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+              sqlite3_step(s) == SQLITE_ROW;
+    *version = ok ? sqlite3_column_int(s, 0) : 0;
+    sqlite3_finalize(s);
+    return ok || fail(db, "be opened", err);
+}
+
+// Each step and its number in one transaction: a crash leaves the file at the version before it or after it.
+static bool migrate(struct sqlite *db, struct gtv_error *err)
+{
+    int version;
+    if (!read_version(db, &version, err))
+        return false;
+    if (version > GTV_DB_SCHEMA_VERSION) {
+        gtv_error_set(err, GTV_E_UNSUPPORTED, "DATABASE_URL",
+                      "the database was written by a newer gtv-console (schema %d, this one knows %d)",
+                      version, (int)GTV_DB_SCHEMA_VERSION);
+        return false;
+    }
+    for (; version < GTV_DB_SCHEMA_VERSION; version++) {
+        char mark[48];
+        sqlite3_snprintf(sizeof mark, mark, "PRAGMA user_version = %d", version + 1);
+        if (run(db, "BEGIN IMMEDIATE", "be set up", err) && run(db, steps[version], "be set up", err) &&
+            run(db, mark, "be set up", err) && run(db, "COMMIT", "be set up", err))
+            continue;
+        roll_back(&db->db);
+        return false;
+    }
+    return true;
+}
+
+static bool prepare(struct sqlite *db, const char *path, struct gtv_error *err)
+{
+    if (sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK) {
+        gtv_error_set(err, GTV_E_IO, "DATABASE_URL", "the database %.120s cannot be opened: %s", path,
+                      db->sql ? sqlite3_errmsg(db->sql) : "no memory");
+        return false;
+    }
+    sqlite3_busy_timeout(db->sql, BUSY_MS);
+    if (sqlite3_create_function(db->sql, "gtv_plate_key", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+                                plate_key, NULL, NULL) != SQLITE_OK)
+        return fail(db, "be set up", err);
+    if (!run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", "be opened", err) ||
+        !migrate(db, err))
+        return false;
+    for (int i = 0; i < GTV_DB_STATEMENTS; i++)
+        if (sqlite3_prepare_v3(db->sql, gtv_db_statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &db->statements[i], NULL) != SQLITE_OK)
+            return fail(db, "be set up", err);
+    return true;
+}
+
+struct gtv_db *gtv_db_open_sqlite(const char *path, struct gtv_error *err)
+{
+    if (strncmp(path, "///", 3) == 0) // sqlite:///var/x.db, as other programs write it
+        path += 2;
+    make_folders(path);
+    struct sqlite *db = GTV_NEW(struct sqlite);
+    db->db.driver = &driver;
+    if (!prepare(db, path, err)) {
+        close_it(&db->db);
+        return NULL;
+    }
+    return &db->db;
 }

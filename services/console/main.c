@@ -7,6 +7,7 @@
 #include "services/console/happenings.h"
 #include "services/console/ingest.h"
 
+#include <libpq-fe.h>
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -78,6 +79,7 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
 {
     const struct gtv_console_options *o = &c->options;
     char last_event[GTV_DB_EVENT_CAP];
+    snprintf(c->libpq, sizeof c->libpq, "%d.%d", PQlibVersion() / 10000, PQlibVersion() % 10000);
     c->metrics = gtv_metrics_create();
     gtv_metrics_build_info(c->metrics, "console", gtv_version());
     c->loop = gtv_loop_create("console");
@@ -89,7 +91,7 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
         .version = gtv_version(),
         .commit = gtv_commit(),
         .started_ms = gtv_wall_ms(),
-        .libraries = {{"sqlite", sqlite3_libversion()}, {"libuv", uv_version_string()}},
+        .libraries = {{"sqlite", sqlite3_libversion()}, {"libpq", c->libpq}, {"libuv", uv_version_string()}},
     };
     c->pages = (struct gtv_service_pages){
         .about = &c->about,

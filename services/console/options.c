@@ -6,6 +6,15 @@
 
 #define AT(field) offsetof(struct gtv_console_options, field)
 
+static bool fits_database(const struct gtv_form *form, struct gtv_str value)
+{
+    return gtv_str_starts(value, GTV_STR("sqlite:")) || gtv_str_starts(value, GTV_STR("postgresql:")) ||
+           gtv_str_starts(value, GTV_STR("postgres:")); // check tells what else is wrong with it
+}
+
+static const struct gtv_form form_database = {
+    "sqlite:/path/to/file.db or postgresql://user:password@host:5432/database", fits_database, NULL};
+
 static const struct gtv_option table[] = {
     {"CONSOLE_HOST", GTV_OPT_STRING, AT(host), "127.0.0.1", 0, 0, false,
      "Address to listen on; 0.0.0.0 in containers.", .form = &gtv_form_host},
@@ -14,7 +23,9 @@ static const struct gtv_option table[] = {
     {"REDIS_URL", GTV_OPT_STRING, AT(redis_url), "redis://redis_cache:6379/2", 0, 0, true,
      "Redis with cameras and events: a TCP address, or a Unix socket.", .form = &gtv_form_redis_url},
     {"DATABASE_URL", GTV_OPT_STRING, AT(database_url), "sqlite:./var/console/console.db", 0, 0, true,
-     "Where detections are stored: sqlite:/path/to/file.db."},
+     "Where detections are stored: sqlite:/path/to/file.db, or a PostgreSQL server (also postgres://; "
+     "sslmode and what else libpq knows may follow after ?).",
+     .form = &form_database},
     {"CONSOLE_KEEP_DETECTIONS", GTV_OPT_INT, AT(keep_detections), "200000", 100, 100000000, false,
      "Vehicles kept in the database, the newest.", .live = true},
     {"CONSOLE_KEEP_EVENTS", GTV_OPT_INT, AT(keep_happenings), "500000", 100, 100000000, false,

@@ -26,11 +26,11 @@ static void handle_ready(struct gtv_http_request *req, void *user)
 {
     struct gtv_console *c = user;
     struct gtv_missing missing[2];
+    char cause[GTV_STORE_CAUSE_CAP];
     size_t n = 0;
     bool database = gtv_store_healthy(c->store), redis = gtv_redis_up(c->redis);
     if (!database)
-        missing[n++] = (struct gtv_missing){
-            "database", "its last write failed and is tried again; the log says why", false};
+        missing[n++] = (struct gtv_missing){"database", gtv_store_cause(c->store, cause), false};
     if (!redis)
         missing[n++] = (struct gtv_missing){"redis", gtv_redis_reason(c->redis), false};
     yyjson_mut_val *o;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETRY_MS = 1000, WARN_EVERY_MS = 30000 };
+enum { RETRY_MS = 1000, CHECK_MS = 2000, WARN_EVERY_MS = 30000 };
 
 static const struct gtv_log log_store = {"console", "part", "store"};
 
@@ -42,10 +42,11 @@ struct item {
 
 // Rows that wait for their transaction. SQL thread only.
 struct batch {
-    struct gtv_db_detection rows[GTV_STORE_BATCH];
+    struct gtv_db_detection rows[GTV_STORE_WAITING];
     size_t count;
     char last_event[GTV_DB_EVENT_CAP];
     bool open;       // something is in it
+    bool failing;    // it was tried and will be again, at due_ms
     int64_t due_ms;  // monotonic: when it is written at the latest
     int64_t warn_ms; // monotonic: no warning before
 };
@@ -56,7 +57,11 @@ struct gtv_store {
     struct gtv_queue *queue;
     pthread_t thread;
     struct batch batch;
-    atomic_bool healthy, closing;
+    int64_t check_ms;             // monotonic, SQL thread only: when it is asked whether it is there
+    atomic_bool written, reached; // the last write, the last check went well
+    atomic_bool closing;
+    pthread_mutex_t lock; // guards cause
+    char cause[GTV_STORE_CAUSE_CAP];
     int64_t drop_warn_ms; // loop thread only
     struct gtv_counter *stored, *told, *dropped, *failures;
     struct gtv_gauge *waiting;
@@ -93,6 +98,13 @@ static void answer_told(void *p)
     free_item(i);
 }
 
+static void set_cause(struct gtv_store *s, const struct gtv_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    snprintf(s->cause, sizeof s->cause, "%s", err->message);
+    pthread_mutex_unlock(&s->lock);
+}
+
 // False when the rows are still there, to be tried again.
 static bool flush(struct gtv_store *s)
 {
@@ -102,28 +114,32 @@ static bool flush(struct gtv_store *s)
         return true;
     int64_t now = gtv_mono_ms();
     if (!gtv_db_store(s->db, b->rows, b->count, b->last_event, &err)) {
-        atomic_store(&s->healthy, false);
+        atomic_store(&s->written, false);
+        set_cause(s, &err);
         gtv_counter_add(s->failures, 1);
         if (now >= b->warn_ms) {
             gtv_log_error(&log_store, "detections cannot be stored, trying again", "waiting=%zu cause=\"%s\"",
                           b->count, err.message);
             b->warn_ms = now + WARN_EVERY_MS;
         }
-        b->due_ms = now + RETRY_MS;
+        b->due_ms = gtv_mono_ms() + RETRY_MS;
+        b->failing = true;
         return false;
     }
-    atomic_store(&s->healthy, true);
+    atomic_store(&s->written, true);
     gtv_counter_add(s->stored, b->count);
     b->count = 0;
-    b->open = false;
+    b->open = b->failing = false;
     return true;
 }
 
 static void add_rows(struct gtv_store *s, const struct item *i)
 {
     struct batch *b = &s->batch;
-    if (b->count + i->count > GTV_STORE_BATCH && !flush(s)) {
-        // The disc has been refusing for long: what is oldest is given up, so that memory stays bounded.
+    if (b->count + i->count > GTV_STORE_BATCH && (!b->failing || gtv_mono_ms() >= b->due_ms))
+        (void)flush(s);
+    if (b->count + i->count > GTV_STORE_WAITING) {
+        // The database has been refusing for long: what is oldest is given up, so that memory stays bounded.
         gtv_counter_add(s->dropped, b->count);
         b->count = 0;
     }
@@ -131,7 +147,7 @@ static void add_rows(struct gtv_store *s, const struct item *i)
         b->open = true;
         b->due_ms = gtv_mono_ms() + GTV_STORE_BATCH_MS;
     }
-    for (size_t k = 0; k < i->count && b->count < GTV_STORE_BATCH; k++)
+    for (size_t k = 0; k < i->count && b->count < GTV_STORE_WAITING; k++)
         b->rows[b->count++] = i->rows[k];
     snprintf(b->last_event, sizeof b->last_event, "%s", i->last_event);
 }
@@ -161,10 +177,13 @@ static bool run_find(struct gtv_store *s, struct item *i)
 // The item goes back to the loop, or is freed when that has stopped.
 static void run_query(struct gtv_store *s, struct item *i)
 {
-    (void)flush(s); // what was reported before the question belongs in the answer
+    if (!s->batch.failing || gtv_mono_ms() >= s->batch.due_ms)
+        (void)flush(s); // what was reported before the question belongs in the answer
     i->failed = !run_find(s, i);
     if (i->failed && i->err.code == GTV_OK)
         gtv_error_set(&i->err, GTV_E_LIMIT, NULL, "no memory for the answer");
+    if (i->failed && i->err.code == GTV_E_UNAVAILABLE) // where it stands is for the log and /ready
+        gtv_error_set(&i->err, GTV_E_UNAVAILABLE, NULL, "the database is away");
     if (!gtv_loop_post(s->loop, answer, i))
         free_item(i);
 }
@@ -173,10 +192,11 @@ static void put_happenings(struct gtv_store *s, struct item *i)
 {
     int64_t now = gtv_mono_ms();
     i->failed = !gtv_db_store_happenings(s->db, i->told, i->count, &i->err);
-    atomic_store(&s->healthy, !i->failed);
+    atomic_store(&s->written, !i->failed);
     if (!i->failed) {
         gtv_counter_add(s->told, i->count);
     } else {
+        set_cause(s, &i->err);
         gtv_counter_add(s->failures, 1);
         if (now >= s->batch.warn_ms)
             gtv_log_error(&log_store, "what happened cannot be stored, trying again", "cause=\"%s\"",
@@ -187,11 +207,24 @@ static void put_happenings(struct gtv_store *s, struct item *i)
         free_item(i);
 }
 
-static int wait_ms(const struct batch *b)
+// A server that is away is noticed, and connected to again, also while nothing is written or asked.
+static void check(struct gtv_store *s)
 {
-    if (!b->open)
-        return -1;
-    int64_t left = b->due_ms - gtv_mono_ms();
+    struct gtv_error err = {0};
+    bool reached = gtv_db_check(s->db, &err);
+    if (!reached) {
+        set_cause(s, &err);
+        if (atomic_load(&s->reached))
+            gtv_log_error(&log_store, "the database is away", "cause=\"%s\"", err.message);
+    }
+    atomic_store(&s->reached, reached);
+    s->check_ms = gtv_mono_ms() + CHECK_MS;
+}
+
+static int wait_ms(const struct gtv_store *s)
+{
+    const struct batch *b = &s->batch;
+    int64_t due = b->open && b->due_ms < s->check_ms ? b->due_ms : s->check_ms, left = due - gtv_mono_ms();
     return left < 0 ? 0 : (int)left;
 }
 
@@ -200,8 +233,9 @@ static void *sql_thread(void *arg)
     struct gtv_store *s = arg;
     bool closing = false;
     pthread_setname_np(pthread_self(), "console-sql");
+    s->check_ms = gtv_mono_ms() + CHECK_MS;
     while (!closing) {
-        struct item *i = gtv_queue_pop(s->queue, wait_ms(&s->batch));
+        struct item *i = gtv_queue_pop(s->queue, wait_ms(s));
         gtv_gauge_set(s->waiting, (int64_t)gtv_queue_count(s->queue));
         if (i && i->kind == ROWS) {
             add_rows(s, i);
@@ -214,6 +248,8 @@ static void *sql_thread(void *arg)
         closing = !i && atomic_load(&s->closing);
         if (s->batch.open && (closing || gtv_mono_ms() >= s->batch.due_ms))
             (void)flush(s);
+        if (!closing && gtv_mono_ms() >= s->check_ms)
+            check(s);
     }
     return NULL;
 }
@@ -229,7 +265,9 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
     s->db = db;
     s->loop = loop;
     s->queue = gtv_queue_create(GTV_STORE_QUEUE);
-    atomic_init(&s->healthy, true);
+    pthread_mutex_init(&s->lock, NULL);
+    atomic_init(&s->written, true);
+    atomic_init(&s->reached, true);
     atomic_init(&s->closing, false);
     s->stored = gtv_metrics_counter(metrics, "gtv_console_detections_stored_total", "",
                                     "Detections written to the database");
@@ -255,6 +293,7 @@ void gtv_store_destroy(struct gtv_store *s)
     pthread_join(s->thread, NULL);
     gtv_queue_destroy(s->queue, free_item);
     gtv_db_close(s->db);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -334,5 +373,13 @@ bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening
 
 bool gtv_store_healthy(struct gtv_store *s)
 {
-    return atomic_load(&s->healthy);
+    return atomic_load(&s->written) && atomic_load(&s->reached);
+}
+
+const char *gtv_store_cause(struct gtv_store *s, char out[GTV_STORE_CAUSE_CAP])
+{
+    pthread_mutex_lock(&s->lock);
+    snprintf(out, GTV_STORE_CAUSE_CAP, "%s", s->cause);
+    pthread_mutex_unlock(&s->lock);
+    return out;
 }

@@ -12,6 +12,9 @@ enum {
         4096, // items between loop and thread; when it is full, detections are dropped and counted
     GTV_STORE_BATCH = 512,    // rows in one transaction at most
     GTV_STORE_BATCH_MS = 200, // how long a row waits for company
+    GTV_STORE_WAITING = 8192, // rows that wait in memory (of 0.8 KiB each) while the database refuses; then
+                              // the oldest are given up
+    GTV_STORE_CAUSE_CAP = 256,
 };
 
 struct gtv_store;
@@ -49,6 +52,8 @@ bool gtv_store_count_lines(struct gtv_store *s, const struct gtv_db_count_filter
 // with whether they are in the database. False (and never) when the queue is full.
 bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening *rows, size_t n,
                               void (*fn)(void *arg, bool ok), void *arg) GTV_WARN_UNUSED;
-bool gtv_store_healthy(struct gtv_store *s); // any thread: the last write went well
+bool gtv_store_healthy(struct gtv_store *s); // any thread: the last write went well, and a server answers
+// Any thread: why it was last not healthy; out.
+const char *gtv_store_cause(struct gtv_store *s, char out[GTV_STORE_CAUSE_CAP]);
 
 #endif

@@ -255,11 +255,11 @@ def test_the_example_has_each_variable_with_its_default(file):
     used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", file.read_text()))
     listed = dict(re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=(.*)$", (file.parent / ".env.example").read_text()))
     hidden = {"MEDIAMTX_IMAGE", "MEDIAMTX_RTSP_URL", "VEHICLE_MODEL", "ENABLE_GPU", "GPU_MEMORY_FRACTION",
-              "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}  # fmt: skip
+              "PROMETHEUS_IMAGE", "GRAFANA_IMAGE", "POSTGRES_IMAGE"}  # fmt: skip
     assert set(used) - hidden <= set(listed), "not in .env.example"
     assert set(listed) - {"COMPOSE_PROFILES"} <= set(used), "in .env.example, used by nothing"
     # What an option of the example sets stands beside its default; these have none or another value to show how.
-    shows = {"COMPOSE_PROFILES", "MEDIA_REPLICAS", "MEDIAMTX_WEBRTC_URL", "GTV_WEBRTC_ADDRS", "GTV_CERTS", "GTV_TLS_CERT", "GTV_SECRETS",
+    shows = {"COMPOSE_PROFILES", "DATABASE_URL_FILE", "MEDIA_REPLICAS", "MEDIAMTX_WEBRTC_URL", "GTV_WEBRTC_ADDRS", "GTV_CERTS", "GTV_TLS_CERT", "GTV_SECRETS",
              "AI_MODELS", "MODELS_DIR"}  # fmt: skip
     assert {n: v for n, v in listed.items() if n not in shows} == {n: v for n, v in used.items() if n in listed and n not in shows}
 
@@ -275,6 +275,20 @@ def test_mediamtx_s_settings_are_such_that_our_node_takes_them_too(tmp_path):
     assert load(SYSTEM)["networks"]["gtvision"]["ipam"]["config"][0]["subnet"] in settings["authInternalUsers"][0]["ips"]
     for key, port in (("apiAddress", 9997), ("hlsAddress", 8888), ("rtspAddress", 8554), ("playbackAddress", 9996), ("rtmpAddress", 1935)):
         assert settings[key] == f":{port}" and port in LISTENS["media"]
+
+
+def test_the_console_takes_the_database_of_the_profile(tmp_path):
+    found = services()["postgresql"]
+    assert found["profiles"] == ["postgresql"] and not found.get("ports")
+    assert subprocess.run([binary("gtv-box"), "keys", tmp_path], capture_output=True, timeout=60).returncode == 0
+    url = re.fullmatch(r"postgresql://(\w+):\w+@(\w+):5432/(\w+)", (tmp_path / "database_url").read_text())
+    env = environment(found)
+    assert url.groups() == (env["POSTGRES_USER"], "postgresql", env["POSTGRES_DB"])
+    assert env["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres_password"
+    # As its container has it, with the line of .env.example.
+    done = subprocess.run([binary("gtv-console"), "--check-config"], capture_output=True, text=True, timeout=60,
+                          env={**HERE, "DATABASE_URL_FILE": str(tmp_path / "database_url"), "GTV_WEB_DIR": str(ROOT / "web")})  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_monitoring_finds_what_it_reads():
@@ -352,11 +366,12 @@ def test_box_makes_keys_once(tmp_path):
 
     assert make().returncode == 0
     first = {p.name: p.read_text() for p in tmp_path.iterdir()}
-    assert set(first) == {"redis_password", "redis_url", "redis.conf", "stats_password", "grafana_password"}
+    assert set(first) == {"redis_password", "redis_url", "redis.conf", "stats_password", "grafana_password", "postgres_password", "database_url"}
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o400 for p in tmp_path.iterdir())
     assert re.fullmatch(r"[0-9a-f]{48}", first["redis_password"]) and first["redis_password"] in first["redis_url"]
     assert make().returncode == 0
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == first
+    assert first["database_url"] == f"postgresql://gtvision:{first['postgres_password']}@postgresql:5432/gtvision"
     # A password of one's own: what follows from it follows.
     (tmp_path / "redis_password").unlink()
     (tmp_path / "redis_password").write_text("mine-1\n")

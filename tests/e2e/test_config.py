@@ -96,7 +96,7 @@ def test_wrong_options_stop_the_start_with_one_sentence(tmp_path):
         ("ai", ["--check-config"], {"REDIS_PASSWORD_FILE": empty}, ("REDIS_PASSWORD_FILE", "empty"), None),
         ("ai", ["--check-config"], {"AI_INPUT_SIZE": "7x7"}, ("AI_INPUT_SIZE", "7x7"), None),
         ("console", ["--check-config"], {"DATABASE_URL": "oracle:x"}, ("DATABASE_URL", "sqlite:"), None),
-        ("console", ["--check-config"], {"DATABASE_URL": "postgresql://u:s3cret@h/d"}, ("DATABASE_URL", "PostgreSQL"), "s3cret"),
+        ("console", ["--check-config"], {"DATABASE_URL": "postgresql://u:s3cret@h:http/d"}, ("DATABASE_URL", "PostgreSQL"), "s3cret"),
         ("console", ["--check-config"], {"GTV_WEB_DIR": "/nowhere/web"}, ("GTV_WEB_DIR", "/nowhere/web"), None),
         ("console", ["--check-config", "--config", wrong_line], {}, (wrong_line, "line 2"), None),
         ("media", ["--check-config"], {"MEDIA_CONFIG": bad_yaml}, (bad_yaml, "line 1", "hlsSegmentCount"), None),

@@ -360,7 +360,7 @@ def test_pictures_of_vehicles(spawn, redis_server, tmp_path, streaming):
 
 
 def test_wrong_settings_are_said_in_a_sentence(spawn, redis_server, tmp_path):
-    for url, word in (("postgresql://u:p4ssw0rd@h/x", "PostgreSQL"), ("oracle:x", "DATABASE_URL"), ("sqlite:/proc/none/x.db", "/proc/none/x.db")):
+    for url, word in (("postgresql://u:p4ssw0rd@127.0.0.1:1/x", "PostgreSQL"), ("oracle:x", "DATABASE_URL"), ("sqlite:/proc/none/x.db", "/proc/none/x.db")):
         process = spawn("gtv-console", env={"CONSOLE_PORT": 0, "REDIS_URL": redis_server.url(), "DATABASE_URL": url})
         assert process.popen.wait(20) != 0
         assert word in process.log() and "p4ssw0rd" not in process.log()

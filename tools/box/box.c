@@ -181,6 +181,21 @@ static bool plain(const char *key)
     return key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-")] == '\0';
 }
 
+// The console's address of the database in the profile postgresql, made again as redis_url is.
+static bool have_database(int folder, const char **name)
+{
+    char key[FILE_MAX], text[2 * FILE_MAX];
+    if (!have_key(folder, *name = "postgres_password", key))
+        return false;
+    if (!plain(key)) {
+        errno = EINVAL;
+        return false;
+    }
+    (void)unlinkat(folder, "database_url", 0);
+    snprintf(text, sizeof text, "postgresql://gtvision:%s@postgresql:5432/gtvision", key);
+    return write_new(folder, *name = "database_url", text, 0400);
+}
+
 static int keys(const char *path)
 {
     static const char *const others[] = {"stats_password", "grafana_password"};
@@ -208,6 +223,8 @@ static int keys(const char *path)
         if (!have_key(folder, name = others[i], key))
             goto fail;
     }
+    if (!have_database(folder, &name))
+        goto fail;
     close(folder);
     return 0;
 fail:

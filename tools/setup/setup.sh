@@ -7,7 +7,7 @@ DEPS=$ROOT/.deps
 # To build and run the product.
 RUN_PACKAGES=(
     meson ninja-build gcc libc6-dev pkg-config cmake git curl ca-certificates
-    libuv1-dev libhiredis-dev libcmocka-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libsqlite3-dev libyaml-dev libsodium-dev libpcre2-dev
+    libuv1-dev libhiredis-dev libcmocka-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libsqlite3-dev libpq-dev libyaml-dev libsodium-dev libpcre2-dev
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libcairo2-dev
     redis-server haproxy fonts-dejavu-core
     python3-venv python3-pip python3-numpy
@@ -15,7 +15,7 @@ RUN_PACKAGES=(
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad ffmpeg
 )
 # To test, lint and fuzz it.
-TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus dpkg-dev systemd
+TEST_PACKAGES=(chromium fonts-liberation clang clang-format clang-tidy libclang-rt-14-dev shellcheck docker-compose prometheus postgresql dpkg-dev systemd
     python3-yaml)
 # To make .deb files of it.
 PACKAGE_PACKAGES=(dpkg-dev)
@@ -45,9 +45,10 @@ missing_packages() {
     done
 }
 
-# Installs what is missing. Services that the packages bring (redis, haproxy, nginx, prometheus) must not start by themselves.
+# Installs what is missing. Services that the packages bring (redis, haproxy, nginx, prometheus, postgresql) must not start by
+# themselves, and PostgreSQL makes no cluster of its own.
 install_packages() {
-    local missing policy=/usr/sbin/policy-rc.d made_policy=
+    local missing policy=/usr/sbin/policy-rc.d made_policy='' clusters=/etc/postgresql-common/createcluster.d made_clusters=''
     command -v dpkg-query > /dev/null || die "this is no Debian: see docs/install.md"
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -57,10 +58,16 @@ install_packages() {
         as_root chmod 755 $policy
         made_policy=1
     fi
+    if [[ " ${missing[*]} " = *" postgresql "* ]]; then
+        as_root mkdir -p $clusters
+        made_clusters=$clusters/gtvision.conf
+        printf 'create_main_cluster = false\n' | as_root tee $made_clusters > /dev/null
+    fi
     local status=0
     { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -q --no-install-recommends "${missing[@]}"; } > "$DEPS/apt.log" 2>&1 || status=$?
     [ -z "$made_policy" ] || as_root rm -f $policy
+    [ -z "$made_clusters" ] || as_root rm -f $made_clusters
     if [ $status -ne 0 ]; then
         tail -n 15 "$DEPS/apt.log" >&2
         die "apt-get could not install them; the whole output is in $DEPS/apt.log"

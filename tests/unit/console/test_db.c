@@ -88,14 +88,41 @@ static void only_the_newest_are_kept(void **state)
 static void what_cannot_be_opened_is_said(void **state)
 {
     struct gtv_error err = {0};
-    assert_null(gtv_db_open("postgresql://u:p@h/db", NULL, &err));
+    assert_null(gtv_db_open("postgresql://u:s3cret@127.0.0.1:1/db", NULL, &err));
     assert_non_null(strstr(err.message, "PostgreSQL"));
+    assert_null(strstr(err.message, "s3cret"));
     assert_string_equal(err.field, "DATABASE_URL");
     assert_null(gtv_db_open("mysql://h/db", NULL, &err));
     assert_null(gtv_db_open("sqlite:", NULL, &err));
     assert_null(gtv_db_open("sqlite:/proc/no/such/console.db", NULL, &err));
     assert_non_null(strstr(err.message, "/proc/no/such/console.db"));
     gtv_db_close(NULL);
+}
+
+static void addresses_of_servers(void **state)
+{
+    static const char *const right[] = {
+        "postgresql://gtv:s3cret@db.example:5433/gtv?sslmode=verify-full",
+        "postgres://gtv:a%40b%2Fc@[::1]:5432/gtv",
+        "postgresql://gtv@one,two:5433/gtv?target_session_attrs=read-write",
+        "postgresql:///gtv?host=/run/postgresql",
+    };
+    static const char *const wrong[] = {
+        "postgresql:gtv:s3cret@h/gtv",    "postgresql://",
+        "postgresql://u:s3cret@h:http/d", "postgresql://u:s3cret@h:70000/d",
+        "postgresql://u:s3cret@h:0/d",    "postgresql://u:s3cret@h/d?sslmode=yes",
+        "postgresql://u:s3cret%@h/d",     "postgresql://u:s3cret@h/d?colour=red",
+        "postgres://u:s3cret@[::1/d",
+    };
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        assert_true(gtv_db_url_ok(right[i], NULL));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct gtv_error err = {0};
+        assert_false(gtv_db_url_ok(wrong[i], &err));
+        assert_string_equal(err.field, "DATABASE_URL");
+        assert_non_null(strstr(err.message, "PostgreSQL"));
+        assert_null(strstr(err.message, "s3cret"));
+    }
 }
 
 static void a_newer_schema_is_left_alone(void **state)
@@ -119,6 +146,7 @@ int main(void)
         cmocka_unit_test(stored_and_found),
         cmocka_unit_test(only_the_newest_are_kept),
         cmocka_unit_test(what_cannot_be_opened_is_said),
+        cmocka_unit_test(addresses_of_servers),
         cmocka_unit_test(a_newer_schema_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
