@@ -148,7 +148,7 @@ void gtv_db_ask_more(struct gtv_db_question *q, const char *part)
 static int ask_value(struct gtv_db_question *q, const char *part)
 {
     int at = q->values.count + 1;
-    char sign[8];
+    char sign[16];
     snprintf(sign, sizeof sign, "?%d", at);
     gtv_db_ask_more(q, part);
     gtv_db_ask_more(q, sign);
