@@ -10,7 +10,7 @@
 enum {
     GTV_STORE_QUEUE =
         4096, // items between loop and thread; when it is full, detections are dropped and counted
-    GTV_STORE_BATCH = 512,    // rows in one transaction at most
+    GTV_STORE_BATCH = 512,    // rows in one transaction; of more after the database refused
     GTV_STORE_BATCH_MS = 200, // how long a row waits for company
     GTV_STORE_WAITING = 8192, // rows that wait in memory (of 0.8 KiB each) while the database refuses; then
                               // the oldest are given up
