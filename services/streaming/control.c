@@ -246,7 +246,9 @@ struct gtv_control *gtv_control_create(struct gtv_app *app, struct gtv_loop *loo
     c->events = c->redis ? gtv_redis_tail_create(loop, url, "gtv-streaming-events", GTV_KEY_EVENTS, "$",
                                                  on_event, c, err)
                          : NULL;
-    c->news = c->events ? gtv_redis_tail_create(loop, url, "gtv-streaming-news", GTV_KEY_CAMERAS_NEWS, "$",
+    // From its beginning: what another replica stores between our reading all cameras and our following the
+    // news would stay unknown here.
+    c->news = c->events ? gtv_redis_tail_create(loop, url, "gtv-streaming-news", GTV_KEY_CAMERAS_NEWS, "0",
                                                 on_news, c, err)
                         : NULL;
     if (!c->news) {

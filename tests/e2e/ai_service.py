@@ -21,14 +21,14 @@ class Ai:
                "AI_SPOOL_DIR": spawn.folder / f"spool-{self.port}", **env}
         self.process = spawn("gtv-ai", env=env, ready=f"{self.url}/health", seconds=60)
 
-    def get(self, path, timeout=10, **more):
+    def get(self, path, timeout=60, **more):
         return requests.get(self.url + path, timeout=timeout, **more)
 
     @staticmethod
     def post(url, tries=6, **what):
         """Again where a busy machine under a sanitizer took longer than the service's 5 s."""
         for _ in range(tries):
-            answer = requests.post(url, timeout=20, **what)
+            answer = requests.post(url, timeout=60, **what)
             if answer.status_code != 408:
                 break
         return answer

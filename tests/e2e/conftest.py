@@ -1,12 +1,15 @@
 """Fixtures of the end-to-end tests: real processes, a real Redis, a real RTSP camera, nothing shared between tests but what says so."""
 
+import fcntl
 import os
+import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,18 +20,59 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("GTV_BUILD", ROOT / "build" / "test"))
 SHARED = ROOT.parent / "shared"
 SANITIZER_REPORT = re.compile(rb"(ERROR: (Address|Leak|Undefined|Thread)\w*Sanitizer|WARNING: ThreadSanitizer|runtime error:)")
-_PORTS_GIVEN = set()
+PATIENCE = 60  # seconds: a machine that is busy, under sanitizers, is no reason to fail; what is quick is not waited for
+
+
+class Ports:
+    """Ports of this process alone: a lock on the machine says whose a block of them is, and the system gives none of them to a connection."""
+
+    FIRST, BLOCK, COUNT = 12000, 400, 50  # below the ports that a connection's own end gets (ip_local_port_range, from 32768)
+
+    def __init__(self):
+        self.folder = Path(tempfile.gettempdir()) / f"gtv-test-ports-{os.getuid()}"
+        self.locks, self.left = [], []
+
+    def claim(self):
+        self.folder.mkdir(exist_ok=True)
+        for block in sorted(range(self.COUNT), key=lambda _: random.random()):
+            lock = open(self.folder / str(block), "w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                continue
+            self.locks.append(lock)  # held until the process ends
+            first = self.FIRST + block * self.BLOCK
+            self.left = list(range(first, first + self.BLOCK))
+            return
+        pytest.fail(f"all blocks of ports in {self.folder} are taken by other test runs")
+
+    @staticmethod
+    def is_free(port):
+        """Both kinds, since some programs take the number for both; one that is only just closed is not free."""
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(type=kind) as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    return False
+        return True
+
+    def take(self):
+        while True:
+            if not self.left:
+                self.claim()
+            port = self.left.pop(0)
+            if self.is_free(port):
+                return port
+
+
+_PORTS = Ports()
 
 
 def free_port():
-    """A TCP port of loopback that nothing listens on now, never the same one twice in a run."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _PORTS_GIVEN:
-            _PORTS_GIVEN.add(port)
-            return port
+    """A port of loopback that nobody else is given: no other worker, no other test run, no connection."""
+    return _PORTS.take()
 
 
 def binary(name):
@@ -39,7 +83,7 @@ def binary(name):
     pytest.fail(f"{name} is not built in {BUILD}: run ./gtv test, or set GTV_BUILD")
 
 
-def wait_until(check, seconds=15, step=0.05, what="condition"):
+def wait_until(check, seconds=PATIENCE, step=0.05, what="condition"):
     """Calls check() until it answers something true, and returns that; fails the test after `seconds`."""
     end = time.monotonic() + seconds
     last = None
@@ -48,7 +92,7 @@ def wait_until(check, seconds=15, step=0.05, what="condition"):
             value = check()
             if value:
                 return value
-        except (OSError, requests.RequestException, AssertionError, KeyError, ValueError) as error:
+        except (OSError, requests.RequestException, AssertionError, LookupError, TypeError, ValueError) as error:
             last = error
         time.sleep(step)
     pytest.fail(f"{what}: not within {seconds} s" + (f" (last: {last})" if last else ""))
@@ -81,7 +125,7 @@ class Process:
     def log(self):
         return Path(self.log_path).read_text(errors="replace")
 
-    def first_line(self, seconds=20):
+    def first_line(self, seconds=PATIENCE):
         """The first line the program prints on stdout."""
         os.set_blocking(self.popen.stdout.fileno(), False)
         got, end = b"", time.monotonic() + seconds
@@ -103,14 +147,14 @@ class Process:
                 return int(line.split()[1])
         return 0
 
-    def stop(self, sig=signal.SIGTERM, seconds=15, check=True):
+    def stop(self, sig=signal.SIGTERM, seconds=PATIENCE, check=True):
         if self.alive():
             self.popen.send_signal(sig)
             try:
                 self.popen.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(self.pid, signal.SIGKILL)
-                self.popen.wait(5)
+                self.popen.wait(PATIENCE)
                 if check:
                     pytest.fail(f"{self.args[0]} did not end within {seconds} s of {sig!r}; its log:\n{self.log()[-3000:]}")
         self.popen.stdout.close()
@@ -122,12 +166,54 @@ class Process:
         return self.popen.returncode
 
 
+# The connections to Redis of each program, by their names there. Who follows a stream has begun once it reads.
+LINKS = {
+    "gtv-ai": ({"gtv-ai", "gtv-ai-watchlist", "gtv-ai-queue", "gtv-ai-jobs"}, {"gtv-ai-news", "gtv-ai-watchlist-news", "gtv-ai-done"}),
+    "gtv-streaming": ({"gtv-streaming"}, {"gtv-streaming-events", "gtv-streaming-news"}),
+    "gtv-console": ({"gtv-console"}, {"gtv-console-events", "gtv-console-happenings"}),
+}
+CONNECTED = re.compile(r'"connected"[ ,]"?client"?[=:]"?([\w-]+)')
+
+
+def redis_of(env):
+    """A client of the Redis that a program is told of, if one answers there; a password is a test's own affair."""
+    import redis
+    found = re.fullmatch(r"redis://127\.0\.0\.1:(\d+)/\d+", str(env.get("REDIS_URL", "")))
+    port = found.group(1) if found else env.get("REDIS_PORT")
+    if not port or env.get("REDIS_PASSWORD"):
+        return None
+    client = redis.Redis(port=int(port), socket_timeout=1, decode_responses=True)
+    try:
+        return client if client.ping() else None
+    except redis.RedisError:
+        return None  # it is away on purpose
+
+
+def wait_for_redis(process, name, env):
+    """The program answers before its connections are made: what is posted to it then would be refused."""
+    client = redis_of(env) if name in LINKS else None
+    if not client:
+        return
+    plain, following = LINKS[name]
+
+    def connected():
+        if not plain | following <= set(CONNECTED.findall(process.log())):
+            return False
+        return all(c["cmd"].startswith("xread") for c in client.client_list() if c["name"] in following)
+
+    wait_until(connected, what=f"{name} is connected to Redis")
+    if name == "gtv-streaming":
+        wait_until(lambda: "desired cameras read from redis" in process.log(), what="the cameras are read")
+    client.close()
+
+
 class Spawner:
     def __init__(self, folder):
         self.folder, self.processes = folder, []
 
-    def __call__(self, name, *args, env=None, ready=None, seconds=20, cwd=None):
-        """Starts a built program (`gtv-…`) or any command, and waits until GET `ready` answers below 500."""
+    def __call__(self, name, *args, env=None, ready=None, seconds=PATIENCE, cwd=None):
+        """Starts a built program (`gtv-…`) or any command, and waits until GET `ready` answers below 500, and until it is
+        connected to the Redis that its environment names, if there is one."""
         command = binary(name) if name.startswith("gtv-") else name
         log = self.folder / f"{Path(name).name}-{len(self.processes)}.log"
         process = Process([command, *args], env, log, cwd)
@@ -136,8 +222,9 @@ class Spawner:
             def answers():
                 if not process.alive():
                     pytest.fail(f"{name} ended with {process.popen.returncode}; its log:\n{process.log()[-3000:]}")
-                return requests.get(ready, timeout=2).status_code < 500
+                return requests.get(ready, timeout=PATIENCE).status_code < 500
             wait_until(answers, seconds, what=f"{name} answers {ready}")
+            wait_for_redis(process, name, env or {})
         return process
 
     def stop_all(self):
@@ -183,10 +270,10 @@ class Redis:
                                        "--appendonly", "yes", "--dir", str(self.folder), "--loglevel", "warning"],
                                       stdout=subprocess.DEVNULL, start_new_session=True)
         def answers():
-            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as s:
                 s.sendall(b"PING\r\n")
                 return s.recv(16).startswith(b"+PONG")
-        wait_until(answers, 10, what="redis-server answers")
+        wait_until(answers, what="redis-server answers")
 
     def client(self, db=2):
         import redis
@@ -196,7 +283,7 @@ class Redis:
         if self.popen and self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.terminate()
-            self.popen.wait(10)
+            self.popen.wait(PATIENCE)
 
     def pause(self):
         self.popen.send_signal(signal.SIGSTOP)

@@ -91,7 +91,7 @@ class Double:
             return
         self.call(self.end())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
         self.loop = None
 

@@ -25,7 +25,7 @@ class Push:
     """Connected, and through the handshake."""
 
     def __init__(self, port, chunk=128):
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.chunk, self.peer_chunk, self.inbox = 128, 128, b""
         self.socket.sendall(b"\x03" + bytes(8) + b"\x11" * 1528)
         answer = self.read(1 + 1536 * 2)

@@ -78,13 +78,13 @@ def test_other_formats(ai, frame, tmp_path):
 def test_metrics_have_the_contract_s_names(ai, frame):
     ai.detect(frame[1])
     for url in (f"{ai.url}/metrics", f"http://127.0.0.1:{ai.metrics_port}/metrics"):
-        text = requests.get(url, timeout=10).text
+        text = requests.get(url, timeout=60).text
         assert "# TYPE detections_processed_total counter" in text
         assert "# TYPE detection_processing_seconds histogram" in text
         assert "# TYPE detection_queue_size gauge" in text
     assert ai.metric("detections_processed_total") >= 1
     assert ai.metric("detection_processing_seconds_count") == ai.metric("detections_processed_total")
-    assert requests.get(f"http://127.0.0.1:{ai.metrics_port}/health", timeout=5).status_code == 404
+    assert requests.get(f"http://127.0.0.1:{ai.metrics_port}/health", timeout=60).status_code == 404
 
 
 def test_openapi_names_every_route(ai):
@@ -148,7 +148,7 @@ def b64(data):
 ], ids=lambda value: None if not isinstance(value, (dict, list, str)) else str(value)[:40])
 def test_bad_bodies_are_refused_with_their_field(ai, body, status, field):
     started = time.monotonic()
-    answer = requests.post(f"{ai.url}/detect", json=body, timeout=20)
+    answer = requests.post(f"{ai.url}/detect", json=body, timeout=60)
     assert answer.status_code == status, answer.text
     assert answer.json()["field"] == field
     assert answer.json()["detail"] and answer.json()["code"]
@@ -166,7 +166,7 @@ def test_truncated_pictures(ai, frame):
 
 def test_wrong_requests(ai, frame):
     _, jpeg = frame
-    post = lambda path, **more: requests.post(ai.url + path, timeout=20, **more)  # noqa: E731
+    post = lambda path, **more: requests.post(ai.url + path, timeout=60, **more)  # noqa: E731
     assert post("/detect", data=b"{", headers={"Content-Type": "application/json"}).status_code == 422
     assert post("/detect", data=b"[" * 1000, headers={"Content-Type": "application/json"}).status_code == 422
     assert post("/detect", data=jpeg, headers={"Content-Type": "image/gif"}).status_code == 415
@@ -193,7 +193,7 @@ def test_client_that_leaves_harms_nobody(ai, frame):
     for _ in range(10):
         with socket.create_connection(("127.0.0.1", ai.port)) as s:
             s.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    wait_until(lambda: ai.metric("detection_queue_size") == 0, 20, what="an empty queue")
+    wait_until(lambda: ai.metric("detection_queue_size") == 0, what="an empty queue")
     assert ai.detect(frame[1]).status_code == 200
 
 
@@ -250,7 +250,7 @@ def test_deadline(spawn, redis_module, models, tmp_path):
     assert late and {a.status_code for a in answers} <= {200, 408, 503}
     assert late[0].json()["detail"] == "Processing timeout"
     assert all(4.8 < a.elapsed.total_seconds() < 12 for a in late), [a.elapsed for a in late]
-    wait_until(lambda: ai.get("/health").json()["queue_size"] == 0, 20, what="an empty queue")
+    wait_until(lambda: ai.get("/health").json()["queue_size"] == 0, what="an empty queue")
     assert ai.upload(picture).status_code == 200
 
 

@@ -35,7 +35,7 @@ class Relay(http.server.ThreadingHTTPServer):
         self.shutdown()
         self.drop()
         for player in self.players:
-            player.wait(5)
+            player.wait(60)
         self.server_close()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,15 +97,15 @@ def watching(spawn, redis_server, models, relay):
 def test_a_camera_is_watched_and_its_boxes_are_right(watching, relay, truth):
     relay.modes["/cam_1/relay"] = "live"
     watching.cameras.put(1)
-    wait_until(lambda: watching.status(1)["watching"], 20, what="camera 1 watched")
+    wait_until(lambda: watching.status(1)["watching"], what="camera 1 watched")
     started = relay.started_ms["/cam_1/relay"]
 
     def seen():
         """Boxes of the truth in the frames that were looked at so far."""
         return sum(len(truth.get(round((e["wall_ms"] - started) * 15 / 1000), [])) for _, _, e in watching.cameras.events())
 
-    wait_until(lambda: seen() > 15, 45, what="events")
-    status = wait_until(lambda: (s := watching.status(1))["codec"] and s, 5, what="the codec")
+    wait_until(lambda: seen() > 15, what="events")
+    status = wait_until(lambda: (s := watching.status(1))["codec"] and s, what="the codec")
     assert status["codec"] == "h264" and (status["width"], status["height"]) == (1280, 720)
     assert 0.5 <= status["fps"] <= 5.5 and 10 <= status["decoded_fps"] <= 20, status
     assert abs(status["last_frame_wall_ms"] - time.time() * 1000) < 3000
@@ -132,18 +132,18 @@ def test_cameras_come_and_go(watching, relay):
         relay.modes[f"/cam_{number}/relay"] = "live"
     watching.cameras.put(1, ai_enabled=True)
     watching.cameras.put(2, ai_enabled=False)
-    wait_until(lambda: watching.status(1)["watching"], 20, what="camera 1 watched")
+    wait_until(lambda: watching.status(1)["watching"], what="camera 1 watched")
     assert watching.status(2)["state"] == "stopped" and "/cam_2/relay" not in relay.opened
 
-    answer = requests.post(f"{watching.url}/cameras/2/start", timeout=5)
+    answer = requests.post(f"{watching.url}/cameras/2/start", timeout=60)
     assert answer.status_code == 200, answer.text
-    wait_until(lambda: watching.status(2)["watching"], 20, what="camera 2 watched")
+    wait_until(lambda: watching.status(2)["watching"], what="camera 2 watched")
     streams = watching.get("/stats/streams").json()
     assert streams["total"] == 2 and streams["watching"] == 2 and [s["camera_id"] for s in streams["streams"]] == [1, 2]
 
-    wait_until(lambda: any(e["data"]["objects"] for _, s, e in watching.cameras.events() if s == "cam_1"), 20, what="a box")
-    assert requests.post(f"{watching.url}/cameras/1/stop", timeout=5).json()["watching"] is False
-    wait_until(lambda: watching.get("/stats/streams").json()["watching"] == 1, 10, what="camera 1 no longer watched")
+    wait_until(lambda: any(e["data"]["objects"] for _, s, e in watching.cameras.events() if s == "cam_1"), what="a box")
+    assert requests.post(f"{watching.url}/cameras/1/stop", timeout=60).json()["watching"] is False
+    wait_until(lambda: watching.get("/stats/streams").json()["watching"] == 1, what="camera 1 no longer watched")
     time.sleep(1)
     last = [e for e in watching.cameras.events() if e[1] == "cam_1"][-1]
     assert last[2]["data"]["objects"] == [], "its boxes vanish"
@@ -151,9 +151,9 @@ def test_cameras_come_and_go(watching, relay):
     assert [e for e in watching.cameras.events() if e[1] == "cam_1"][-1][0] == last[0], "and nothing follows"
 
     watching.cameras.remove(2)
-    wait_until(lambda: watching.get("/cameras/2/status").status_code == 404, 10, what="camera 2 forgotten")
+    wait_until(lambda: watching.get("/cameras/2/status").status_code == 404, what="camera 2 forgotten")
     assert watching.get("/cameras/77/status").status_code == 404
-    assert requests.post(f"{watching.url}/cameras/77/start", timeout=5).json()["detail"] == "Camera 77 is not provisioned"
+    assert requests.post(f"{watching.url}/cameras/77/start", timeout=60).json()["detail"] == "Camera 77 is not provisioned"
     assert watching.get("/cameras/x/status").status_code == 422
     assert watching.process.stop() == 0
 
@@ -169,9 +169,9 @@ def test_relays_that_fail_are_named_and_tried_again(watching, relay):
                             what=f"the cause for camera {number}")
         assert status["watching"] is False
     relay.modes["/cam_1/relay"] = "live"
-    wait_until(lambda: watching.status(1)["watching"] and watching.status(1)["cause"] is None, 30, what="camera 1 watched")
+    wait_until(lambda: watching.status(1)["watching"] and watching.status(1)["cause"] is None, what="camera 1 watched")
     relay.drop()
-    wait_until(lambda: relay.opened["/cam_1/relay"] >= 3 and watching.status(1)["watching"], 30, what="camera 1 watched again")
+    wait_until(lambda: relay.opened["/cam_1/relay"] >= 3 and watching.status(1)["watching"], what="camera 1 watched again")
     assert watching.status(1)["failures"] >= 2
 
 
@@ -182,15 +182,15 @@ def test_redis_away_stops_no_picture(spawn, models, relay, frame, tmp_path):
         cameras = Cameras(server.client())
         relay.modes["/cam_1/relay"] = "live"
         cameras.put(1)
-        wait_until(lambda: ai.get("/stats/streams").json()["watching"] == 1, 20, what="camera 1 watched")
+        wait_until(lambda: ai.get("/stats/streams").json()["watching"] == 1, what="camera 1 watched")
         server.stop()
-        wait_until(lambda: ai.get("/health").json()["redis"] is False, 10, what="redis known to be away")
+        wait_until(lambda: ai.get("/health").json()["redis"] is False, what="redis known to be away")
         assert ai.detect(frame[1]).status_code == 200
         assert ai.get("/cameras/1/status").json()["watching"] is True
         server.start()
-        wait_until(lambda: ai.get("/health").json()["redis"] is True, 15, what="redis back")
+        wait_until(lambda: ai.get("/health").json()["redis"] is True, what="redis back")
         count = len(cameras.events())
-        wait_until(lambda: len(cameras.events()) > count, 30, what="events again")
+        wait_until(lambda: len(cameras.events()) > count, what="events again")
     finally:
         server.stop()
 
@@ -210,12 +210,12 @@ def test_boxes_keep_step_with_the_media_node(spawn, redis_server, models, rtsp_c
     api, hls = free_port(), free_port()
     media = spawn("gtv-media", env={"MEDIA_API_PORT": api, "MEDIA_HLS_PORT": hls, "MEDIA_DATA": redis_server.folder},
                   ready=f"http://127.0.0.1:{api}/v3/paths/list")
-    added = requests.post(f"http://127.0.0.1:{api}/v3/config/paths/add/cam_1", json={"source": camera.url}, timeout=5)
+    added = requests.post(f"http://127.0.0.1:{api}/v3/config/paths/add/cam_1", json={"source": camera.url}, timeout=60)
     assert added.status_code == 200, added.text
     ai = Ai(spawn, redis_server.port, models, f"http://127.0.0.1:{hls}", AI_CAMERA_CONFIDENCE="0.3")
     cameras = Cameras(redis_server.client())
     cameras.put(1)
-    wait_until(lambda: ai.get("/cameras/1/status").json()["watching"], 20, what="camera 1 watched")
+    wait_until(lambda: ai.get("/cameras/1/status").json()["watching"], what="camera 1 watched")
     wait_until(lambda: len(cameras.events()) > 40, 60, what="events")
     events = [event for _, _, event in cameras.events()]
     assert len(events) > 20
@@ -235,4 +235,4 @@ def test_boxes_keep_step_with_the_media_node(spawn, redis_server, models, rtsp_c
     assert 0 <= latencies[0] and latencies[len(latencies) // 2] < 1500, latencies
     assert ai.get("/cameras/1/status").json()["cause"] is None
     media.stop()
-    wait_until(lambda: "refused" in (ai.get("/cameras/1/status").json()["cause"] or ""), 20, what="the media node's absence named")
+    wait_until(lambda: "refused" in (ai.get("/cameras/1/status").json()["cause"] or ""), what="the media node's absence named")

@@ -22,7 +22,7 @@ CAR_AT_384 = {"x": 540, "y": 310, "w": 200, "h": 100}  # in 640x384: 12 rows
 
 def picture(colour):
     done = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"color={colour}:s=1280x720", "-frames:v", "1", "-pix_fmt", "yuvj444p",
-                           "-q:v", "2", "-f", "mjpeg", "-"], check=True, capture_output=True, timeout=30)
+                           "-q:v", "2", "-f", "mjpeg", "-"], check=True, capture_output=True, timeout=60)
     return base64.b64encode(done.stdout).decode()
 
 
@@ -37,7 +37,7 @@ class Own(Ai):
         super().__init__(spawn, free_port(), folder, **env)
 
     def detect(self, image=RED):
-        return requests.post(f"{self.url}/detect", json={"camera_id": 1, "image_base64": image}, timeout=30)
+        return requests.post(f"{self.url}/detect", json={"camera_id": 1, "image_base64": image}, timeout=60)
 
     def boxes(self, image=RED):
         answer = self.detect(image)
@@ -53,7 +53,7 @@ class Own(Ai):
         return answer.json()["model"]
 
     def models(self):
-        return requests.get(f"{self.url}/models", timeout=10).json()
+        return requests.get(f"{self.url}/models", timeout=60).json()
 
 
 def near(found, kind, box, by=4):
@@ -156,7 +156,7 @@ def test_what_cannot_be_used_says_why_and_the_old_one_goes_on(ai):
     refused(ai, "absent", "absent", "./gtv models")
     for outside in ("../v8.onnx", "/etc/passwd", "a/b"):
         refused(ai, outside, "MODELS_DIR")
-    health = requests.get(f"{ai.url}/health", timeout=10).json()
+    health = requests.get(f"{ai.url}/health", timeout=60).json()
     assert health["model"]["name"] == "v8" and health["message"] is None
     assert near(ai.boxes(), "car", CAR_AT_640)
     listed = {m["file"]: m for m in ai.models()["models"]}
@@ -169,7 +169,7 @@ def test_bodies_of_reload(ai):
     ai.use("v8")
     for body, field in [(b"[]", None), (b"{", None), (b'{"model":1}', "model"), (b'{"precision":"fp4"}', "precision"),
                         (b'{"precision":7}', "precision")]:
-        answer = requests.post(f"{ai.url}/models/reload", data=body, timeout=20)
+        answer = requests.post(f"{ai.url}/models/reload", data=body, timeout=60)
         assert answer.status_code == 422, answer.text
         assert field is None or answer.json()["field"] == field
     assert ai.use("v8", precision="f32")["precision"] == "f32"
@@ -177,7 +177,7 @@ def test_bodies_of_reload(ai):
     answer = ai.reload(precision="int8")
     assert answer.status_code == 422 and "v8_int8.xml" in answer.text
     assert ai.use("v8", precision="auto")["precision"] in ("bf16", "f32")
-    document = requests.get(f"{ai.url}/openapi.json", timeout=10).json()
+    document = requests.get(f"{ai.url}/openapi.json", timeout=60).json()
     assert "get" in document["paths"]["/models"] and "post" in document["paths"]["/models/reload"]
 
 
@@ -198,7 +198,7 @@ def test_a_reload_loses_no_request(ai):
     def post():
         session = requests.Session()
         while not stop.is_set():
-            answer = session.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": RED}, timeout=30)
+            answer = session.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": RED}, timeout=60)
             if answer.status_code != 200 or len(answer.json()["detections"]) != 1 or answer.json()["model"] not in ("v8", "v5"):
                 wrong.append(answer.text)
             done.append(1)

@@ -24,7 +24,7 @@ class Site:
         self.cameras = Cameras(redis.client())
 
     def add(self, number, source):
-        answer = requests.post(f"http://127.0.0.1:{self.api}/v3/config/paths/add/cam_{number}", json={"source": source}, timeout=5)
+        answer = requests.post(f"http://127.0.0.1:{self.api}/v3/config/paths/add/cam_{number}", json={"source": source}, timeout=60)
         assert answer.status_code == 200, answer.text
         self.cameras.put(number)
 
@@ -40,7 +40,7 @@ def site(spawn, redis_server, rtsp_camera):
 
 
 def settle(ai, number=1, **settings):
-    answer = requests.put(f"{ai.url}/cameras/{number}/analysis", json=settings, timeout=5)
+    answer = requests.put(f"{ai.url}/cameras/{number}/analysis", json=settings, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -48,13 +48,13 @@ def settle(ai, number=1, **settings):
 def test_what_happens_is_told_once(site, models, rtsp_camera):
     site.add(1, rtsp_camera().url)
     ai = site.ai(models)
-    wait_until(lambda: ai.status(1)["watching"], 30, what="camera 1 watched")
+    wait_until(lambda: ai.status(1)["watching"], what="camera 1 watched")
 
     # Settings: checked, stored, in force at once.
-    bad = requests.put(f"{ai.url}/cameras/1/analysis", json={"zones": [{**ZONE, "points": [[0, 0], [2, 0], [1, 1]]}]}, timeout=5)
+    bad = requests.put(f"{ai.url}/cameras/1/analysis", json={"zones": [{**ZONE, "points": [[0, 0], [2, 0], [1, 1]]}]}, timeout=60)
     assert bad.status_code == 422 and bad.json()["field"].startswith("zones[0]"), bad.text
-    assert requests.put(f"{ai.url}/cameras/1/analysis", data="{", timeout=5).status_code == 422
-    assert requests.get(f"{ai.url}/cameras/9/analysis", timeout=5).status_code == 404
+    assert requests.put(f"{ai.url}/cameras/1/analysis", data="{", timeout=60).status_code == 422
+    assert requests.get(f"{ai.url}/cameras/9/analysis", timeout=60).status_code == 404
     stored = settle(ai, zones=[ZONE], lines=[LINE])
     assert ai.get("/cameras/1/analysis").json() == stored and stored["zones"][0]["id"] == "all"
     assert json.loads(site.redis.client().hget("gtv:ai:analysis", 1))["lines"][0]["id"] == "mid"
@@ -96,10 +96,10 @@ def test_what_happens_is_told_once(site, models, rtsp_camera):
 
     # One look now, with its picture; masks are black in it.
     settle(ai, privacy=[{"id": "half", "points": [[0, 0], [1, 0], [1, 0.5], [0, 0.5]]}])
-    look = requests.post(f"{ai.url}/cameras/1/test", timeout=20)
+    look = requests.post(f"{ai.url}/cameras/1/test", timeout=60)
     assert look.status_code == 200, look.text
     assert look.json()["annotated_image"].startswith("data:image/jpeg;base64,") and "detections" in look.json()
-    assert requests.post(f"{ai.url}/cameras/9/test", timeout=5).status_code == 404
+    assert requests.post(f"{ai.url}/cameras/9/test", timeout=60).status_code == 404
 
 
 def test_a_dead_program_s_cameras_are_taken_over(site, models, rtsp_camera):
@@ -107,23 +107,23 @@ def test_a_dead_program_s_cameras_are_taken_over(site, models, rtsp_camera):
     for number in (1, 2, 3, 4):
         site.add(number, url)
     first = site.ai(models, AI_MAX_FPS="3")
-    wait_until(lambda: first.get("/stats/streams").json()["watching"] == 4, 40, what="all four watched by one")
+    wait_until(lambda: first.get("/stats/streams").json()["watching"] == 4, what="all four watched by one")
     second = site.ai(models, AI_MAX_FPS="3")
 
     def shares():
         return [ai.get("/stats/streams").json()["watching"] for ai in (first, second)]
 
-    wait_until(lambda: shares() == [2, 2], 40, what="two each")
+    wait_until(lambda: shares() == [2, 2], what="two each")
     def states():
         return [sorted(ai.status(n)["state"] for ai in (first, second)) for n in (1, 2, 3, 4)]
 
-    wait_until(lambda: states() == [["elsewhere", "watching"]] * 4, 10, what="each watched by one")
+    wait_until(lambda: states() == [["elsewhere", "watching"]] * 4, what="each watched by one")
     wait_until(lambda: len(site.cameras.happenings()) >= 4, 60, what="happenings")
 
     died = time.monotonic()
     first.process.popen.send_signal(signal.SIGKILL)
     first.process.popen.wait()
-    wait_until(lambda: second.get("/stats/streams").json()["watching"] == 4, 30, what="all four taken over")
+    wait_until(lambda: second.get("/stats/streams").json()["watching"] == 4, what="all four taken over")
     assert time.monotonic() - died < 15  # 10 s are promised; the machine of the tests is slow
     count = len(site.cameras.happenings())
     wait_until(lambda: len(site.cameras.happenings()) > count + 4, 60, what="happenings again")
@@ -145,7 +145,7 @@ def test_what_happens_while_redis_is_away_is_told_later(spawn, models, rtsp_came
         wait_until(lambda: ai.get("/capacity").json()["durable_events"]["spool_bytes"] > 0, 60, what="events in the spool")
         assert ai.status(1)["watching"] is True
         redis.start()
-        wait_until(lambda: ai.get("/capacity").json()["durable_events"]["spool_bytes"] == 0, 30, what="the spool told")
+        wait_until(lambda: ai.get("/capacity").json()["durable_events"]["spool_bytes"] == 0, what="the spool told")
         keys = [h["key"] for h in site.cameras.happenings()]
         assert len(keys) > before and len(keys) == len(set(keys))
         assert ai.get("/capacity").json()["durable_events"]["lost"] == 0

@@ -229,7 +229,7 @@ class Running:
         self.config.write_text("".join(f"{k}={v}\n" for k, v in {"LOG_LEVEL": "INFO", **options}.items()))
 
     def get(self, program, path, **kwargs):
-        return requests.get(f"http://127.0.0.1:{self.ports[program]}{path}", timeout=5, **kwargs)
+        return requests.get(f"http://127.0.0.1:{self.ports[program]}{path}", timeout=60, **kwargs)
 
     def hang_up(self, program, sentence):
         """Sends SIGHUP and gives the line that follows in the log."""

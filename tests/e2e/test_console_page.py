@@ -37,7 +37,7 @@ def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, 
     ai = Ai(spawn, redis_server.port, tmp_path / "none")  # the list needs no network
 
     def pass_on(route, request):
-        answer = requests.request(request.method, ai.url + request.url.split("/ai", 1)[1], data=request.post_data_buffer, timeout=20,
+        answer = requests.request(request.method, ai.url + request.url.split("/ai", 1)[1], data=request.post_data_buffer, timeout=60,
                                   headers={k: v for k, v in request.headers.items() if k == "content-type"})
         route.fulfill(status=answer.status_code, body=answer.content, content_type="application/json")
 

@@ -63,7 +63,7 @@ def test_two_that_start_together_make_the_tables_once(spawn, redis_server, tmp_p
         both = list(pool.map(lambda n: Console(spawn, redis_server, tmp_path, streaming.url, DATABASE_URL=url), range(2)))
     for console in both:  # noqa: F402
         assert console.detections()["count"] == 0
-        assert requests.get(console.url + "/ready", timeout=10).json()["missing"] == []
+        assert requests.get(console.url + "/ready", timeout=60).json()["missing"] == []
 
 
 def test_what_a_server_refuses_is_said_in_a_sentence(spawn, redis_server, postgres):

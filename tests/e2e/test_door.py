@@ -32,7 +32,7 @@ class Door:
     def get(self, path, **kwargs):
         return requests.get(self.url + path, timeout=kwargs.pop("timeout", 15), **kwargs)
 
-    def ask(self, data, timeout=5):
+    def ask(self, data, timeout=60):
         """All that comes back until the door closes, or nothing more comes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as s:
             s.sendall(data)
@@ -46,7 +46,7 @@ class Door:
             return got
 
     def from_client(self, path, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10, source_address=(CLIENT, 0))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60, source_address=(CLIENT, 0))
         connection.request("GET", path, headers=headers or {})
         return connection.getresponse()
 
@@ -108,10 +108,10 @@ def test_a_viewers_address_by_the_proxy_protocol(spawn, origin):
     assert next_event(stream)["event"] == "status"
     # The programs beside it come from another address and speak plain HTTP, and so do not pretend.
     assert service.get("/health").status_code == 200
-    with socket.create_connection(("127.0.0.1", service.port), 5) as s:
+    with socket.create_connection(("127.0.0.1", service.port), 60) as s:
         s.sendall(b"PROXY TCP4 203.0.113.9 127.0.0.1 5 80\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_all(s).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection(("127.0.0.1", service.port), 5, (SOURCE, 0)) as s:
+    with socket.create_connection(("127.0.0.1", service.port), 60, (SOURCE, 0)) as s:
         s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_all(s) == b""
     def counted():
@@ -143,7 +143,7 @@ def test_server_sent_events(door, streaming, path):
         pass
     assert got["id"] == missed[-1]
     again.close()
-    head = requests.head(door.url + path, timeout=5)
+    head = requests.head(door.url + path, timeout=60)
     assert head.status_code == 200 and head.headers["Content-Type"] == "text/event-stream"
     assert door.get("/events/no%20stream").status_code == 400
 
@@ -318,7 +318,7 @@ def test_no_shape_is_accepted(ports, name):
     get, post = TARGETS[name]
     accepted = []
     for what, data in BOTH.items():
-        with socket.create_connection(("127.0.0.1", ports[name]), 10) as s:
+        with socket.create_connection(("127.0.0.1", ports[name]), 60) as s:
             s.sendall(aimed(data + GET, get, post))
             got = read_all(s)
         if len(STATUS_LINE.findall(got)) != 1 or not re.match(rb"HTTP/1\.1 (400|405|413|414|417|431|501|505) ", got) or b"Connection: close" not in got:
@@ -331,7 +331,7 @@ def test_what_is_served_is_one_request(ports, name):
     get, post = TARGETS[name]
     last = b"GET " + get + b"?last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     for what, data in SERVED.items():
-        with socket.create_connection(("127.0.0.1", ports[name]), 10) as s:
+        with socket.create_connection(("127.0.0.1", ports[name]), 60) as s:
             s.sendall(aimed(data, get, post) + last)
             got = read_all(s)
         statuses = re.findall(rb"HTTP/1\.1 (\d\d\d) ", got)

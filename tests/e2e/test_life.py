@@ -47,13 +47,13 @@ def test_what_was_begun_ends_whole(spawn, origin, no_redis):
     origin.mode = "slow"
     service = Streaming(spawn, origin.url, origin.url, no_redis, GTV_GRACE_SECONDS=5)
     ws, whole = Raw(service.port, "/ws/events/*"), {}
-    events = requests.get(service.url + "/events/*", stream=True, timeout=30)
-    kept = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=30) for _ in range(2)]
+    events = requests.get(service.url + "/events/*", stream=True, timeout=60)
+    kept = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=60) for _ in range(2)]
     for connection in kept:
         assert ask(connection, "/health")[0].status == 200
 
     def download():
-        answer = requests.get(service.url + "/hls/cam_1/abc_main_seg1.ts", timeout=30)
+        answer = requests.get(service.url + "/hls/cam_1/abc_main_seg1.ts", timeout=60)
         whole["status"], whole["bytes"], whole["connection"] = answer.status_code, answer.content, answer.headers.get("Connection")
     thread = threading.Thread(target=download)
     thread.start()
@@ -61,7 +61,7 @@ def test_what_was_begun_ends_whole(spawn, origin, no_redis):
     service.process.popen.send_signal(signal.SIGTERM)
 
     # Who spreads requests learns it at once, on a connection that is kept alive and on a new one.
-    answer, _ = wait_until(lambda: (lambda pair: pair if pair[0].status == 503 else None)(ask(kept[0], "/ready")), 30, 0, "/ready says no")
+    answer, _ = wait_until(lambda: (lambda pair: pair if pair[0].status == 503 else None)(ask(kept[0], "/ready")), 60, 0, "/ready says no")
     assert answer.getheader("Connection") == "close"
     refused = service.get("/ready")
     assert refused.status_code == 503 and refused.json()["code"] == "unavailable"
@@ -77,13 +77,13 @@ def test_what_was_begun_ends_whole(spawn, origin, no_redis):
     assert b"".join(events.iter_content(None)) is not None  # the stream has an end: a cut one would raise
     thread.join(60)
     assert (whole["status"], whole["bytes"]) == (200, SEGMENT)
-    assert service.process.popen.wait(30) == 0
+    assert service.process.popen.wait(60) == 0
 
 
 def test_a_taken_port_is_still_one_sentence(spawn, origin, no_redis):
     service = Streaming(spawn, origin.url, origin.url, no_redis)
     second = spawn("gtv-streaming", env={"STREAMING_PORT": service.port, "MEDIAMTX_API_URL": origin.url, "REDIS_URL": no_redis})
-    assert second.popen.wait(30) == 1
+    assert second.popen.wait(60) == 1
     assert "is in use" in second.log()
 
 
@@ -102,7 +102,7 @@ class House:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = spawner("gtv-supervisor", env={"GTV_ROOT": ROOT, "GTV_BIN": bin_folder, "GTV_DATA": self.data, "GTV_PORT": self.url.rsplit(":", 1)[1],
                                                       "STREAMING_WORKERS": "2"})
-        wait_until(lambda: requests.get(self.url + "/streaming/hls/cam_1/index.m3u8", timeout=20).status_code == 200, 90, what="the camera is watched")
+        wait_until(lambda: requests.get(self.url + "/streaming/hls/cam_1/index.m3u8", timeout=60).status_code == 200, 90, what="the camera is watched")
         log = (self.data / "log/streaming.log").read_text()
         self.direct = f"http://127.0.0.1:{re.search(r'msg=listening .*?port=([0-9]+)', log.replace(chr(34), '')).group(1)}"
         assert "handed_over=4" in log, "its sockets are the supervisor's"
@@ -213,7 +213,7 @@ def test_a_restart_that_nobody_notices(house):
     port = int(house.url.rsplit(":", 1)[1])
     listener = Listener(port, "/streaming/ws/events/exchange?types=detection")
     sent, stop = [], threading.Event()
-    wait_until(lambda: add(house.redis, "exchange", -1) and listener.numbers, 30, 0.2, "live events arrive")
+    wait_until(lambda: add(house.redis, "exchange", -1) and listener.numbers, 60, 0.2, "live events arrive")
 
     def tell():
         while not stop.is_set():
@@ -222,7 +222,7 @@ def test_a_restart_that_nobody_notices(house):
             time.sleep(0.02)
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
-    wait_until(lambda: len(listener.numbers) > 10, 30, what="events flow")
+    wait_until(lambda: len(listener.numbers) > 10, what="events flow")
     for _ in range(2):
         before = [w.answers for w in watchers]
         # The one that made way ends within 10 s; until then another exchange is refused.
@@ -230,7 +230,7 @@ def test_a_restart_that_nobody_notices(house):
         assert answer == "ok: streaming: the new one was ready before the old one was stopped\n"
         wait_until(lambda: all(w.answers > n + 3 for w, n in zip(watchers, before)), 60, what="all go on watching")
     stop.set()
-    teller.join(30)
+    teller.join(60)
     wait_until(lambda: len(set(listener.numbers) - {-1}) == len(sent), 60, what="every event has arrived")
     listener.ended.set()
     for watcher in watchers:

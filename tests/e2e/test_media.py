@@ -37,23 +37,23 @@ class Media:
         self.process = self.spawn("gtv-media", env=self.env, ready=self.api + "/health")
 
     def add(self, name, source, **more):
-        answer = requests.post(f"{self.api}/v3/config/paths/add/{name}", json={"source": source, **more}, timeout=5)
+        answer = requests.post(f"{self.api}/v3/config/paths/add/{name}", json={"source": source, **more}, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer
 
     def path(self, name):
-        return requests.get(f"{self.api}/v3/paths/get/{name}", timeout=5).json()
+        return requests.get(f"{self.api}/v3/paths/get/{name}", timeout=60).json()
 
-    def wait_state(self, name, state, seconds=15):
+    def wait_state(self, name, state, seconds=60):
         return wait_until(lambda: (p := self.path(name))["state"] == state and p, seconds, what=f"{name} is {state}")
 
     def playlist(self, name):
-        answer = requests.get(f"{self.hls}/{name}/main_stream.m3u8", timeout=20)
+        answer = requests.get(f"{self.hls}/{name}/main_stream.m3u8", timeout=60)
         assert answer.status_code == 200, answer.text
         return Playlist(answer.text)
 
     def metric(self, line_start):
-        for line in requests.get(self.api + "/metrics", timeout=5).text.splitlines():
+        for line in requests.get(self.api + "/metrics", timeout=60).text.splitlines():
             if line.startswith(line_start):
                 return float(line.rsplit(" ", 1)[1])
         return None
@@ -113,7 +113,7 @@ def pts_to_wall(pts, near):
 
 def read_relay(url, seconds, **more):
     data, end = b"", time.monotonic() + seconds
-    with requests.get(url, stream=True, timeout=10, **more) as answer:
+    with requests.get(url, stream=True, timeout=60, **more) as answer:
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == "video/mp2t"
         for chunk in answer.iter_content(None):
@@ -129,7 +129,7 @@ def test_the_index_is_held_until_a_segment_exists(media, rtsp_camera):
     camera = rtsp_camera()
     before = time.monotonic()
     media.add("cam_1", camera.url)
-    answer = requests.get(f"{media.hls}/cam_1/index.m3u8", timeout=15)
+    answer = requests.get(f"{media.hls}/cam_1/index.m3u8", timeout=60)
     took = time.monotonic() - before
     assert answer.status_code == 200
     assert took < 5, f"the first playlist took {took:.1f} s"
@@ -143,13 +143,13 @@ def test_the_index_is_held_until_a_segment_exists(media, rtsp_camera):
 
 
 def test_segments_decode_and_carry_the_wall_clock(running):
-    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=15)
+    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=60)
     playlist = wait_until(lambda: len((p := running.playlist("cam_1")).segments) >= 4 and p)
     now, names = time.time(), [name for _, _, name in playlist.segments]
     assert all(re.fullmatch(r"[0-9a-f]{12}_main_seg\d+\.ts", name) for name in names)
     whole = b""
     for when, duration, name in playlist.segments:
-        answer = requests.get(f"{running.hls}/cam_1/{name}", timeout=5)
+        answer = requests.get(f"{running.hls}/cam_1/{name}", timeout=60)
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "video/mp2t"
         assert answer.headers["Cache-Control"] == "max-age=3600"
@@ -169,7 +169,7 @@ def test_segments_decode_and_carry_the_wall_clock(running):
 
 
 def test_the_playlist_moves_on(running):
-    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=15)
+    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=60)
     first = wait_until(lambda: len((p := running.playlist("cam_1")).segments) == 7 and p)
     later = wait_until(lambda: (p := running.playlist("cam_1")).sequence >= first.sequence + 2 and p)
     assert len(later.segments) == 7
@@ -177,12 +177,12 @@ def test_the_playlist_moves_on(running):
     for when, _, name in later.segments[:4]:
         assert known.get(name, when) == when, "a segment keeps its date"
     gone = first.segments[0][2]
-    wait_until(lambda: requests.get(f"{running.hls}/cam_1/{gone}", timeout=5).status_code == 404)
+    wait_until(lambda: requests.get(f"{running.hls}/cam_1/{gone}", timeout=60).status_code == 404)
 
 
 def test_hls_errors(running):
     def get(path, method="GET"):
-        return requests.request(method, running.hls + path, timeout=5, allow_redirects=False)
+        return requests.request(method, running.hls + path, timeout=60, allow_redirects=False)
     answer = get("/nobody/index.m3u8")
     assert (answer.status_code, answer.json()) == (404, {"status": "error", "error": "no stream is available on path 'nobody'"})
     answer = get("/cam_1/000000000000_main_seg1.ts")
@@ -196,19 +196,19 @@ def test_hls_errors(running):
     assert (answer.status_code, answer.headers["Location"]) == (302, "/cam_1/")
     assert "<video" in get("/cam_1/").text
     assert get("/cam_1/relay?keyframes=perhaps").status_code == 400
-    preflight = requests.options(running.hls + "/cam_1/index.m3u8", timeout=5,
+    preflight = requests.options(running.hls + "/cam_1/index.m3u8", timeout=60,
                                  headers={"Origin": "http://x", "Access-Control-Request-Method": "GET"})
     assert preflight.status_code == 204 and "GET" in preflight.headers["Access-Control-Allow-Methods"]
 
 
 def test_pipelined_requests_are_held_one_after_another(media, rtsp_camera):
     media.add("cam_1", rtsp_camera().url, sourceOnDemand=True)
-    with socket.create_connection(("127.0.0.1", media.hls_port), 5) as s:
+    with socket.create_connection(("127.0.0.1", media.hls_port), 60) as s:
         request = "GET /cam_1/%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
         s.sendall((request % ("index.m3u8", "") + request % ("main_stream.m3u8", "") + request % ("index.m3u8", "") +
                    request % ("relay", "Connection: close\r\n")).encode())
         data, end = b"", time.monotonic() + 8
-        s.settimeout(6)
+        s.settimeout(60)
         while data.count(b"HTTP/1.1 200 OK") < 4 and time.monotonic() < end:
             data += s.recv(65536)
     assert data.count(b"HTTP/1.1 200 OK") == 4 and data.count(b"#EXT-X-STREAM-INF") == 2 and data.count(b"#EXT-X-MEDIA-SEQUENCE") == 1
@@ -226,7 +226,7 @@ def test_the_relay_has_the_clock_of_the_playlist_and_no_latency(running):
     assert walls == sorted(walls)
     assert -0.1 < now - walls[-1] < 0.7, "the newest packet is of this moment"
     # The first key frame is one of the playlist: the same PTS, the same date.
-    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=15)
+    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=60)
     dates = [when for when, _, _ in running.playlist("cam_1").segments]
     keys = [w for w, (_, key) in zip(walls, got) if key]
     assert any(abs(key - when) < 0.002 for key in keys for when in dates)
@@ -261,9 +261,9 @@ def test_h265(media, rtsp_camera, tmp_path):
                     "-x265-params", "bframes=0:keyint=15:min-keyint=15:log-level=none", "-pix_fmt", "yuv420p", clip], check=True)
     camera = rtsp_camera(clip=clip)
     media.add("hevc", camera.url)
-    index = requests.get(media.hls + "/hevc/index.m3u8", timeout=15)
+    index = requests.get(media.hls + "/hevc/index.m3u8", timeout=60)
     assert re.search(r'CODECS="hvc1\.1\.6\.L\d+\.\w+",RESOLUTION=320x192', index.text), index.text
-    data = requests.get(f"{media.hls}/hevc/{media.playlist('hevc').segments[0][2]}", timeout=5).content
+    data = requests.get(f"{media.hls}/hevc/{media.playlist('hevc').segments[0][2]}", timeout=60).content
     assert decode(data) == len(packets(data)) > 10
     assert media.path("hevc")["tracks"] == ["H265"]
 
@@ -274,11 +274,11 @@ def test_a_camera_with_a_microphone(media, spawn, tmp_path):
                     "-c:v", "libx264", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", clip], check=True)
     camera = spawn("/usr/bin/python3", HERE / "av_camera.py", clip)
     media.add("av", camera.first_line())
-    index = requests.get(media.hls + "/av/index.m3u8", timeout=15)
+    index = requests.get(media.hls + "/av/index.m3u8", timeout=60)
     assert re.search(r'CODECS="avc1\.\w{6},mp4a\.40\.2"', index.text), index.text
     assert media.path("av")["tracks"] == ["H264", "MPEG-4 Audio"]
     playlist = wait_until(lambda: len((p := media.playlist("av")).segments) >= 4 and p)
-    data = b"".join(requests.get(f"{media.hls}/av/{name}", timeout=5).content for _, _, name in playlist.segments[1:4])
+    data = b"".join(requests.get(f"{media.hls}/av/{name}", timeout=60).content for _, _, name in playlist.segments[1:4])
     done = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,pts", "-of", "json", "-"], input=data,
                           capture_output=True, check=True)
     tracks = {"video": [], "audio": []}
@@ -318,16 +318,16 @@ def test_every_failure_has_its_cause(media, rtsp_camera):
         state = wait_until(lambda i=i: (p := media.path(f"bad_{i}"))["state"] == "failed" and p, what=source)
         assert state["causeCode"] == code and state["cause"].startswith(text), state
         assert state["ready"] is False and state["tracks"] == []
-        answer = requests.get(f"{media.hls}/bad_{i}/index.m3u8", timeout=15)
+        answer = requests.get(f"{media.hls}/bad_{i}/index.m3u8", timeout=60)
         assert answer.status_code == 404, answer.text
         assert answer.json()["error"] == f"no stream is available on path 'bad_{i}'"
         assert answer.json()["causeCode"] == code
-        answer = requests.get(f"{media.hls}/demand_{i}/relay", timeout=15)
+        answer = requests.get(f"{media.hls}/demand_{i}/relay", timeout=60)
         assert answer.status_code == 500, answer.text
         assert re.fullmatch(f"source of path 'demand_{i}' has (timed out|failed)", answer.json()["error"])
         assert answer.json()["causeCode"] == code, answer.text
     # Faults keep to themselves.
-    assert requests.get(media.hls + "/good/index.m3u8", timeout=15).status_code == 200
+    assert requests.get(media.hls + "/good/index.m3u8", timeout=60).status_code == 200
     time.sleep(2.5)
     log = media.process.log()
     assert PASSWORD not in log
@@ -343,7 +343,7 @@ def test_a_host_that_never_answers(spawn, tmp_path):
         silent.listen()
         media.add("dead", f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x", sourceOnDemand=True, sourceOnDemandStartTimeout="4s")
         before = time.monotonic()
-        answer = requests.get(media.hls + "/dead/index.m3u8", timeout=15)
+        answer = requests.get(media.hls + "/dead/index.m3u8", timeout=60)
         assert 3.5 < time.monotonic() - before < 6
         assert (answer.status_code, answer.json()["error"]) == (500, "source of path 'dead' has timed out")
         assert answer.json()["cause"] == "timed out"
@@ -374,10 +374,10 @@ def test_a_frozen_camera_is_dialled_again(spawn, tmp_path, rtsp_camera):
     media = Media(spawn, tmp_path, MEDIA_STALL_SECONDS="1.5")
     camera = rtsp_camera("--freeze-after", "4")
     media.add("cam_1", camera.url)
-    requests.get(media.hls + "/cam_1/index.m3u8", timeout=15)
-    wait_until(lambda: "stalled: connected, but no picture for 1.5 s" in media.process.log(), 15)
+    requests.get(media.hls + "/cam_1/index.m3u8", timeout=60)
+    wait_until(lambda: "stalled: connected, but no picture for 1.5 s" in media.process.log())
     media.wait_state("cam_1", "connected")
-    text = wait_until(lambda: "#EXT-X-DISCONTINUITY\n" in (t := media.playlist("cam_1").text) and t, 15)
+    text = wait_until(lambda: "#EXT-X-DISCONTINUITY\n" in (t := media.playlist("cam_1").text) and t)
     assert media.playlist("cam_1").segments
     assert text.count("#EXT-X-DISCONTINUITY\n") == 1
 
@@ -387,7 +387,7 @@ def test_a_camera_that_hangs_up_comes_back(media, rtsp_camera):
     media.add("cam_1", camera.url)
     data = read_relay(media.hls + "/cam_1/relay", 10)  # ends with the connection
     assert len(packets(data)) > 10
-    wait_until(lambda: media.process.log().count("source connected") >= 2, 15)
+    wait_until(lambda: media.process.log().count("source connected") >= 2)
     log = media.process.log()
     assert "the camera closed the connection" in log
 
@@ -412,16 +412,16 @@ def test_on_demand_opens_and_closes(spawn, tmp_path, rtsp_camera):
     state = media.path("cam_1")
     assert state["state"] == "idle" and state["source"] == {"type": "rtspSource", "id": ""} and state["bytesReceived"] == 0
     assert state["online"] is True and state["onlineTime"] == "0001-01-01T00:00:00Z"
-    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=15).status_code == 200
+    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=60).status_code == 200
     first = media.playlist("cam_1")
     assert media.path("cam_1")["readers"] == [{"type": "hlsMuxer", "id": ""}]
-    wait_until(lambda: media.path("cam_1")["state"] == "idle", 10)
-    assert requests.get(media.api + "/v3/hlsmuxers/get/cam_1", timeout=5).status_code == 404
+    wait_until(lambda: media.path("cam_1")["state"] == "idle")
+    assert requests.get(media.api + "/v3/hlsmuxers/get/cam_1", timeout=60).status_code == 404
     # A relay reader opens it again, and only its leaving lets it close.
     data = read_relay(media.hls + "/cam_1/relay", 4)
     assert len(packets(data)) > 20
-    wait_until(lambda: media.path("cam_1")["state"] == "idle", 10)
-    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=15).status_code == 200
+    wait_until(lambda: media.path("cam_1")["state"] == "idle")
+    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=60).status_code == 200
     again = media.playlist("cam_1")
     assert again.segments[0][2][:12] != first.segments[0][2][:12], "names never come twice"
     assert again.sequence > first.sequence
@@ -430,16 +430,16 @@ def test_on_demand_opens_and_closes(spawn, tmp_path, rtsp_camera):
 def test_max_readers(media, rtsp_camera):
     media.add("cam_1", rtsp_camera().url, maxReaders=1)
     media.wait_state("cam_1", "connected")
-    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=5) as one:
+    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=60) as one:
         assert one.status_code == 200
-        assert requests.get(media.hls + "/cam_1/relay", timeout=5).status_code == 503
-        assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=5).status_code == 503
+        assert requests.get(media.hls + "/cam_1/relay", timeout=60).status_code == 503
+        assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=60).status_code == 503
 
 
 # ---- The control API ----
 
 def call(node, method, path, body=None, **more):
-    return requests.request(method, node.api + path, data=body, timeout=5, allow_redirects=False, **more)
+    return requests.request(method, node.api + path, data=body, timeout=60, allow_redirects=False, **more)
 
 
 BAD_NAME = "can contain only alphanumeric characters, underscore, dot, minus, slash"
@@ -482,7 +482,7 @@ def test_api_errors(running, method, path, body, status, error):
     # http.client would tidy the path; requests keeps it when it is prepared by hand.
     request = requests.Request(method, running.api, data=body).prepare()
     request.url = f"{running.api}/v3/config/paths/{path}"
-    answer = requests.Session().send(request, timeout=5, allow_redirects=False)
+    answer = requests.Session().send(request, timeout=60, allow_redirects=False)
     assert (answer.status_code, answer.json()) == (status, {"status": "error", "error": error})
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -544,7 +544,7 @@ def test_api_pages(media):
 def test_api_answers(running):
     info = call(running, "GET", "/v3/info").json()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", info["started"]) and info["version"].startswith("v")
-    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=15)
+    requests.get(f"{running.hls}/cam_1/index.m3u8", timeout=60)
     state = call(running, "GET", "/v3/paths/get/cam_1").json()
     assert list(state) == ["name", "confName", "ready", "readyTime", "available", "availableTime", "online", "onlineTime", "source", "tracks",
                            "tracks2", "readers", "inboundBytes", "outboundBytes", "inboundFramesInError", "bytesReceived", "bytesSent",
@@ -570,7 +570,7 @@ def test_250_paths_are_added_quickly(media):
     def add(part):
         with requests.Session() as session:
             for name, source in part:
-                assert session.post(f"{media.api}/v3/config/paths/add/{name}", json={"source": source}, timeout=10).status_code == 200
+                assert session.post(f"{media.api}/v3/config/paths/add/{name}", json={"source": source}, timeout=60).status_code == 200
     threads = [threading.Thread(target=add, args=(sources[i::16],)) for i in range(16)]
     for t in threads:
         t.start()
@@ -594,7 +594,7 @@ def test_paths_survive_a_kill(media, rtsp_camera):
     media.start()
     media.wait_state("cam_1", "connected")
     assert call(media, "GET", "/v3/config/paths/get/other").json()["maxReaders"] == 4
-    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=15).status_code == 200
+    assert requests.get(media.hls + "/cam_1/index.m3u8", timeout=60).status_code == 200
 
 
 def test_a_damaged_store_is_set_aside(media):
@@ -613,13 +613,13 @@ def test_a_damaged_store_is_set_aside(media):
 
 def test_one_node_a_folder(media, spawn):
     other = spawn("gtv-media", env={"MEDIA_API_PORT": 0, "MEDIA_HLS_PORT": 0, "MEDIA_DATA": media.data, **LEAKS})
-    assert other.popen.wait(10) == 1
+    assert other.popen.wait(60) == 1
     assert "in use by another media node" in other.log()
 
 
 def test_a_port_in_use_is_said(media, spawn, tmp_path):
     other = spawn("gtv-media", env={"MEDIA_API_PORT": media.api_port, "MEDIA_HLS_PORT": 0, "MEDIA_DATA": tmp_path / "b", **LEAKS})
-    assert other.popen.wait(10) == 1
+    assert other.popen.wait(60) == 1
     assert "cannot start" in other.log() and str(media.api_port) in other.log()
 
 
@@ -631,11 +631,11 @@ def test_the_password_is_nowhere(spawn, tmp_path, rtsp_camera):
     media.add("wrong", wrong)
     media.wait_state("cam_1", "connected")
     media.wait_state("wrong", "failed")
-    requests.get(media.hls + "/cam_1/index.m3u8", timeout=15)
+    requests.get(media.hls + "/cam_1/index.m3u8", timeout=60)
     texts = [call(media, "GET", path).text for path in
              ["/v3/config/paths/list", "/v3/config/paths/get/cam_1", "/v3/config/paths/get/wrong", "/v3/paths/list", "/v3/hlsmuxers/list",
               "/metrics", "/health", "/v3/info"]]
-    texts += [requests.get(f"{media.hls}/{path}", timeout=15).text for path in ["cam_1/index.m3u8", "cam_1/main_stream.m3u8",
+    texts += [requests.get(f"{media.hls}/{path}", timeout=60).text for path in ["cam_1/index.m3u8", "cam_1/main_stream.m3u8",
                                                                                 "wrong/index.m3u8", "cam_1/"]]
     bad = json.dumps({"source": f"ftp://admin:{PASSWORD}@h/x"})
     texts += [call(media, "POST", "/v3/config/paths/add/x", bad).text, call(media, "PATCH", "/v3/config/paths/patch/cam_1", bad).text]
@@ -667,19 +667,19 @@ def test_the_answer_of_get_can_be_sent_back(media, rtsp_camera):
 def test_a_path_that_goes_while_it_is_read(media, rtsp_camera):
     media.add("cam_1", rtsp_camera().url)
     media.wait_state("cam_1", "connected")
-    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=5) as relay:
+    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=60) as relay:
         chunks = relay.iter_content(None)
         next(chunks)
         media.add("held", f"rtsp://127.0.0.1:{free_port()}/x", sourceOnDemand=True)
         held = []
-        thread = threading.Thread(target=lambda: held.append(requests.get(media.hls + "/held/index.m3u8", timeout=15)))
+        thread = threading.Thread(target=lambda: held.append(requests.get(media.hls + "/held/index.m3u8", timeout=60)))
         thread.start()
         time.sleep(0.5)
         assert call(media, "DELETE", "/v3/config/paths/delete/cam_1").status_code == 200
         assert call(media, "DELETE", "/v3/config/paths/delete/held").status_code == 200
         for _ in chunks:
             pass  # the stream ends
-        thread.join(5)
+        thread.join(60)
         assert held[0].status_code == 404
     # Readers that leave while they are held.
     media.add("held", f"rtsp://127.0.0.1:{free_port()}/x", sourceOnDemand=True)
@@ -693,7 +693,7 @@ def test_it_ends_at_once(media, rtsp_camera):
     media.add("cam_1", rtsp_camera().url)
     media.add("dead", "rtsp://127.0.0.1:1/x")
     media.wait_state("cam_1", "connected")
-    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=5):
+    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=60):
         before = time.monotonic()
         assert media.process.stop() == 0
         assert time.monotonic() - before < 3

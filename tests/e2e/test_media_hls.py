@@ -78,7 +78,7 @@ def nodes(spawn_module, rtsp_camera_module, tmp_path_factory):
 
 
 def media_playlist(node, variant, query="", path="cam_1"):
-    answer = requests.get(f"{node.hls}/{path}/{MEDIA[variant]}{query}", timeout=20)
+    answer = requests.get(f"{node.hls}/{path}/{MEDIA[variant]}{query}", timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -88,7 +88,7 @@ def uris(text):
 
 
 def fetch(node, name, path="cam_1"):
-    answer = requests.get(f"{node.hls}/{path}/{name}", timeout=20)
+    answer = requests.get(f"{node.hls}/{path}/{name}", timeout=60)
     assert answer.status_code == 200, (name, answer.text)
     assert int(answer.headers["Content-Length"]) == len(answer.content) and answer.headers["Cache-Control"] == "max-age=3600"
     return answer.content
@@ -101,9 +101,9 @@ def init_of(text):
 @pytest.mark.parametrize("variant", ["fmp4", "lowLatency"])
 def test_fragments_decode_and_join(nodes, variant):
     node = nodes[variant]
-    index = requests.get(f"{node.hls}/cam_1/index.m3u8", timeout=20).text
+    index = requests.get(f"{node.hls}/cam_1/index.m3u8", timeout=60).text
     assert index.startswith("#EXTM3U\n#EXT-X-VERSION:10\n#EXT-X-INDEPENDENT-SEGMENTS\n") and index.endswith("\nvideo1_stream.m3u8\n")
-    text = wait_until(lambda: len(uris(t := media_playlist(node, variant))) >= 4 and t, 20)
+    text = wait_until(lambda: len(uris(t := media_playlist(node, variant))) >= 4 and t)
     names = uris(text)
     assert all(re.fullmatch(r"[0-9a-f]{12}_video1_seg\d+\.mp4", name) for name in names)
     assert text.count("#EXT-X-PROGRAM-DATE-TIME") >= len(names)
@@ -116,20 +116,20 @@ def test_fragments_decode_and_join(nodes, variant):
         assert decode(init + body) == len(got)
         whole += body
     assert decode(whole) == len(packets(whole))
-    assert requests.get(f"{node.hls}/cam_1/main_stream.m3u8", timeout=5).status_code == 404
-    assert requests.get(f"{node.hls}/cam_1/000000000000_video1_seg1.mp4", timeout=5).status_code == 404
+    assert requests.get(f"{node.hls}/cam_1/main_stream.m3u8", timeout=60).status_code == 404
+    assert requests.get(f"{node.hls}/cam_1/000000000000_video1_seg1.mp4", timeout=60).status_code == 404
 
 
 def test_a_muxer_that_is_always_there(nodes):
     node = nodes["fmp4"]
     node.wait_state("cam_1", "connected")
-    muxer = wait_until(lambda: requests.get(node.api + "/v3/hlsmuxers/get/cam_1", timeout=5).status_code == 200)
+    muxer = wait_until(lambda: requests.get(node.api + "/v3/hlsmuxers/get/cam_1", timeout=60).status_code == 200)
     assert muxer
 
 
 def test_low_latency_playlists(nodes):
     node, variant = nodes["lowLatency"], "lowLatency"
-    text = wait_until(lambda: (t := media_playlist(node, variant)).count("#EXTINF") == 7 and t, 25)
+    text = wait_until(lambda: (t := media_playlist(node, variant)).count("#EXTINF") == 7 and t)
     target, part = int(re.search(r"TARGETDURATION:(\d+)", text)[1]), float(re.search(r"PART-TARGET=([\d.]+)", text)[1])
     control = re.search(r"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=([\d.]+),CAN-SKIP-UNTIL=([\d.]+)", text)
     assert float(control[1]) >= 3 * part - 1e-4 and float(control[2]) == 6 * target
@@ -161,7 +161,7 @@ def test_low_latency_playlists(nodes):
     skipped = re.search(r"#EXT-X-SKIP:SKIPPED-SEGMENTS=(\d+)\n", delta)
     assert delta.count("#EXTINF") + (int(skipped[1]) if skipped else 0) == 7
     for bad in ["?_HLS_msn=99999999", "?_HLS_part=1", "?_HLS_msn=-1", "?_HLS_msn=x", f"?_HLS_msn={first}&_HLS_part=x"]:
-        answer = requests.get(f"{node.hls}/cam_1/{MEDIA[variant]}{bad}", timeout=5)
+        answer = requests.get(f"{node.hls}/cam_1/{MEDIA[variant]}{bad}", timeout=60)
         assert (answer.status_code, answer.content) == (400, b""), bad
     # Other variants know nothing of it.
     assert "#EXTINF" in media_playlist(nodes["fmp4"], "fmp4", "?_HLS_msn=99999999")
@@ -173,7 +173,7 @@ def test_players(nodes, spawn_module, tab):
     urls = {variant: f"{node.hls}/cam_1/index.m3u8" for variant, node in nodes.items()}
     urls["cached"] = proxy.url + "/hls/cam_1/index.m3u8"
     for url in urls.values():
-        wait_until(lambda: requests.get(url, timeout=20).status_code == 200, 30)
+        wait_until(lambda: requests.get(url, timeout=60).status_code == 200)
     for name, url in urls.items():
         tab.evaluate("([name, url]) => window.watch(name, url)", [name, url])
     seen = wait_until(lambda: (s := tab.evaluate("window.seen")) and all(v["frames"] >= 60 for v in s.values()) and s, 60,
@@ -193,7 +193,7 @@ def test_h265_in_fmp4(nodes, rtsp_camera_module, tmp_path_factory):
     node = nodes["lowLatency"]
     node.add("hevc", rtsp_camera_module(clip=clip).url, sourceOnDemand=True)
     before = time.monotonic()
-    index = requests.get(node.hls + "/hevc/index.m3u8", timeout=20)
+    index = requests.get(node.hls + "/hevc/index.m3u8", timeout=60)
     print(f"first playlist of an on-demand camera after {time.monotonic() - before:.2f} s")
     assert re.search(r'CODECS="hvc1\.1\.6\.L\d+\.\w+",RESOLUTION=320x192', index.text), index.text
     text = media_playlist(node, "lowLatency", path="hevc")
@@ -211,9 +211,9 @@ def test_sound_in_fmp4(nodes, spawn_module, tmp_path_factory):
     camera = spawn_module("/usr/bin/python3", HERE / "av_camera.py", clip)
     node = nodes["fmp4"]
     node.add("av", camera.first_line())
-    index = requests.get(node.hls + "/av/index.m3u8", timeout=20)
+    index = requests.get(node.hls + "/av/index.m3u8", timeout=60)
     assert re.search(r'CODECS="avc1\.\w{6},mp4a\.40\.2"', index.text), index.text
-    text = wait_until(lambda: len(uris(t := media_playlist(node, "fmp4", path="av"))) >= 4 and t, 20)
+    text = wait_until(lambda: len(uris(t := media_playlist(node, "fmp4", path="av"))) >= 4 and t)
     data = fetch(node, init_of(text), "av") + b"".join(fetch(node, name, "av") for name in uris(text)[-3:])
     assert b"mp4a" in data[:2000] and b"esds" in data[:2000]
     for kind in ("0:v", "0:a"):
@@ -227,7 +227,7 @@ def test_the_relay_in_fmp4(nodes):
     node = nodes["mpegts"]
     node.wait_state("cam_1", "connected")
     data, end = b"", time.monotonic() + 3
-    with requests.get(node.hls + "/cam_1/relay?format=fmp4", stream=True, timeout=10) as answer:
+    with requests.get(node.hls + "/cam_1/relay?format=fmp4", stream=True, timeout=60) as answer:
         assert answer.status_code == 200 and answer.headers["Content-Type"] == "video/mp4"
         for chunk in answer.iter_content(None):
             data += chunk
@@ -236,7 +236,7 @@ def test_the_relay_in_fmp4(nodes):
     whole = data[:data.rindex(b"moof") - 4]
     got = packets(whole)
     assert got[0][1] and len(got) > 30 and decode(whole) == len(got)
-    assert requests.get(node.hls + "/cam_1/relay?format=avi", timeout=5).status_code == 400
+    assert requests.get(node.hls + "/cam_1/relay?format=avi", timeout=60).status_code == 400
 
 
 def jpeg_size(data):
@@ -252,7 +252,7 @@ def test_snapshots(nodes, rtsp_camera_module):
     node.wait_state("cam_1", "connected")
 
     def get(query="", path="cam_1"):
-        return requests.get(f"{node.hls}/{path}/snapshot.jpg{query}", timeout=20)
+        return requests.get(f"{node.hls}/{path}/snapshot.jpg{query}", timeout=60)
     answer = get()
     assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/jpeg" and answer.headers["Cache-Control"] == "max-age=1"
     assert jpeg_size(answer.content) == (1280, 720)
@@ -285,10 +285,10 @@ def test_who_watches_is_listed_and_can_be_thrown_out(nodes):
     api = node.api
 
     def sessions():
-        return requests.get(f"{api}/v3/hlssessions/list", timeout=10).json()["items"]
+        return requests.get(f"{api}/v3/hlssessions/list", timeout=60).json()["items"]
 
     def ask(name, agent="wall/1.0"):
-        return requests.get(f"{node.hls}/cam_1/{name}", headers={"User-Agent": agent}, timeout=20)
+        return requests.get(f"{node.hls}/cam_1/{name}", headers={"User-Agent": agent}, timeout=60)
     assert ask("index.m3u8").status_code == 200
     names = uris(ask("main_stream.m3u8").text)
     body = ask(names[-1])
@@ -296,9 +296,9 @@ def test_who_watches_is_listed_and_can_be_thrown_out(nodes):
     mine = next(s for s in sessions() if s["userAgent"] == "wall/1.0")
     assert mine["path"] == "cam_1" and mine["remoteAddr"] == "127.0.0.1" and mine["isCDN"] is False
     assert mine["outboundBytes"] == len(body.content)
-    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=10).json()["id"] == mine["id"]
-    assert requests.post(f"{api}/v3/hlssessions/kick/{mine['id']}", timeout=10).json() == {"status": "ok"}
-    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=10).status_code == 404
+    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=60).json()["id"] == mine["id"]
+    assert requests.post(f"{api}/v3/hlssessions/kick/{mine['id']}", timeout=60).json() == {"status": "ok"}
+    assert requests.get(f"{api}/v3/hlssessions/get/{mine['id']}", timeout=60).status_code == 404
     for name in (names[-1], "main_stream.m3u8"):
         refused = ask(name)
         assert refused.status_code == 401 and refused.json()["error"] == "authentication error"

@@ -47,7 +47,7 @@ class Rtsp(Media):
         return f"rtsp://{user + '@' if user else ''}{self.host}/{name}"
 
     def list(self, kind):
-        return requests.get(f"{self.api}/v3/{kind}/list", timeout=5).json()["items"]
+        return requests.get(f"{self.api}/v3/{kind}/list", timeout=60).json()["items"]
 
 
 def ffmpeg(*args, **more):
@@ -63,7 +63,7 @@ def publish(url, transport="tcp", codec=H264, audio=True, size="320x180"):
 def stop(process):
     if process.poll() is None:
         process.terminate()
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     return err.decode()
 
 
@@ -101,8 +101,8 @@ class Client:
     """Says RTSP by hand."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.settimeout(15)
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket.settimeout(60)
         self.cseq, self.data = 0, b""
 
     def send(self, method, uri, body=b"", **headers):
@@ -160,7 +160,7 @@ def test_gstreamer_reads_it(node, transport):
 
 def test_what_is_published_can_be_played_over_hls(node):
     playlist = node.playlist("both")
-    data = requests.get(f"{node.hls}/both/{playlist.segments[-1][2]}", timeout=10).content
+    data = requests.get(f"{node.hls}/both/{playlist.segments[-1][2]}", timeout=60).content
     done = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "json", "-"], input=data, capture_output=True)
     assert sorted(s["codec_name"] for s in json.loads(done.stdout)["streams"]) == ["aac", "h264"]
 
@@ -196,8 +196,8 @@ def test_lists_and_kicking(node):
     assert node.path("both")["source"]["type"] == "rtspSession"
     wait_until(lambda: node.metric(f'rtsp_sessions_bytes_sent{{id="{session["id"]}"') > 0, what="bytes are counted")
     assert node.metric(f'rtsp_conns{{id="{conn["id"]}"') == 1
-    assert requests.post(f"{node.api}/v3/rtspsessions/kick/{session['id']}", timeout=5).status_code == 200
-    reader.communicate(timeout=20)
+    assert requests.post(f"{node.api}/v3/rtspsessions/kick/{session['id']}", timeout=60).status_code == 200
+    reader.communicate(timeout=60)
     assert session["id"] not in [s["id"] for s in node.list("rtspsessions")]
 
 
@@ -274,7 +274,7 @@ def test_a_publisher_with_g711(node, transport):
         log = node.process.log()
         assert "a publisher's track is left out" in log and "codec=PCMA" in log
         for path in (name, mute):  # while frames are on their way
-            assert requests.delete(f"{node.api}/v3/config/paths/delete/{path}", timeout=5).status_code == 200
+            assert requests.delete(f"{node.api}/v3/config/paths/delete/{path}", timeout=60).status_code == 200
     finally:
         for sender in senders:
             sender.kill()
@@ -290,9 +290,9 @@ def test_a_second_publisher_takes_over_or_not(spawn, tmp_path):
         node.wait_state(name, "connected", 30)
     was = node.path("free")["source"]["id"]
     second = [publish(node.url(name), audio=False, size="640x360") for name in ("free", "kept")]
-    wait_until(lambda: (s := node.path("free")["source"]) and s["id"] != was and node.path("free")["ready"], 30, what="the path has its new publisher")
-    first[0].communicate(timeout=20)  # was thrown out
-    second[1].communicate(timeout=20)
+    wait_until(lambda: (s := node.path("free")["source"]) and s["id"] != was and node.path("free")["ready"], what="the path has its new publisher")
+    first[0].communicate(timeout=60)  # was thrown out
+    second[1].communicate(timeout=60)
     assert second[1].returncode != 0
     assert node.path("kept")["ready"]
     first[1].send_signal(19)  # SIGSTOP: connected, and silent

@@ -40,7 +40,7 @@ class Answer:
         return value["error"]
 
 
-def ask(url, path, method="GET", body=None, headers=None, source=None, timeout=15):
+def ask(url, path, method="GET", body=None, headers=None, source=None, timeout=60):
     """One request on a connection of its own. body: text as it is, or a value for JSON; source: the client's address."""
     where = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=timeout, source_address=(source, 0) if source else None)
@@ -676,7 +676,7 @@ def test_keep_alive_pipelining_and_idle(mediamtx_double):  # noqa: F811
     double, _ = start(mediamtx_double, "1.15", idle_timeout=0.5)
     with socket.create_connection((double.host, double.hls.port)) as client:
         client.sendall(b"GET /cam HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
-        client.settimeout(5)
+        client.settimeout(60)
         got = b""
         while chunk := client.recv(65536):
             got += chunk
@@ -690,7 +690,7 @@ def test_a_thousand_viewers_at_once(mediamtx_double):  # noqa: F811
     try:
         for _ in range(1100):
             client = socket.create_connection((double.host, double.hls.port))
-            client.settimeout(30)
+            client.settimeout(60)
             client.sendall(b"GET /cam/main_stream.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n")
             clients.append(client)
         for client in clients:
@@ -718,7 +718,7 @@ def test_as_a_process():
             time.sleep(0.05)
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
 

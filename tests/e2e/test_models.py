@@ -342,7 +342,7 @@ def test_interrupted_it_leaves_nothing_behind(bench, origin):
         time.sleep(0.02)
     assert bench.leftovers()
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and stderr == b""
     assert not bench.leftovers()
 

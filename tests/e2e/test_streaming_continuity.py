@@ -94,19 +94,19 @@ class Streaming:
         self.process = self.spawn("gtv-streaming", env=self.env)
 
     def wait(self):
-        wait_until(lambda: requests.get(self.url + "/health", timeout=2).status_code < 500, 40, what="gtv-streaming answers")
+        wait_until(lambda: requests.get(self.url + "/health", timeout=60).status_code < 500, what="gtv-streaming answers")
 
     def get(self, path):
-        return requests.get(self.url + path, timeout=10).json()
+        return requests.get(self.url + path, timeout=60).json()
 
     def provision(self, number, source):
-        answer = requests.post(self.url + "/cameras/provision", timeout=20, json={
+        answer = requests.post(self.url + "/cameras/provision", timeout=60, json={
             "camera_id": number, "rtsp_url": source, "name": f"Câmera {number}", "on_demand": False})
         assert answer.status_code == 200, answer.text
 
     def watch(self, tab, name, number):
         index = f"{self.url}/hls/cam_{number}/index.m3u8"
-        wait_until(lambda: requests.get(index, timeout=15).status_code == 200, 40, what=f"video of {name}")
+        wait_until(lambda: requests.get(index, timeout=60).status_code == 200, what=f"video of {name}")
         tab.evaluate("([name, url]) => window.watch(name, url)", [name, index])
 
 
@@ -123,7 +123,7 @@ class Follower:
         last, last_disc = -1, -1
         while not self.stop.wait(0.2):
             try:
-                answer = requests.get(f"{self.url}/{self.media}", timeout=10)
+                answer = requests.get(f"{self.url}/{self.media}", timeout=60)
             except requests.RequestException:
                 continue
             if answer.status_code != 200:
@@ -148,7 +148,7 @@ class Follower:
 
     def end(self):
         self.stop.set()
-        self.thread.join(15)
+        self.thread.join(60)
         assert not self.faults, self.faults[0]
 
 
@@ -212,7 +212,7 @@ def test_a_viewer_plays_through_what_restarts_behind_it(tab, spawn, mediamtx_dou
     for double in doubles.values():
         double.restart()
     home = next(node["id"] for node in moved.get("/nodes")["nodes"] if node["cameras"])
-    assert requests.post(f"{moved.url}/nodes/{home}/drain", timeout=10).status_code == 200
+    assert requests.post(f"{moved.url}/nodes/{home}/drain", timeout=60).status_code == 200
     go_on(tab, [*doubles, "moved"])
     for name in doubles:
         worst = max(worst, report(tab, name, since, "the node restarts"))

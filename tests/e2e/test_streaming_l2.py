@@ -27,7 +27,7 @@ def replicas(spawn, mediamtx_double, redis_server):  # noqa: F811
         def looks(proxy=proxy):
             proxy.get("/hls/cam_1/nothing_part0.mp4")
             return figure(proxy, 'gtv_streaming_hls_l2_lookups_total{result="miss"}')
-        wait_until(looks, 10, what="Redis answers")
+        wait_until(looks, what="Redis answers")
     return node, pair, players, redis_server
 
 
@@ -41,7 +41,7 @@ def test_one_fetch_for_all_replicas(replicas):
     whole = first.get(name)
     assert whole.status_code == 200 and whole.headers["X-Cache"] == "MISS"
     client = server.client()
-    wait_until(lambda: client.exists(f"gtv:hls:cam_1/{name}"), 5, what="the segment is in Redis")
+    wait_until(lambda: client.exists(f"gtv:hls:cam_1/{name}"), what="the segment is in Redis")
     assert 0 < client.pttl(f"gtv:hls:cam_1/{name}") <= 60_000
     time.sleep(1.1)
     there = second.get(name)
@@ -50,7 +50,7 @@ def test_one_fetch_for_all_replicas(replicas):
     assert there.headers["ETag"] == first.get(name).headers["ETag"] and there.headers["Content-Type"] == whole.headers["Content-Type"]
     assert second.get(name).headers["X-Cache"] == "HIT"
     assert figure(two, 'gtv_streaming_hls_l2_lookups_total{result="hit"}') == 1
-    assert requests.get(f"{two.url}/hls/cam_1/{name}", headers={"Range": "bytes=0-9"}, timeout=10).content == whole.content[:10]
+    assert requests.get(f"{two.url}/hls/cam_1/{name}", headers={"Range": "bytes=0-9"}, timeout=60).content == whole.content[:10]
     # Playlists and what is not there are asked for by each.
     assert not [key for key in client.scan_iter("gtv:hls:*.m3u8*")]
 
@@ -58,7 +58,7 @@ def test_one_fetch_for_all_replicas(replicas):
 def test_replicas_that_miss_at_once(replicas):
     node, _, players, _ = replicas
     for _ in range(3):
-        name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(players[0])), 10, step=0.2)
+        name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(players[0])), step=0.2)
         with ThreadPoolExecutor(8) as pool:
             got = list(pool.map(lambda n, name=name: players[n % 2].get(name), range(8)))
         assert {answer.status_code for answer in got} == {200} and len({answer.content for answer in got}) == 1
@@ -71,13 +71,13 @@ def test_redis_that_is_paused_or_gone(replicas):
         fault()
         try:
             for _ in range(2):
-                name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(player)), 15, step=0.2)
+                name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(player)), step=0.2)
                 answer = player.get(name)
                 assert answer.status_code == 200 and len(answer.content) > 1000
         finally:
             server.resume()
     server.start()
-    name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(player)), 15, step=0.2)
+    name = wait_until(lambda: (lambda n: n if node.count("*" + n) == 0 else None)(newest(player)), step=0.2)
     assert player.get(name).status_code == 200
     assert figure(one, 'gtv_streaming_hls_l2_lookups_total{result="late"}') + figure(one, 'gtv_streaming_hls_l2_lookups_total{result="away"}') > 0
 
@@ -95,7 +95,7 @@ def test_what_is_not_shared(spawn, redis_server):
             return client.exists(f"gtv:hls:cam_1/{name}.ts")
 
         tries = iter(range(1000))
-        wait_until(lambda: stored(f"yes{next(tries)}", **{"Cache-Control": "max-age=60"}), 10, what="a segment is in Redis")
+        wait_until(lambda: stored(f"yes{next(tries)}", **{"Cache-Control": "max-age=60"}), what="a segment is in Redis")
         for name, headers in {"n1": {"Cache-Control": "no-store"}, "n2": {"Cache-Control": "private, max-age=60"},
                               "n3": {"Cache-Control": "no-cache", "ETag": '"x"'}, "n4": {"Cache-Control": "max-age=60", "Vary": "Accept"},
                               "n5": {"Cache-Control": "max-age=0"}}.items():

@@ -33,13 +33,13 @@ class Streaming:
         wait_until(lambda: self.get("/ready").json()["media"] and (not redis_url or self.get("/ready").json()["redis"]), what="ready")
 
     def get(self, path, **kwargs):
-        return requests.get(self.url + path, timeout=30, **kwargs)
+        return requests.get(self.url + path, timeout=60, **kwargs)
 
     def post(self, path, body=None, **kwargs):
         return requests.post(self.url + path, json=body, timeout=60, **kwargs)
 
     def put(self, number, **body):
-        return requests.put(f"{self.url}/cameras/{number}", json=body, timeout=15)
+        return requests.put(f"{self.url}/cameras/{number}", json=body, timeout=60)
 
     def csv(self, text, **headers):
         return requests.post(self.url + "/cameras/provision/bulk", data=text.encode() if isinstance(text, str) else text, timeout=60,
@@ -100,19 +100,19 @@ def test_a_smaller_stream_beside_it(spawn, mediamtx_double, redis_server, genera
     assert info["sub_source"] == "rtsp://***@192.0.2.1/a2" and info["sub_stream_path"] == "cam_7_sub"
     assert s.get("/cameras/export").json()["cameras"][0]["sub_rtsp_url"] == "rtsp://***@192.0.2.1/a2"
     # What the node loses is put back.
-    assert requests.delete(f"{node.api_url}/v3/config/paths/delete/cam_7_sub", timeout=5).status_code == 200
-    wait_until(lambda: "cam_7_sub" in node.paths, 30, what="put back")
+    assert requests.delete(f"{node.api_url}/v3/config/paths/delete/cam_7_sub", timeout=60).status_code == 200
+    wait_until(lambda: "cam_7_sub" in node.paths, what="put back")
     # Another address: that path alone has another source.
     assert s.put(7, **body, sub_rtsp_url=small + "b").json()["result"] == "changed"
     assert node.paths["cam_7_sub"].conf["source"] == small + "b"
     assert s.csv(f"camera_id;rtsp_url;name;sub_rtsp_url\n8;rtsp://192.0.2.1/8;B;{small}\n9;rtsp://192.0.2.1/9;C;\n").status_code < 300
-    wait_until(lambda: {"cam_8", "cam_8_sub", "cam_9"} <= ours(node), 30, what="the list")
+    wait_until(lambda: {"cam_8", "cam_8_sub", "cam_9"} <= ours(node), what="the list")
     assert "cam_9_sub" not in node.paths
     # Without it again: its path goes after the grace time; with the camera: at once.
     assert s.put(7, **body).json()["result"] == "changed"
     assert s.get("/cameras/7/info").json()["sub_stream_path"] is None
-    wait_until(lambda: "cam_7_sub" not in node.paths, 30, what="an orphan's end")
-    assert requests.delete(f"{s.url}/cameras/8", timeout=15).status_code == 200
+    wait_until(lambda: "cam_7_sub" not in node.paths, what="an orphan's end")
+    assert requests.delete(f"{s.url}/cameras/8", timeout=60).status_code == 200
     assert ours(node) == {"cam_7", "cam_9"}
     assert SECRET not in s.process.log()
 
@@ -240,12 +240,12 @@ def test_export_and_import(spawn, mediamtx_double):  # noqa: F811
     assert refused.status_code == 422 and refused.json()["field"] == "redacted"
     answer = b.post("/cameras/import", whole, headers=BEARER).json()
     assert answer["success"] is True and {r["result"] for r in answer["results"]} == {"created"}
-    wait_until(lambda: len(ours(second)) == 30, 5, what="the reconciler brings them to the node")
+    wait_until(lambda: len(ours(second)) == 30, what="the reconciler brings them to the node")
     assert second.paths["cam_30"].conf["record"] is True
     assert b.get("/cameras/export", headers=BEARER).json()["cameras"][7]["rtsp_url"] == whole["cameras"][7]["rtsp_url"]
     whole["cameras"][0]["rtsp_url"] = "rtsp://192.0.2.9/new"
     assert b.post("/cameras/import", whole, headers=BEARER).json()["results"][0]["result"] == "changed"
-    wait_until(lambda: second.paths["cam_1"].conf["source"] == "rtsp://192.0.2.9/new", 5, what="a changed one is patched")
+    wait_until(lambda: second.paths["cam_1"].conf["source"] == "rtsp://192.0.2.9/new", what="a changed one is patched")
 
 
 def test_it_ends_while_a_list_is_worked_on(spawn, mediamtx_double):  # noqa: F811
@@ -254,7 +254,7 @@ def test_it_ends_while_a_list_is_worked_on(spawn, mediamtx_double):  # noqa: F81
     node.set_latency(9, "/v3/config/paths/add/*")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(s.post, "/cameras/provision/bulk", cameras(range(1, 101)))
-        wait_until(lambda: node.now_serving, 5)
+        wait_until(lambda: node.now_serving)
         s.process.stop()  # fails on a leak
         with pytest.raises(requests.exceptions.ConnectionError):
             answer.result()
@@ -270,14 +270,14 @@ def test_a_node_that_forgot_has_all_back(spawn, mediamtx_double, generation):  #
     node.forget()
     assert not ours(node)
     began = time.monotonic()
-    wait_until(lambda: len(ours(node)) == 250, 5, what="all cameras are back")
+    wait_until(lambda: len(ours(node)) == 250, what="all cameras are back")
     print(f"250 cameras back in {time.monotonic() - began:.2f} s")
     assert "lobby" in node.paths and node.count("/v3/config/paths/*/lobby") == 0
     node.down()
-    wait_until(lambda: s.get("/ready").status_code == 503, 5)
+    wait_until(lambda: s.get("/ready").status_code == 503)
     node.up()
-    wait_until(lambda: len(ours(node)) == 250, 5, what="all cameras are back after a restart")
-    wait_until(lambda: not s.gaps(1)["gaps"][0:1] or s.gaps(1)["gaps"][0]["to"], 5)
+    wait_until(lambda: len(ours(node)) == 250, what="all cameras are back after a restart")
+    wait_until(lambda: not s.gaps(1)["gaps"][0:1] or s.gaps(1)["gaps"][0]["to"])
 
 
 def test_what_others_did_is_put_right(spawn, mediamtx_double, redis_server):  # noqa: F811
@@ -288,11 +288,11 @@ def test_what_others_did_is_put_right(spawn, mediamtx_double, redis_server):  # 
     node.add_path("cam_9")
     node.add_path("lobby", source="rtsp://192.0.2.1/lobby")
     api = f"{node.api_url}/v3/config/paths/patch/"
-    assert requests.patch(api + "cam_2", json={"source": "rtsp://192.0.2.66/else", "record": True}, timeout=5).status_code == 200
+    assert requests.patch(api + "cam_2", json={"source": "rtsp://192.0.2.66/else", "record": True}, timeout=60).status_code == 200
     began = time.monotonic()
-    wait_until(lambda: "cam_9" not in node.paths, 8, what="a path of ours that nobody wants is deleted")
+    wait_until(lambda: "cam_9" not in node.paths, what="a path of ours that nobody wants is deleted")
     assert time.monotonic() - began > 1.5
-    wait_until(lambda: node.paths["cam_2"].conf["source"] == cameras([2])[0]["rtsp_url"], 15, what="drift is repaired")
+    wait_until(lambda: node.paths["cam_2"].conf["source"] == cameras([2])[0]["rtsp_url"], what="drift is repaired")
     assert node.paths["cam_2"].conf["record"] is False and "lobby" in node.paths
     events = [json.loads(e[1]["json"]) for e in redis_server.client().xrange("gtv:events") if e[1]["type"] == "provision"]
     repaired = [e for e in events if e["data"]["action"] == "repaired"]
@@ -304,7 +304,7 @@ def test_what_others_did_is_put_right(spawn, mediamtx_double, redis_server):  # 
 def test_nothing_is_deleted_before_redis_was_read(spawn, mediamtx_double):  # noqa: F811
     node = mediamtx_double(paths={"cam_5": "ready"})
     s = Streaming(spawn, [node], GTV_ORPHAN_GRACE=1)  # without Redis
-    wait_until(lambda: s.get("/cameras/5/status").json().get("state") == "connected", 5)
+    wait_until(lambda: s.get("/cameras/5/status").json().get("state") == "connected")
     time.sleep(3)
     assert "cam_5" in node.paths
 
@@ -344,20 +344,20 @@ def test_cameras_are_spread_and_move(spawn, mediamtx_double):  # noqa: F811
 
     drained = s.post("/nodes/a/drain")
     assert drained.status_code == 200 and drained.json()["drained"] is True
-    wait_until(lambda: len(ours(b)) == 60 and not ours(a), 10, what="a drained node is empty")
+    wait_until(lambda: len(ours(b)) == 60 and not ours(a), what="a drained node is empty")
     assert s.nodes()[0]["serving"] is False and s.nodes()[1]["cameras"] == 60
     assert s.post("/nodes/b/drain").status_code == 409 and s.post("/nodes/c/drain").status_code == 404
     assert s.put(61, rtsp_url="rtsp://192.0.2.1/61", name="x").status_code == 200 and "cam_61" in b.paths
-    assert requests.delete(s.url + "/nodes/a/drain", timeout=10).json()["drained"] is False
-    wait_until(lambda: at_first <= ours(a) <= at_first | {"cam_61"} and not ours(a) & ours(b), 10, what="they are back where they were")
+    assert requests.delete(s.url + "/nodes/a/drain", timeout=60).json()["drained"] is False
+    wait_until(lambda: at_first <= ours(a) <= at_first | {"cam_61"} and not ours(a) & ours(b), what="they are back where they were")
 
     b.down()
-    wait_until(lambda: s.nodes()[1]["state"] == "dead", 8, what="the node counts as dead")
-    wait_until(lambda: len(ours(a)) == 61 and s.nodes()[0]["cameras"] == 61, 8, what="its cameras moved")
+    wait_until(lambda: s.nodes()[1]["state"] == "dead", what="the node counts as dead")
+    wait_until(lambda: len(ours(a)) == 61 and s.nodes()[0]["cameras"] == 61, what="its cameras moved")
     assert s.get("/ready").status_code == 200
-    assert requests.delete(s.url + "/cameras/1", timeout=10).json()["success"] is True
+    assert requests.delete(s.url + "/cameras/1", timeout=60).json()["success"] is True
     b.up()
-    wait_until(lambda: s.nodes()[1]["state"] == "up" and not ours(a) & ours(b) and len(ours(a) | ours(b)) == 60, 10, what="it has its cameras again")
+    wait_until(lambda: s.nodes()[1]["state"] == "up" and not ours(a) & ours(b) and len(ours(a) | ours(b)) == 60, what="it has its cameras again")
 
 
 def test_a_drain_outlives_a_restart(spawn, mediamtx_double, redis_server):  # noqa: F811
@@ -366,10 +366,10 @@ def test_a_drain_outlives_a_restart(spawn, mediamtx_double, redis_server):  # no
     s = Streaming(spawn, nodes, redis_server.url(), hls=hls, GTV_ADMIN_KEY=KEY)
     assert s.post("/nodes/a/drain").status_code == 401
     assert s.post("/nodes/a/drain", headers=BEARER).status_code == 200
-    wait_until(lambda: redis_server.client().smembers("gtv:nodes:drained") == {"a"}, 5)
+    wait_until(lambda: redis_server.client().smembers("gtv:nodes:drained") == {"a"})
     s.process.stop()
     s = Streaming(spawn, nodes, redis_server.url(), hls=hls)
-    wait_until(lambda: s.nodes()[0]["drained"], 5)
+    wait_until(lambda: s.nodes()[0]["drained"])
     assert s.post("/cameras/provision/bulk", cameras(range(1, 11))).json()["success"] is True
     assert not ours(a) and len(ours(b)) == 10
 
@@ -380,7 +380,7 @@ def test_a_drain_outlives_a_restart(spawn, mediamtx_double, redis_server):  # no
 ])
 def test_a_wrong_list_of_nodes_is_told(spawn, env, words):
     process = spawn("gtv-streaming", env={"STREAMING_PORT": free_port(), **env})
-    assert process.popen.wait(10) == 2 and words in process.log()
+    assert process.popen.wait(60) == 2 and words in process.log()
 
 
 # ---- outages ----
@@ -389,30 +389,30 @@ def test_the_ledger_of_outages(spawn, mediamtx_double, redis_server):  # noqa: F
     node = mediamtx_double(bitrate=400_000)
     s = Streaming(spawn, [node], redis_server.url())
     s.post("/cameras/provision/bulk", cameras([1], on_demand=False) + cameras([2]))
-    wait_until(lambda: s.get("/cameras/1/status").json()["ready"], 5)
-    frame = wait_until(lambda: (f := s.get("/cameras/1/last_frame").json())["at"] and f, 5)
+    wait_until(lambda: s.get("/cameras/1/status").json()["ready"])
+    frame = wait_until(lambda: (f := s.get("/cameras/1/last_frame").json())["at"] and f)
     assert 0 <= frame["age_ms"] < 3000
     node.set_state("cam_1", "offline")
-    wait_until(lambda: (g := s.gaps(1)["gaps"]) and g[0]["cause"] == "camera" and g[0]["to"] is None, 5, what="an outage is open")
+    wait_until(lambda: (g := s.gaps(1)["gaps"]) and g[0]["cause"] == "camera" and g[0]["to"] is None, what="an outage is open")
     time.sleep(1.5)
     assert s.get("/cameras/1/last_frame").json()["age_ms"] > 1000
     node.set_state("cam_1", "ready")
-    wait_until(lambda: s.gaps(1)["gaps"][0]["to"], 5, what="the outage is over")
+    wait_until(lambda: s.gaps(1)["gaps"][0]["to"], what="the outage is over")
     node.down()
-    wait_until(lambda: s.gaps(1)["gaps"][0]["cause"] == "node" and s.gaps(1)["count"] == 2, 5, what="the node's outage")
+    wait_until(lambda: s.gaps(1)["gaps"][0]["cause"] == "node" and s.gaps(1)["count"] == 2, what="the node's outage")
     status = s.get("/cameras/1/status").json()
     assert status["cause_code"] == "media_down" and 0 < status["uptime_24h"] < 1 and status["node"].startswith("127.0.0.1:")
     client = redis_server.client()
-    wait_until(lambda: len(json.loads(client.hget("gtv:gaps", "1"))["gaps"]) == 2, 5, what="kept in redis")
+    wait_until(lambda: len(json.loads(client.hget("gtv:gaps", "1"))["gaps"]) == 2, what="kept in redis")
     s.process.stop()
     node.up()
     s = Streaming(spawn, [node], redis_server.url())
-    back = wait_until(lambda: (g := s.gaps(1))["count"] >= 2 and g["gaps"][0]["to"] and g, 8, what="read back, and over")
+    back = wait_until(lambda: (g := s.gaps(1))["count"] >= 2 and g["gaps"][0]["to"] and g, what="read back, and over")
     assert [g["cause"] for g in back["gaps"]][-2:] == ["node", "camera"] and back["gaps"][0]["duration_ms"] > 0
     assert s.get("/cameras/77/gaps").status_code == 404 and s.get("/cameras/x/gaps").status_code == 422
     assert s.get("/cameras/2/last_frame").json() == {"camera_id": 2, "at": None, "age_ms": None}
-    requests.delete(s.url + "/cameras/1", timeout=10)
-    wait_until(lambda: not client.hexists("gtv:gaps", "1"), 5, what="a removed camera's outages are forgotten")
+    requests.delete(s.url + "/cameras/1", timeout=60)
+    wait_until(lambda: not client.hexists("gtv:gaps", "1"), what="a removed camera's outages are forgotten")
 
 
 # ---- several replicas ----
@@ -422,7 +422,7 @@ def test_two_replicas_do_and_tell_each_thing_once(spawn, mediamtx_double, redis_
     one, two = (Streaming(spawn, [node], redis_server.url()) for _ in range(2))
     client = redis_server.client()
     assert one.post("/cameras/provision/bulk", cameras([1], on_demand=False) + cameras([2, 3])).json()["success"]
-    wait_until(lambda: all(s.get("/cameras/1/status").json().get("ready") for s in (one, two)), 15, what="both see the camera")
+    wait_until(lambda: all(s.get("/cameras/1/status").json().get("ready") for s in (one, two)), what="both see the camera")
 
     def told(kind, action):
         events = [json.loads(e[1]["json"]) for e in client.xrange("gtv:events") if e[1]["type"] == kind]
@@ -430,29 +430,29 @@ def test_two_replicas_do_and_tell_each_thing_once(spawn, mediamtx_double, redis_
 
     # One outage, the same at both, and in Redis.
     node.set_state("cam_1", "offline")
-    wait_until(lambda: all(s.gaps(1)["count"] == 1 for s in (one, two)), 20, what="the outage is at both replicas")
+    wait_until(lambda: all(s.gaps(1)["count"] == 1 for s in (one, two)), what="the outage is at both replicas")
     assert one.gaps(1)["gaps"][0]["from"] == two.gaps(1)["gaps"][0]["from"]
     node.set_state("cam_1", "ready")
-    wait_until(lambda: all(s.gaps(1)["count"] == 1 and s.gaps(1)["gaps"][0]["to"] for s in (one, two)), 20, what="it is over at both")
+    wait_until(lambda: all(s.gaps(1)["count"] == 1 and s.gaps(1)["gaps"][0]["to"] for s in (one, two)), what="it is over at both")
     assert one.gaps(1)["gaps"] == two.gaps(1)["gaps"]
     # A node that forgot is filled once.
     node.reset_counts()
     node.restart()
-    wait_until(lambda: len(ours(node)) == 3, 15, what="all cameras are back")
-    wait_until(lambda: told("provision", "restored"), 10, what="it is told")
+    wait_until(lambda: len(ours(node)) == 3, what="all cameras are back")
+    wait_until(lambda: told("provision", "restored"), what="it is told")
     time.sleep(2)
     assert len(told("provision", "restored")) == 1
     assert node.count("/v3/config/paths/add/*") == 3
     # The one that acted dies: the other goes on from what it wrote.
-    wait_until(lambda: one.gaps(1)["gaps"][0]["to"] and one.gaps(1)["gaps"] == two.gaps(1)["gaps"], 20, what="all is over at both")
+    wait_until(lambda: one.gaps(1)["gaps"][0]["to"] and one.gaps(1)["gaps"] == two.gaps(1)["gaps"], what="all is over at both")
     before = one.gaps(1)["count"]
     one.process.stop()
     node.set_state("cam_1", "offline")
-    wait_until(lambda: two.gaps(1)["count"] == before + 1, 20, what="the other one writes down the next outage")
-    wait_until(lambda: len(json.loads(client.hget("gtv:gaps", "1"))["gaps"]) == before + 1, 10, what="kept in redis")
+    wait_until(lambda: two.gaps(1)["count"] == before + 1, what="the other one writes down the next outage")
+    wait_until(lambda: len(json.loads(client.hget("gtv:gaps", "1"))["gaps"]) == before + 1, what="kept in redis")
     # Removed at a follower or at the leader, it is forgotten everywhere.
-    requests.delete(two.url + "/cameras/1", timeout=10)
-    wait_until(lambda: not client.hexists("gtv:gaps", "1"), 10, what="a removed camera's outages are forgotten")
+    requests.delete(two.url + "/cameras/1", timeout=60)
+    wait_until(lambda: not client.hexists("gtv:gaps", "1"), what="a removed camera's outages are forgotten")
 
 
 # ---- the real node ----
@@ -465,7 +465,7 @@ def test_with_the_real_media_node(spawn, tmp_path):
             "MEDIA_API_PORT": api, "MEDIA_HLS_PORT": hls, "MEDIA_DATA": tmp_path / f"media-{n}", "GTV_CAMERA_ALLOW": "127.0.0.0/8"})
 
     def listed():
-        answer = requests.get(f"http://127.0.0.1:{api}/v3/config/paths/list?itemsPerPage=1000", timeout=10).json()
+        answer = requests.get(f"http://127.0.0.1:{api}/v3/config/paths/list?itemsPerPage=1000", timeout=60).json()
         return {i["name"]: i for i in answer["items"]}
     media = start(1)
     s = Streaming(spawn, [f"http://127.0.0.1:{api}"], hls=[f"http://127.0.0.1:{hls}"])
@@ -480,7 +480,7 @@ def test_with_the_real_media_node(spawn, tmp_path):
     media.stop()
     start(2)
     began = time.monotonic()
-    wait_until(lambda: len(listed()) == 250, 5, what="all cameras are back")
+    wait_until(lambda: len(listed()) == 250, what="all cameras are back")
     print(f"250 cameras back in {time.monotonic() - began:.2f} s")
 
 
@@ -502,14 +502,14 @@ def test_cameras_of_every_kind(spawn, tmp_path):
         for number, (url, _) in sources.items():
             answer = s.put(number, rtsp_url=url, name=f"Câmera {number}")
             assert answer.status_code == 200 and answer.json()["result"] == "created", answer.text
-            shown = requests.get(f"{node.api}/v3/config/paths/get/cam_{number}", timeout=5).json()
+            shown = requests.get(f"{node.api}/v3/config/paths/get/cam_{number}", timeout=60).json()
             assert shown["source"] == url and shown["sourceOnDemand"] is (url != "publisher")
         send("-f", "rtsp", "-rtsp_transport", "tcp", node.url("cam_4"))
         node.wait_state("cam_4", "connected", 20)
 
         def watch(number):
             index = f"/hls/cam_{number}/index.m3u8"
-            text = wait_until(lambda: (a := s.get(index)).status_code == 200 and a.text, 20, what=f"the playlist of camera {number}")
+            text = wait_until(lambda: (a := s.get(index)).status_code == 200 and a.text, what=f"the playlist of camera {number}")
             media = next(line for line in text.splitlines() if line and not line.startswith("#"))
             media = s.get(f"/hls/cam_{number}/{media}")
             assert media.status_code == 200, media.text
@@ -520,7 +520,7 @@ def test_cameras_of_every_kind(spawn, tmp_path):
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(watch, sources)) == [kind for _, kind in sources.values()]
         for number in sources:
-            wait_until(lambda: (c := s.get(f"/cameras/{number}/status").json())["ready"] and c["state"] == "connected", 10, what=f"camera {number} is seen")
+            wait_until(lambda: (c := s.get(f"/cameras/{number}/status").json())["ready"] and c["state"] == "connected", what=f"camera {number} is seen")
         assert s.put(5, rtsp_url="rtmps://u:x@127.0.0.1/live/x", name="over TLS").json()["result"] == "created"
         assert s.put(1, rtsp_url=sources[1][0], name="Câmera 1").json()["result"] == "unchanged"
     finally:
@@ -538,7 +538,7 @@ def test_as_fast_as_the_node(spawn, mediamtx_double):  # noqa: F811
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=16))
 
     def add(item):
-        return session.post(f"{node.api_url}/v3/config/paths/add/{item['name']}", json={"source": item["source"]}, timeout=10).status_code
+        return session.post(f"{node.api_url}/v3/config/paths/add/{item['name']}", json={"source": item["source"]}, timeout=60).status_code
     began = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(add, body)) == {200}

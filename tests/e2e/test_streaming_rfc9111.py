@@ -211,14 +211,14 @@ def test_what_changes_a_file_makes_it_invalid(cache, origin, method):
         cache.get(f"/hls/t/{method}-{name}.ts")
     origin.script(f"{method}-file.ts", (200, {}, b""), (200, {"Location": f"/t/{method}-named.ts", "Content-Location": f"{method}-beside.ts"}, b"done"),
                   (500, {}, b"no"), (200, fresh, b"new"))
-    done = requests.request(method, f"{cache.url}/hls/t/{method}-file.ts", data=b"xyz", timeout=10)
+    done = requests.request(method, f"{cache.url}/hls/t/{method}-file.ts", data=b"xyz", timeout=60)
     assert done.status_code == 200 and done.text == "done" and origin.asked[f"{method}-file.ts"][1][0] == method
     assert origin.asked[f"{method}-file.ts"][1][3] == b"xyz"
     for name, fetches in (("beside", 2), ("named", 2), ("other", 1)):
         cache.get(f"/hls/t/{method}-{name}.ts")
         assert origin.count(f"{method}-{name}.ts") == fetches
     cache.get(f"/hls/t/{method}-other.ts")
-    assert requests.request(method, f"{cache.url}/hls/t/{method}-file.ts", data=b"xyz", timeout=10).status_code == 500
+    assert requests.request(method, f"{cache.url}/hls/t/{method}-file.ts", data=b"xyz", timeout=60).status_code == 500
     assert cache.get(f"/hls/t/{method}-file.ts").text == "new"
 
 

@@ -145,12 +145,12 @@ def test_an_operator_ends_a_session(proxy):
     player, other = Player(proxy, **{"User-Agent": "one"}), Player(proxy, **{"User-Agent": "two"})
     player.segments(), other.segments()
     session = next(s["session"] for s in viewers(proxy)["sessions"] if s["user_agent"] == "one")
-    kick = requests.post(f"{proxy.url}/streams/cam_1/viewers/{session}/kick", timeout=10)
+    kick = requests.post(f"{proxy.url}/streams/cam_1/viewers/{session}/kick", timeout=60)
     assert kick.status_code == 200 and kick.json()["success"] is True
     assert player.playlist().status_code == 403 and player.playlist().json()["code"] == "forbidden"
     assert player.get("index.m3u8").status_code == 403  # nor is the same client let in again at once
     assert other.playlist().status_code == 200 and viewers(proxy)["viewers"] == 1
-    assert requests.post(f"{proxy.url}/streams/cam_1/viewers/{session}/kick", timeout=10).status_code == 404
+    assert requests.post(f"{proxy.url}/streams/cam_1/viewers/{session}/kick", timeout=60).status_code == 404
 
 
 # ---- signed addresses ----
@@ -162,7 +162,7 @@ def locked(spawn, origin):
 
 def mint(streaming, body, secret=ADMIN):
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    return requests.post(streaming.url + "/playback/tokens", json=body, headers=headers, timeout=10)
+    return requests.post(streaming.url + "/playback/tokens", json=body, headers=headers, timeout=60)
 
 
 def own_grant(stream, expires, key=KEY):
@@ -203,9 +203,9 @@ def test_a_kick_ends_the_address_too(locked):
     player = Player(locked, query=query)
     player.segments()
     url = f"{locked.url}/streams/cam_1/viewers/{viewers(locked)['sessions'][0]['session']}/kick"
-    assert requests.post(url, timeout=10).status_code == 401
-    assert requests.post(url, headers={"Authorization": "Bearer wrong"}, timeout=10).status_code == 401
-    assert requests.post(url, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=10).status_code == 200
+    assert requests.post(url, timeout=60).status_code == 401
+    assert requests.post(url, headers={"Authorization": "Bearer wrong"}, timeout=60).status_code == 401
+    assert requests.post(url, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=60).status_code == 200
     assert player.playlist().status_code == 403
     assert locked.get("/hls/cam_1/index.m3u8" + query, headers={"User-Agent": "elsewhere"}).status_code == 403
     fresh = "?token=" + own_grant("cam_1", time.time() + 61)
@@ -237,7 +237,7 @@ def test_stats_have_real_figures(spawn, origin):
         stats = watched.get("/stats").json()
         stream = next(s for s in stats["streams"] if s["path"] == "cam_1")
         return stats, stream, stats["bitrate"] > 0 and stream["bitrate"] > 0
-    stats, stream, _ = wait_until(lambda: (s := seen())[2] and s, 6, what="a bitrate")
+    stats, stream, _ = wait_until(lambda: (s := seen())[2] and s, what="a bitrate")
     assert stats["total_viewers"] == stream["readers"] == 1 and stats["peak_viewers"] == stream["peak_readers"] == 1
     assert stats["total_bytes_sent"] == stream["bytes_sent"] > 3 * len(SEGMENT)
     assert 0 < stats["hit_ratio"] < 1 and stats["requests"] == stream["requests"] == 9
@@ -257,7 +257,7 @@ def test_history_is_checked(proxy, query, field):
 
 def test_history_without_redis_is_told_from_memory(proxy):
     Player(proxy).segments(2)
-    wait_until(lambda: history(proxy, stream="cam_1").json()["points"][-1]["viewers_max"] == 1, 3)
+    wait_until(lambda: history(proxy, stream="cam_1").json()["points"][-1]["viewers_max"] == 1)
     answer = history(proxy, stream="cam_1", step=3600).json()
     assert answer["source"] == "memory" and answer["stream"] == "cam_1" and answer["step_seconds"] == 3600 and len(answer["points"]) == 24
     assert answer["points"][-1]["bytes"] > len(SEGMENT) and answer["points"][-1]["requests"] == 4
@@ -271,7 +271,7 @@ def test_history_is_a_day_of_minutes_in_redis(spawn, origin, redis_server):
     client.zadd("gtv:history:cam_1", {
         f"{minute - 5}:a:3:120:1000:10:9": minute - 5, f"{minute - 5}:b:3:180:3000:10:1": minute - 5,
         f"{minute - 9}:a:2:60:500:5:5": minute - 9, f"{minute - 1500}:a:9:9:9:9:9": minute - 1500, "nonsense": minute - 5})
-    points = wait_until(lambda: (h := history(kept, stream="cam_1", **{"from": (minute - 10) * 60}).json())["source"] == "redis" and h, 5)["points"]
+    points = wait_until(lambda: (h := history(kept, stream="cam_1", **{"from": (minute - 10) * 60}).json())["source"] == "redis" and h)["points"]
     assert len(points) in (11, 12)
     assert points[5] == {"time": points[5]["time"], "viewers_max": 3, "viewers": 3.0, "bytes": 4000, "bitrate": 533, "requests": 20, "hit_ratio": 0.5}
     assert points[1]["bytes"] == 500 and points[2]["hit_ratio"] is None
@@ -288,7 +288,7 @@ def test_replicas_count_together(spawn, origin, redis_server):
         return Streaming(spawn, origin.url, origin.url, redis_server.url(), MAX_CONNECTIONS_PER_STREAM=3)
     one, two = replica(), replica()
     client = redis_server.client()
-    wait_until(lambda: client.zcard("gtv:replicas") == 2 and client.exists("gtv:playback:key"), 10)
+    wait_until(lambda: client.zcard("gtv:replicas") == 2 and client.exists("gtv:playback:key"))
     both, here = Player(one), Player(one)
     there = Player(two)
 
@@ -299,7 +299,7 @@ def test_replicas_count_together(spawn, origin, redis_server):
         both.segments()
         here.segments(), there.segments()
         return viewers(one)["viewers"] == viewers(two)["viewers"] == 3
-    wait_until(watch, 12, step=0.5, what="both replicas count three")
+    wait_until(watch, step=0.5, what="both replicas count three")
     shown = {s["session"] for s in viewers(one)["sessions"]}
     assert len(shown) == 3 and shown == {s["session"] for s in viewers(two)["sessions"]}
     assert one.get("/stats").json()["total_viewers"] == 3
@@ -308,11 +308,11 @@ def test_replicas_count_together(spawn, origin, redis_server):
     watch()
     # Ended at one replica, though it watches through the other.
     session = hashlib.sha256(there.token.encode()).hexdigest()[:16]
-    assert requests.post(f"{one.url}/streams/cam_1/viewers/{session}/kick", timeout=10).status_code == 200
+    assert requests.post(f"{one.url}/streams/cam_1/viewers/{session}/kick", timeout=60).status_code == 200
 
     def ended():
         here.segments()
         return there.playlist().status_code == 403
-    wait_until(ended, 8, step=0.5, what="the other replica ended it")
+    wait_until(ended, step=0.5, what="the other replica ended it")
     redis_server.stop()
     assert here.segments()[0].status_code == 200 and Player(two, "cam_2").index.status_code == 200

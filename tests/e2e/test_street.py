@@ -28,7 +28,7 @@ def program():
 def probe(url, *extra):
     """ffprobe's answer as (exit status, stdout as JSON, stderr)."""
     done = subprocess.run(["ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-of", "json", "-show_streams", *extra, url],
-                          capture_output=True, text=True, timeout=30)
+                          capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
 
@@ -40,7 +40,7 @@ def test_same_frame_every_time(tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["--frame", "x", "--png", "f"], ["--frame", "99999", "--png", "f"], ["--out"]])
 def test_bad_arguments_end_with_2(arguments):
-    done = subprocess.run([program(), *arguments], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([program(), *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr
 
 
@@ -119,7 +119,7 @@ def test_camera_answers_and_goes_on(rtsp_camera, tmp_path):
     assert answer["streams"][0]["codec_name"] == "h264" and answer["streams"][0]["width"] == 320
     # Over two turns of the clip time never goes back nor jumps.
     done = subprocess.run(["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", camera.url, "-t", "5", "-c", "copy", "-copyts",
-                           "-f", "framecrc", "-"], capture_output=True, text=True, timeout=40)
+                           "-f", "framecrc", "-"], capture_output=True, text=True, timeout=60)
     times = [int(line.split(",")[1]) for line in done.stdout.splitlines() if line and not line.startswith("#")]
     steps = [b - a for a, b in zip(times, times[1:])]
     assert len(times) > 60 and min(steps) > 0 and max(steps) < 2.2 * sorted(steps)[len(steps) // 2]
@@ -159,8 +159,8 @@ def test_bad_cameras_are_bad_as_asked(rtsp_camera, arguments, kind, codec):
 def test_camera_closes_its_connections(rtsp_camera):
     camera = rtsp_camera("--close-after", "1")
     host, port = camera.url.split("/")[2].split(":")
-    with socket.create_connection((host, int(port)), 5) as s:
-        s.settimeout(10)
+    with socket.create_connection((host, int(port)), 60) as s:
+        s.settimeout(60)
         s.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
         assert s.recv(4096).startswith(b"RTSP/1.0 200")
         assert s.recv(4096) == b""
@@ -175,7 +175,7 @@ def test_camera_freezes(rtsp_camera):
         assert done.poll() is None, "the connection stays"
     finally:
         done.terminate()
-        frames = [line for line in done.communicate(timeout=10)[0].splitlines() if not line.startswith(b"#")]
+        frames = [line for line in done.communicate(timeout=60)[0].splitlines() if not line.startswith(b"#")]
     assert len(frames) < 45
 
 
@@ -187,7 +187,7 @@ def test_camera_freezes(rtsp_camera):
     (["--audio-only", "--user", "u", "--password-env", "GTV_NOT_SET"], "GTV_NOT_SET"),
 ])
 def test_camera_says_what_is_wrong(arguments, words):
-    done = subprocess.run(["/usr/bin/python3", str(CAMERA), *arguments], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["/usr/bin/python3", str(CAMERA), *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
 
 
@@ -195,6 +195,6 @@ def test_basic_header_is_refused_when_malformed(rtsp_camera):
     camera = rtsp_camera("--user", "cam", "--password-env", "CAM_PASSWORD", env={"CAM_PASSWORD": "s3cr3t"})
     host, port = camera.url.split("/")[2].split(":")
     token = base64.b64encode(b"no colon").decode()
-    with socket.create_connection((host, int(port)), 5) as s:
+    with socket.create_connection((host, int(port)), 60) as s:
         s.sendall(("DESCRIBE %s RTSP/1.0\r\nCSeq: 1\r\nAuthorization: Basic %s\r\n\r\n" % (camera.url, token)).encode())
         assert wait_until(lambda: s.recv(4096), what="an answer").startswith(b"RTSP/1.0 401")

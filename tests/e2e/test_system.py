@@ -206,7 +206,7 @@ def test_a_plate_of_the_watch_list_is_an_alert(page, system, street, models):
     if not system.get("/ai/health").json()["plates"]["models"]:
         pytest.skip("no networks that read plates are at hand")
     plates = {v["plate"] for v in json.loads((street / "street.json").read_text())["vehicles"] if v["plate"]}
-    answer = requests.post(f"{system.url}/ai/watchlist/import", headers={"Content-Type": "text/csv"}, timeout=15,
+    answer = requests.post(f"{system.url}/ai/watchlist/import", headers={"Content-Type": "text/csv"}, timeout=60,
                            data="plate,label,severity\n" + "".join(f"{plate},Procurado,high\n" for plate in sorted(plates)))
     assert answer.status_code == 200 and answer.json()["failed"] == 0
     playing(page)
@@ -218,7 +218,7 @@ def test_a_plate_of_the_watch_list_is_an_alert(page, system, street, models):
     wait_until(lambda: alert["track_id"] in [row["track_id"] for row in system.get("/api/detections/", params={"plate": alert["plate"]}).json()["results"]],
                60, what="its detection")
     page.wait_for_function("() => /Placa procurada: /.test(document.querySelector('#notices').textContent)", timeout=90000)
-    assert requests.delete(f"{system.url}/ai/watchlist?all=true", timeout=15).status_code == 200
+    assert requests.delete(f"{system.url}/ai/watchlist?all=true", timeout=60).status_code == 200
 
 
 def documented():
@@ -245,7 +245,7 @@ def test_the_documents_commands_work(system, street, tmp_path):
         wanted = {28} if endless else {0, 1} if "plates.py" in here else {0}  # 1: no plate was read yet
         assert ran.returncode in wanted, f"{here}\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
     for number in (7, 8, 9):
-        requests.delete(f"{system.url}/streaming/cameras/{number}", timeout=15)
+        requests.delete(f"{system.url}/streaming/cameras/{number}", timeout=60)
 
 
 def test_detect_answers_with_the_same_detector(system, street, tmp_path):
@@ -257,7 +257,7 @@ def test_detect_answers_with_the_same_detector(system, street, tmp_path):
     subprocess.run(["ffmpeg", "-v", "error", "-i", str(street / "street.mp4"), "-vf", f"select=eq(n\\,{box['frame']})", "-frames:v", "1",
                     "-q:v", "3", str(jpeg)], check=True)
     with open(jpeg, "rb") as picture:
-        answer = requests.post(f"{system.url}/ai/detect/upload?camera_id=1", files={"file": picture}, timeout=15)
+        answer = requests.post(f"{system.url}/ai/detect/upload?camera_id=1", files={"file": picture}, timeout=60)
     assert answer.status_code == 200, answer.text
     found = [d for d in answer.json()["detections"] if d["object_type"] == "car"
              and overlap([d["bbox"][k] for k in "xywh"], [box[k] for k in "xywh"]) >= 0.5]
@@ -273,12 +273,12 @@ def test_cameras_that_cannot_be_watched_say_why(page, system, rtsp_camera):
         24: (rtsp_camera("--codec", "mjpeg").url, r"(?i)mjpeg|codec"),
     }
     for number, (url, _) in bodies.items():
-        answer = requests.post(f"{system.url}/streaming/cameras/provision", timeout=15, json={
+        answer = requests.post(f"{system.url}/streaming/cameras/provision", timeout=60, json={
             "camera_id": number, "rtsp_url": url, "name": f"Câmera {number}", "on_demand": False})
         assert answer.status_code == 200, answer.text
         assert "senha-errada-7x" not in answer.text
     for number, (_, cause) in bodies.items():
-        status = wait_until(lambda n=number: (s := system.get(f"/streaming/cameras/{n}/status").json()) and s.get("cause") and s, 40,
+        status = wait_until(lambda n=number: (s := system.get(f"/streaming/cameras/{n}/status").json()) and s.get("cause") and s,
                             what=f"a cause for camera {number}")
         assert re.search(cause, status["cause"]), status
         assert status["status"] != "connected"
@@ -300,21 +300,21 @@ def test_cameras_that_cannot_be_watched_say_why(page, system, rtsp_camera):
     # Nothing else stopped.
     assert system.get("/streaming/cameras/1/status").json()["status"] == "connected"
     for number in bodies:
-        assert requests.delete(f"{system.url}/streaming/cameras/{number}", timeout=15).status_code == 200
+        assert requests.delete(f"{system.url}/streaming/cameras/{number}", timeout=60).status_code == 200
 
 
 def test_bad_requests_get_the_one_error_shape(system):
     base = system.url
     answers = [
-        (requests.post(f"{base}/streaming/cameras/provision", json={"camera_id": 5, "name": "x"}, timeout=10), 422, "rtsp_url"),
-        (requests.post(f"{base}/streaming/cameras/provision", json={"camera_id": 5, "name": "x", "rtsp_url": "file:///etc/passwd"}, timeout=10), 422,
+        (requests.post(f"{base}/streaming/cameras/provision", json={"camera_id": 5, "name": "x"}, timeout=60), 422, "rtsp_url"),
+        (requests.post(f"{base}/streaming/cameras/provision", json={"camera_id": 5, "name": "x", "rtsp_url": "file:///etc/passwd"}, timeout=60), 422,
          "rtsp_url"),
-        (requests.post(f"{base}/streaming/cameras/provision", data="{", timeout=10), None, None),
-        (requests.post(f"{base}/ai/detect", json={"camera_id": 1}, timeout=10), 422, "image_base64"),
-        (requests.post(f"{base}/ai/detect", json={"camera_id": 1, "image_base64": "bm8ganBlZw=="}, timeout=10), 422, "image_base64"),
-        (requests.get(f"{base}/streaming/cameras/999/info", timeout=10), 404, None),
-        (requests.get(f"{base}/api/nothing/", timeout=10), 404, None),
-        (requests.get(f"{base}/streaming/hls/cam_999/index.m3u8", timeout=20), 404, None),
+        (requests.post(f"{base}/streaming/cameras/provision", data="{", timeout=60), None, None),
+        (requests.post(f"{base}/ai/detect", json={"camera_id": 1}, timeout=60), 422, "image_base64"),
+        (requests.post(f"{base}/ai/detect", json={"camera_id": 1, "image_base64": "bm8ganBlZw=="}, timeout=60), 422, "image_base64"),
+        (requests.get(f"{base}/streaming/cameras/999/info", timeout=60), 404, None),
+        (requests.get(f"{base}/api/nothing/", timeout=60), 404, None),
+        (requests.get(f"{base}/streaming/hls/cam_999/index.m3u8", timeout=60), 404, None),
     ]
     for answer, status, field in answers:
         body = answer.json()
@@ -330,10 +330,10 @@ def test_bad_requests_get_the_one_error_shape(system):
 def test_what_dies_comes_back(system, name):
     before = wait_until(lambda: system.pids().get(name), what=f"{name} runs")
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: system.pids().get(name) not in (None, before), 30, what=f"{name} restarted")
+    wait_until(lambda: system.pids().get(name) not in (None, before), what=f"{name} restarted")
     wait_until(lambda: system.get("/streaming/health").status_code == 200 and system.get("/api/health").status_code == 200
-               and system.get("/ai/health").status_code == 200, 30, what="all healthy again")
-    wait_until(lambda: system.get("/streaming/hls/cam_1/index.m3u8").status_code == 200, 40, what="video again")
+               and system.get("/ai/health").status_code == 200, what="all healthy again")
+    wait_until(lambda: system.get("/streaming/hls/cam_1/index.m3u8").status_code == 200, what="video again")
 
 
 def test_stops_with_all_it_started(spawn, data_folder, tmp_path):
@@ -345,11 +345,11 @@ def test_stops_with_all_it_started(spawn, data_folder, tmp_path):
     children = own.pids()
     assert len(children) >= 6, children
     assert own.process.stop(signal.SIGINT) == 0
-    wait_until(lambda: not [name for name, pid in children.items() if Path(f"/proc/{pid}").exists()], 5, what="all are gone")
+    wait_until(lambda: not [name for name, pid in children.items() if Path(f"/proc/{pid}").exists()], what="all are gone")
 
 
 def test_a_taken_port_is_said_in_one_sentence(spawn, system, tmp_path):
     second = spawn("gtv-supervisor", env={"GTV_ROOT": ROOT, "GTV_BIN": BUILD / "services", "GTV_DATA": tmp_path / "v",
                                           "GTV_PORT": system.port, "GTV_DEMO": "false"})
-    assert second.popen.wait(30) != 0
+    assert second.popen.wait(60) != 0
     assert str(system.port) in second.log()

@@ -39,7 +39,7 @@ def sure(site):
 def test_plates_are_told_once_a_pass(site, models, rtsp_camera, plates):
     ai = reader(site, models)
     for number in ("BRA2E19", "DKR-4578"):  # who drives first
-        assert requests.post(f"{ai.url}/watchlist", json={"plate": number, "label": "Procurado", "severity": "high"}, timeout=10).status_code == 201
+        assert requests.post(f"{ai.url}/watchlist", json={"plate": number, "label": "Procurado", "severity": "high"}, timeout=60).status_code == 201
     site.add(1, rtsp_camera().url)
     wait_until(lambda: len(sure(site)) >= 2, 90, what="two plates that are sure")
     # Until the passes of these are over, so that nothing more could be told of them.

@@ -391,8 +391,9 @@ struct gtv_watcher *gtv_watcher_create(const struct gtv_watcher_config *config, 
                                                               .metrics = config->metrics});
     w->redis = gtv_redis_create(config->loop, config->redis_url, "gtv-ai", on_state, w, err);
     if (w->redis)
+        // From its beginning: what is stored between the first reading and the first news is seen at once.
         w->news = gtv_redis_tail_create(config->loop, config->redis_url, "gtv-ai-news", GTV_KEY_CAMERAS_NEWS,
-                                        "$", on_news, w, err);
+                                        "0", on_news, w, err);
     if (!w->news) {
         gtv_watcher_destroy(w);
         return NULL;

@@ -374,7 +374,8 @@ struct gtv_watchlists *gtv_watchlists_create(struct gtv_loop *loop, const char *
     gtv_timer_start(w->refresh, REFRESH_MS, REFRESH_MS);
     w->redis = gtv_redis_create(loop, redis_url, "gtv-ai-watchlist", on_state, w, err);
     if (w->redis)
-        w->news = gtv_redis_tail_create(loop, redis_url, "gtv-ai-watchlist-news", GTV_KEY_WATCHLIST_NEWS, "$",
+        // From its beginning: what is stored between the first reading and the first news is seen at once.
+        w->news = gtv_redis_tail_create(loop, redis_url, "gtv-ai-watchlist-news", GTV_KEY_WATCHLIST_NEWS, "0",
                                         on_news, w, err);
     if (w->news)
         return w;
