@@ -111,7 +111,8 @@ static void tell_new(struct gtv_plate_teller *t, const struct gtv_plate_best *be
     e.h = best->box[3];
     e.seconds = -1;
     e.degrees = -1;
-    e.crop = crops && about->track && gtv_shots_name(config->shots, about->track, crop) ? crop : NULL;
+    // Where there is no picture of a vehicle the plate's own stands in: an alert has something to look at.
+    e.crop = crops && about->track && gtv_shots_name(config->shots, about->track, crop) ? crop : said.crop;
     e.plate = &said;
     gtv_counter_add(verdict->sure ? config->meters->sure : config->meters->uncertain, 1);
     config->tell(config->arg, &e);
