@@ -37,6 +37,7 @@ class Session:
         self.camera, self.conn, self.channel, self.addresses = camera, conn, channel, addresses
         self.seq, self.lock, self.udp = random.randrange(65536), threading.Lock(), None
         self.requests = []  # after PLAY
+        self.over = False  # the other side has hung up
         self.mangle = lambda packets: packets  # of one unit, before they go out by UDP
 
     def packets(self, unit, stamp, marker=True):
@@ -69,7 +70,7 @@ class Session:
     def stream(self, units, seconds, first=0, pace=0.04, step=3600, marker=True):
         """Units in a circle at their pace; returns the next stamp."""
         stamp, end, i = first, time.monotonic() + seconds, 0
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self.over:
             self.send(units[i % len(units)], stamp, marker)
             stamp, i = stamp + step, i + 1
             time.sleep(pace)
@@ -85,7 +86,7 @@ class FakeCamera:
         self.describe, self.redirect, self.timeout, self.tls, self.public = describe, redirect, timeout, tls, public
         self.one_time = one_time  # a nonce is good for one request, and nobody is told that it is stale
         self.hangs_up, self.connections = hangs_up, 0  # hangs_up: with its challenge
-        self.nonce, self.requests, self.sessions = "nonce0", [], []
+        self.nonce, self.requests, self.sessions, self.playing = "nonce0", [], [], {}
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.url = f"{'rtsps' if tls else 'rtsp'}://127.0.0.1:{self.port}/fake"
@@ -116,6 +117,8 @@ class FakeCamera:
         except (OSError, ValueError):
             pass  # the other side hung up
         finally:
+            if conn in self.playing:
+                self.playing.pop(conn).over = True
             try:
                 conn.close()
             except OSError:
@@ -204,6 +207,7 @@ class FakeCamera:
             elif method == "PLAY":
                 answer()
                 session = Session(self, conn, channel, addresses)
+                self.playing[conn] = session
                 session.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 self.sessions.append(session)
                 threading.Thread(target=self.play, args=(session,), daemon=True).start()

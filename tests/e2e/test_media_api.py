@@ -318,7 +318,7 @@ def test_a_publisher_by_pattern_is_listed_and_kicked(spawn, tmp_path):
     assert call(node, "POST", "/v3/config/paths/add/all_others", "{}").json() == OK
     publisher = spawn("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=s=320x192:r=15", "-c:v", "libx264", "-preset", "ultrafast",
                       "-tune", "zerolatency", "-g", "15", "-f", "rtsp", "-rtsp_transport", "tcp", f"rtsp://127.0.0.1:{port}/live/one")
-    state = node.wait_state("live/one", "connected", 20)
+    state = node.wait_state("live/one", "connected")
     assert state["confName"] == "all_others" and state["source"]["type"] == "rtspSession"
     listed = get(node, "rtspsessions/list").json()
     assert listed["itemCount"] == 1

@@ -98,7 +98,7 @@ def test_a_camera_without_tcp_comes_by_udp(media, fake, units):
             random.shuffle(packets)
             return packets
         session.mangle = shuffle
-        session.stream(units, 20)
+        session.stream(units, 120)
     camera, name = fake(script, units=units, tcp=False)
     media.wait_state(name, "connected")
     assert frames_of(media, name) > 10
@@ -109,7 +109,7 @@ def test_a_camera_without_tcp_comes_by_udp(media, fake, units):
 def test_udp_with_loss(media, fake, units):
     def script(session):
         session.mangle = lambda packets: [p for p in packets if random.random() > 0.03]
-        session.stream(units, 20)
+        session.stream(units, 120)
     _, name = fake(script, units=units, conf={"rtspTransport": "udp"})
     media.wait_state(name, "connected")
     wait_until(lambda: media.path(name)["inboundFramesInError"] > 0, what="lost frames are counted")
@@ -127,7 +127,7 @@ def test_tls_and_the_fingerprint(media, fake, units, tmp_path):
                     "2", "-subj", "/CN=camera"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    camera, name = fake(lambda session: session.stream(units, 20), units=units, tls=context)
+    camera, name = fake(lambda session: session.stream(units, 120), units=units, tls=context)
     media.wait_state(name, "connected")
     assert frames_of(media, name) > 10
     right = hashlib.sha256(ssl.PEM_cert_to_DER_cert((tmp_path / "cert").read_text())).hexdigest()
@@ -149,14 +149,14 @@ def test_tls_with_what_speaks_none(media, real):
 
 @pytest.mark.parametrize("auth", ["basic", "md5", "sha256"])
 def test_authentication(media, fake, units, auth):
-    camera, name = fake(lambda session: session.stream(units, 20), units=units, auth=auth, password="p@ss:w/ü",
+    camera, name = fake(lambda session: session.stream(units, 120), units=units, auth=auth, password="p@ss:w/ü",
                         source=lambda camera: camera.with_user("p%40ss%3Aw%2F%C3%BC"))
     media.wait_state(name, "connected")
     assert all("w/" not in h.get("authorization", "") for _, h in camera.requests)
 
 
 def test_a_camera_with_a_new_nonce_for_each_request(media, fake, units):
-    camera, name = fake(lambda session: session.stream(units, 20), units=units, auth="md5", password="x", one_time=True,
+    camera, name = fake(lambda session: session.stream(units, 120), units=units, auth="md5", password="x", one_time=True,
                         source=lambda camera: camera.with_user("x"))
     media.wait_state(name, "connected")
     assert len(camera.sessions) == 1
@@ -173,7 +173,7 @@ def test_a_wrong_password(media, fake, units, auth):
 @pytest.mark.parametrize("auth, public", [("basic", True), ("md5", False), ("sha256", True)])
 def test_a_camera_that_hangs_up_with_its_challenge(media, fake, units, auth, public):
     """It is connected to once more, and given the credentials at once; where OPTIONS needs none, DESCRIBE begins the new connection."""
-    camera = FakeCamera(lambda session: session.stream(units, 20), units=units, auth=auth, password="x", hangs_up=True)
+    camera = FakeCamera(lambda session: session.stream(units, 120), units=units, auth=auth, password="x", hangs_up=True)
     allowed = camera.allowed
     if public:
         camera.allowed = lambda method, headers: method == "OPTIONS" or allowed(method, headers)
@@ -202,7 +202,7 @@ def test_the_session_is_kept_alive(media, fake, units):
         stamp = session.stream(units, 0.4)
         session.raw(b"OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: 99\r\n\r\n")
         session.camera.nonce = "nonce1"
-        session.stream(units, 20, first=stamp)
+        session.stream(units, 120, first=stamp)
     camera, name = fake(script, units=units, auth="md5", password="x", timeout=2, source=lambda camera: camera.with_user("x"))
     media.wait_state(name, "connected")
     wait_until(lambda: [m for m, _ in camera.requests].count("GET_PARAMETER") >= 4, what="keep-alives")
@@ -293,7 +293,7 @@ def test_garbage_in_packets(media, fake, units):
             head = bytes([0x80 | rng.randrange(64), 96 | rng.randrange(2) << 7]) + session.seq.to_bytes(2, "big") + bytes(8)
             session.seq = session.seq + 1 & 0xffff
             session.raw(b"$\4" + (len(head) + len(data)).to_bytes(2, "big") + head + data)
-        session.stream(units, 10, first=stamp)
+        session.stream(units, 120, first=stamp)
     _, name = fake(script, units=units)
     media.wait_state(name, "connected")
     wait_until(lambda: len(packets(read_relay(f"{media.hls}/{name}/relay", 1))) > 5)
@@ -323,7 +323,7 @@ def test_packets_in_every_cut(media, fake, units):
             def shutdown(self, how):
                 conn.shutdown(how)
         session.conn = Pieces()
-        session.stream(units, 20)
+        session.stream(units, 120)
     _, name = fake(script, units=units)
     media.wait_state(name, "connected")
     assert frames_of(media, name) > 10
@@ -335,7 +335,7 @@ def test_the_resolution_changes(media, fake, units):
 
     def script(session):
         stamp = session.stream(units, 2)
-        session.stream(larger, 20, first=stamp)
+        session.stream(larger, 120, first=stamp)
     _, name = fake(script, units=units)
     media.wait_state(name, "connected")
     wait_until(lambda: media.path(name)["tracks2"][0]["codecProps"]["width"] == 640, what="the new resolution")
@@ -349,7 +349,7 @@ def test_the_codec_changes(media, fake, units):
     def script(session):
         stamp = session.stream(units, 1)
         stamp = session.stream(other, 1.5, first=stamp)
-        session.stream(units, 20, first=stamp)
+        session.stream(units, 120, first=stamp)
     _, name = fake(script, units=units)
     media.wait_state(name, "connected")
     time.sleep(2.5)
@@ -360,7 +360,7 @@ def test_no_key_frame(media, fake, units):
     """Packets come, but nothing to begin with: a word to the user, no reason to hang up."""
     def script(session):
         stamp = session.stream(units[1:25], 2.5)
-        session.stream(units, 20, first=stamp)
+        session.stream(units, 120, first=stamp)
     camera, name = fake(script, units=units)
     assert cause(media, name, "no_key_frame") == "the camera sends no key frame"
     media.wait_state(name, "connected")
@@ -377,7 +377,7 @@ def test_a_stall(media, fake, units):
 
 
 def test_no_markers(media, fake, units):
-    _, name = fake(lambda session: session.stream(units, 20, marker=False), units=units)
+    _, name = fake(lambda session: session.stream(units, 120, marker=False), units=units)
     media.wait_state(name, "connected")
     assert frames_of(media, name) > 10
 
@@ -388,7 +388,7 @@ def test_time_stamps_wrap_jump_and_run_backwards(media, fake, units):
         stamp = session.stream(units, 1.2, first=stamp + 3600 * 90000)
         stamp = session.stream(units, 1.2, first=stamp - 7 * 90000)
         stamp = session.stream(units, 1.2, first=stamp, step=-3600)
-        session.stream(units, 20, first=5)
+        session.stream(units, 120, first=5)
     camera, name = fake(script, units=units)
     media.wait_state(name, "connected")
     times = [pts for pts, _ in packets(read_relay(f"{media.hls}/{name}/relay", 7))]

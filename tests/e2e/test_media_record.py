@@ -78,7 +78,7 @@ def recorded(spawn_module, rtsp_camera_module, tmp_path_factory):
     node.add("cam_1", camera.url, **SHORT)
     node.wait_recorded(8)
     camera.stop()
-    node.wait_state("cam_1", "failed", 30) if node.path("cam_1")["state"] != "failed" else None
+    node.wait_state("cam_1", "failed") if node.path("cam_1")["state"] != "failed" else None
     time.sleep(1)
     return node
 

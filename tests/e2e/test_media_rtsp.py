@@ -91,7 +91,7 @@ def node(spawn_module, tmp_path_factory):
     it.add("hevc", "publisher")
     processes = [publish(it.url("both")), publish(it.url("hevc"), "udp", H265, audio=False)]
     for name in ("both", "hevc"):
-        it.wait_state(name, "connected", 30)
+        it.wait_state(name, "connected")
     yield it
     for process in processes:
         stop(process)
@@ -244,7 +244,7 @@ def test_who_may_publish_and_read(spawn, tmp_path):
     assert time.monotonic() - before > 1.5
 
     process = publish(node.url("yard", f"cam:{PASSWORD}"), audio=False)  # ffmpeg takes the digest
-    node.wait_state("yard", "connected", 30)
+    node.wait_state("yard", "connected")
     assert node.list("rtspsessions")[0]["user"] == "cam"
     assert read(node.url("yard", "eye:look"), "tcp", 5) == 5
     right = base64.b64encode(b"eye:look").decode()
@@ -266,11 +266,11 @@ def test_a_publisher_with_g711(node, transport):
     senders = [ffmpeg("-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15", *sound[:4], *H264, *sound[4:], "-f", "rtsp",
                       "-rtsp_transport", transport, node.url(n)) for n in (name, mute)]
     try:
-        assert node.wait_state(name, "connected", 30)["tracks"] == ["H264", "MPEG-4 Audio"]
+        assert node.wait_state(name, "connected")["tracks"] == ["H264", "MPEG-4 Audio"]
         found = streams_at(f"{node.hls}/{name}/index.m3u8")
         assert found["audio"]["codec_name"] == "aac" and found["audio"]["sample_rate"] == "16000" and found["video"]["codec_name"] == "h264"
         assert abs(float(found["video"]["start_time"]) - float(found["audio"]["start_time"])) < 0.7
-        assert node.wait_state(mute, "connected", 30)["tracks"] == ["H264"]
+        assert node.wait_state(mute, "connected")["tracks"] == ["H264"]
         log = node.process.log()
         assert "a publisher's track is left out" in log and "codec=PCMA" in log
         for path in (name, mute):  # while frames are on their way
@@ -287,7 +287,7 @@ def test_a_second_publisher_takes_over_or_not(spawn, tmp_path):
     node.add("kept", "publisher", overridePublisher=False)
     first = [publish(node.url(name), audio=False) for name in ("free", "kept")]
     for name in ("free", "kept"):
-        node.wait_state(name, "connected", 30)
+        node.wait_state(name, "connected")
     was = node.path("free")["source"]["id"]
     second = [publish(node.url(name), audio=False, size="640x360") for name in ("free", "kept")]
     wait_until(lambda: (s := node.path("free")["source"]) and s["id"] != was and node.path("free")["ready"], what="the path has its new publisher")

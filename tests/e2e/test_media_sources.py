@@ -103,7 +103,7 @@ def stream(mime, pieces):
 
 
 def check(node, name, source_type, tracks):
-    path = node.wait_state(name, "connected", 30)
+    path = node.wait_state(name, "connected")
     assert path["source"]["type"] == source_type and path["tracks"] == tracks
     found = streams(f"{node.hls}/{name}/index.m3u8")
     assert found["video"]["codec_name"] == "h264"
@@ -169,7 +169,7 @@ def test_jumps_of_ten_hours_harm_no_muxer(node, web, tmp_path):
         pieces.append(path.read_bytes())
     web.table["/jumps.ts"] = stream("video/mp2t", pieces * 4)
     node.add("jumps", web.url + "/jumps.ts")
-    node.wait_state("jumps", "connected", 20)
+    node.wait_state("jumps", "connected")
     first = node.playlist("jumps")
     end = first.sequence + len(first.segments)
     last = wait_until(lambda: (p := node.playlist("jumps")).sequence + len(p.segments) > end + 3 and "#EXT-X-DISCONTINUITY" in p.text and p,
@@ -195,7 +195,7 @@ def test_causes(node, web):
                                ("shut", f"rtmp://127.0.0.1:{free_port()}/x/y", None), ("nosrt", f"srt://127.0.0.1:{free_port()}", None),
                                ("noname", "http://no-such-host.invalid/x.ts", "name")]:
         node.add(name, source)
-        path = node.wait_state(name, "failed", 30)
+        path = node.wait_state(name, "failed")
         assert code is None or path["causeCode"] == code, path
         assert requests.delete(f"{node.api}/v3/config/paths/delete/{name}", timeout=60).status_code == 200
 
@@ -226,9 +226,9 @@ def test_where_a_playlist_and_a_redirect_lead_to_is_judged(spawn, tmp_path, web)
     node.add("direct", inner)
     assert node.wait_state("direct", "failed")["causeCode"] == "denied"
     node.add("nested", web.url + "/out.m3u8")
-    assert node.wait_state("nested", "failed", 30)["causeCode"] == "denied"
+    assert node.wait_state("nested", "failed")["causeCode"] == "denied"
     assert other.asked == []
     node.add("moved", web.url + "/away.ts")
-    assert node.wait_state("moved", "failed", 30)["causeCode"] == "denied"
+    assert node.wait_state("moved", "failed")["causeCode"] == "denied"
     other.shutdown()
     other.server_close()

@@ -496,7 +496,7 @@ def test_cameras_of_every_kind(spawn, tmp_path):
         other.add("one", "publisher")
         send("-f", "rtsp", "-rtsp_transport", "tcp", other.url("one"))
         send("-f", "flv", "-listen", "1", f"rtmp://127.0.0.1:{rtmp}/live/x")
-        other.wait_state("one", "connected", 20)
+        other.wait_state("one", "connected")
         sources = {1: (f"rtmp://127.0.0.1:{rtmp}/live/x", "rtmpSource"), 2: (f"{other.hls}/one/relay", "mpegtsSource"),
                    3: (f"{other.hls}/one/index.m3u8", "hlsSource"), 4: ("publisher", "rtspSession")}
         for number, (url, _) in sources.items():
@@ -505,7 +505,7 @@ def test_cameras_of_every_kind(spawn, tmp_path):
             shown = requests.get(f"{node.api}/v3/config/paths/get/cam_{number}", timeout=60).json()
             assert shown["source"] == url and shown["sourceOnDemand"] is (url != "publisher")
         send("-f", "rtsp", "-rtsp_transport", "tcp", node.url("cam_4"))
-        node.wait_state("cam_4", "connected", 20)
+        node.wait_state("cam_4", "connected")
 
         def watch(number):
             index = f"/hls/cam_{number}/index.m3u8"
