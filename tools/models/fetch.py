@@ -482,9 +482,10 @@ class Fetcher:
     def advice(self, names):
         plain = [m for m in self.manifest["models"] if "package" not in m]
         files = [m["file"] for m in plain if m["name"] in names] or [m["file"] for m in plain]
+        command = os.environ.get("GTV_MODELS_COMMAND", "./gtv models")
         return (
-            f"run ./gtv models where the network is reached, or put {' or '.join(files)} "
-            "into a folder and run ./gtv models --shared FOLDER"
+            f"run {command} where the network is reached, or put {' or '.join(files)} "
+            f"into a folder and run {command} --shared FOLDER"
         )
 
 
