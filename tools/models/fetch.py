@@ -35,6 +35,7 @@ from sources import (
     last_line,
     remove,
 )
+from vehicles import BYTES
 from vehicles import CLASSES as VEHICLES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -133,6 +134,11 @@ def vehicles_files(model):
     if "vehicles" not in model:
         return []
     return [f"{model['name']}_vehicles.xml", f"{model['name']}_vehicles.bin"]
+
+
+def takes_bytes(model):
+    """Whether that network is made to take bytes, as pictures have them."""
+    return model["vehicles"].get("input") == "bytes"
 
 
 def stamp(path, sha256):
@@ -291,6 +297,7 @@ class Store:
                 feed |= model["feed"]
                 if "vehicles" in entry:
                     feed["classes"] = list(VEHICLES)
+                    feed["input"] = {**feed["input"], **(BYTES if takes_bytes(model) else {})}
                 write_json_if_changed(os.path.join(self.dest, f"{model['name']}.json"), feed)
         state = {
             "format": 1,
@@ -411,6 +418,8 @@ class Fetcher:
             source = os.path.join(self.args.dest, model["file"])
             command = [sys.executable, os.path.join(HERE, "vehicles.py"), source]
             command.append(os.path.join(part, vehicles_files(model)[0]))
+            if takes_bytes(model):
+                command += ["--input", json.dumps(model["feed"]["input"])]
             environment = {**os.environ, "PYTHONPATH": self.args.openvino}
             try:
                 subprocess.run(

@@ -57,6 +57,9 @@ def prepare(path, full, spec):
         back = (1 / ratio, 1 / ratio)
     if spec["order"] == "bgr":
         image = image[..., ::-1]
+    if spec["type"] == "u8":
+        image = np.ascontiguousarray(image[None] if spec["layout"] == "nhwc" else image.transpose(2, 0, 1)[None])
+        return image, back
     tensor = (image.astype(np.float32) * spec["scale"] - spec["mean"]) / spec["std"]
     return tensor.transpose(2, 0, 1)[None].astype(np.float32), back
 
