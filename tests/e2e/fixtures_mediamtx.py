@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import free_port
 from mediamtx_double import Double
 
 
@@ -11,7 +12,8 @@ def mediamtx_double():
     started = []
 
     def start(**options):
-        started.append(Double(**options).start())
+        # Its ports are its own while it is down, too.
+        started.append(Double(**{"api_port": free_port(), "hls_port": free_port(), **options}).start())
         return started[-1]
 
     yield start

@@ -119,6 +119,12 @@ class Double:
         await self.api.close()
         await self.hls.close()
         self.close_muxers()
+        # What is not ended before the loop is complains of it later: connections that only just came, and closings under way.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others, timeout=5)
+        await asyncio.sleep(0.01)
 
     def load(self):
         """The configuration file's paths, on a node that has just started."""

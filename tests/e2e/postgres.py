@@ -53,8 +53,15 @@ class Postgres:
         return subprocess.run([self.bin / "psql", "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gtv", "-d", database,
                                "-c", text], env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, text=True, check=check, timeout=60)
 
-    def url(self, database, password=PASSWORD, scheme="postgresql"):
-        return f"{scheme}://gtv:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+    def session(self, database):
+        """A psql that takes statements on its standard input."""
+        return subprocess.Popen([self.bin / "psql", "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gtv", "-d", database],
+                                env={**os.environ, "PGPASSWORD": PASSWORD}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def url(self, database, password=PASSWORD, scheme="postgresql", user="gtv"):
+        """password None: without one."""
+        secret = "" if password is None else ":" + quote(password, safe="")
+        return f"{scheme}://{user}{secret}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def new_database(self, more=""):
         self.count += 1

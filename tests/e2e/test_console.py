@@ -1,5 +1,6 @@
 """gtv-console: the page and its headers, cameras out of Redis, detections from event to SQL to answer."""
 
+import datetime
 import json
 import signal
 import threading
@@ -111,6 +112,10 @@ def happen(redis, kind, key, camera=1, wall_ms=1_795_400_000_000, **data):
     return redis.xadd(DURABLE, {"stream": event["stream"], "type": kind, "key": event["key"], "json": json.dumps(event)})
 
 
+def iso(wall_ms):
+    return datetime.datetime.fromtimestamp(wall_ms / 1000, datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def a_pass(redis, track, plate=None, camera=1, wall_ms=1_795_400_000_000, crop=None, kind="car"):
     """A vehicle comes, its plate is read, it goes."""
     happen(redis, "track.started", f"track.started/{track}", camera, wall_ms, track_id=track, object_type=kind)
@@ -118,7 +123,7 @@ def a_pass(redis, track, plate=None, camera=1, wall_ms=1_795_400_000_000, crop=N
         happen(redis, "plate.read", f"plate.read/{track}", camera, wall_ms + 500, track_id=track, object_type=kind, plate_number=plate,
                plate={"number": plate, "format": "mercosul" if plate[4].isalpha() else "old", "confidence": 0.97, "uncertain": False, "votes": 5})
     happen(redis, "track.ended", f"track.ended/{track}", camera, wall_ms + 900, track_id=track, object_type=kind, crop=crop,
-           first_seen="2026-11-23T02:13:20.000Z", last_seen="2026-11-23T02:13:20.900Z")
+           first_seen=iso(wall_ms), last_seen=iso(wall_ms + 900))
 
 
 def test_the_page_and_its_headers(console):
@@ -370,7 +375,7 @@ def test_pictures_of_vehicles(spawn, redis_server, tmp_path, streaming):
 
 
 def test_wrong_settings_are_said_in_a_sentence(spawn, redis_server, tmp_path):
-    for url, word in (("postgresql://u:p4ssw0rd@127.0.0.1:1/x", "PostgreSQL"), ("oracle:x", "DATABASE_URL"), ("sqlite:/proc/none/x.db", "/proc/none/x.db")):
+    for url, word in (("postgresql://u:p4ssw0rd@127.0.0.1:99999/x", "port"), ("oracle:x", "DATABASE_URL"), ("sqlite:/proc/none/x.db", "/proc/none/x.db")):
         process = spawn("gtv-console", env={"CONSOLE_PORT": 0, "REDIS_URL": redis_server.url(), "DATABASE_URL": url})
         assert process.popen.wait(60) != 0
         assert word in process.log() and "p4ssw0rd" not in process.log()

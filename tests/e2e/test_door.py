@@ -36,7 +36,7 @@ class Door:
         """All that comes back until the door closes, or nothing more comes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as s:
             s.sendall(data)
-            s.settimeout(1)
+            s.settimeout(4)
             got = b""
             try:
                 while chunk := s.recv(65536):
@@ -75,7 +75,6 @@ def door(spawn_module, streaming):
 def quiet(door):
     """A stream of events on which nothing happens, open from the start."""
     stream = door.from_client("/events/quiet?types=detection")
-    stream.opened = time.monotonic()
     return stream
 
 
@@ -375,6 +374,7 @@ def test_the_door_and_the_service_count_alike(door, streaming):
 
 def test_a_quiet_stream_is_kept_alive(quiet):
     # Last in this file: the 15 s have mostly gone by.
+    began = time.monotonic()
     while (line := quiet.readline()) and not line.startswith(b":"):
         pass
-    assert line.startswith(b":") and time.monotonic() - quiet.opened < 60
+    assert line.startswith(b":") and time.monotonic() - began < 60

@@ -313,7 +313,7 @@ def test_redis_away_hanging_and_flushed(spawn, redis_server, models, jpeg):
         answer = requests.post(f"{ai.url}/detect/async", json={"camera_id": 1, "image_base64": "AAAA"}, timeout=60)
         times.append(time.monotonic() - begin)
         assert answer.status_code == 503 and "Redis" in answer.json()["detail"]
-    assert min(times) < 0.1
+    assert min(times) < 1
     assert ai.get("/result/x").status_code == 503 and ai.get("/queue").status_code == 503
     body = {"camera_id": 1, "image_base64": base64.b64encode(jpeg).decode()}
     assert requests.post(f"{ai.url}/detect", json=body, timeout=60).status_code == 200

@@ -360,10 +360,9 @@ def add(client, stream, n, kind="detection", pad=""):
 
 
 @pytest.fixture
-def live(spawn, origin, redis_server):
-    service = Streaming(spawn, origin.url, origin.url, redis_server.url(), GTV_WS_STALL=2, GTV_FROZEN_AFTER=4)
-    wait_until(lambda: service.get("/ready").json()["redis"], what="redis up")
-    time.sleep(0.3)
+def live(spawn, origin, redis_server, request):
+    env = {"GTV_WS_STALL": 60, "GTV_FROZEN_AFTER": 4, **getattr(request, "param", {})}
+    service = Streaming(spawn, origin.url, origin.url, redis_server.url(), **env)
     service.redis = redis_server.client()
     return service
 
@@ -484,6 +483,7 @@ def test_a_slow_client_has_its_newest_states_and_a_count(live):
     assert states[-1] == 100 and len(states) <= 6  # the newest is there, older ones gave way
 
 
+@pytest.mark.parametrize("live", [{"GTV_WS_STALL": 2}], indirect=True)
 def test_a_client_that_takes_nothing_is_closed_with_1013(live):
     stalled = Raw(live.port, "/ws/events/cam_1", rcvbuf=4096)
     for n in range(100):
@@ -508,16 +508,15 @@ def test_camera_health(live, origin):
     assert ws.until(lambda m: m["data"]["state"] == "connected")["id"]
     tracks = [{"codec": "H265", "codecProps": {"width": 1920, "height": 1080}}]
     origin.paths["cam_1"] = path()
-    changed = ws.message()["data"]
+    changed = ws.until(lambda m: "change" in m["data"])["data"]
     assert (changed["change"], changed["before"], changed["now"]) == ("parameters", "H264 1280x720", "H265 1920x1080")
-    frozen = ws.message()["data"]  # nothing grows any more
-    assert frozen["state"] == "frozen" and frozen["cause_code"] == "frozen" and frozen["cause"]
+    frozen = ws.until(lambda m: m["data"]["state"] == "frozen")["data"]  # nothing grows any more
+    assert frozen["cause_code"] == "frozen" and frozen["cause"]
     assert live.get("/streams").json()["streams"][0]["cause_code"] == "frozen"
     origin.paths["cam_1"] = path()
-    assert ws.message()["data"]["state"] == "connected"
+    ws.until(lambda m: m["data"]["state"] == "connected")
     origin.paths["cam_1"] = {"ready": False, "state": "failed", "cause": "the camera refuses", "causeCode": "refused"}
-    lost = ws.message()["data"]
-    assert lost["state"] == "disconnected" and lost["cause_code"] == "refused"
+    assert ws.until(lambda m: m["data"]["state"] == "disconnected")["data"]["cause_code"] == "refused"
 
 
 def test_one_of_two_replicas_tells(spawn, live, origin, redis_server):

@@ -16,7 +16,7 @@ from conftest import wait_until
 from fixtures_mediamtx import mediamtx_double  # noqa: F401 - a fixture
 from test_streaming import Streaming, no_redis, read_until  # noqa: F401 - a fixture too
 
-SLOWEST = 3.0  # seconds that a bystander may wait for one answer: this machine is shared, a stall or a time-out is longer
+SLOWEST = 8.0  # seconds that a bystander may wait for one answer: this machine is shared, a stall or a time-out is longer
 
 
 class Viewer(threading.Thread):
@@ -175,10 +175,10 @@ def test_segments_that_lie_are_not_passed_off_as_whole(live, node):
             segment = new_segment(live, node, "cam_1", kind, **how)
             began = time.monotonic()
             with pytest.raises((requests.exceptions.RequestException, AssertionError)):
-                answer = requests.get(segment, timeout=30)
+                answer = requests.get(segment, timeout=60)
                 assert answer.status_code == 200, answer.text
                 pytest.fail(f"{kind}: {len(answer.content)} bytes came as a whole segment")
-            assert time.monotonic() - began < 20, f"{kind}: the client was left waiting"
+            assert time.monotonic() - began < 40, f"{kind}: the client was left waiting"
             node.clear_faults()
             # It was not kept: the next one gets the whole.
             again = requests.get(segment, timeout=60)
@@ -203,7 +203,7 @@ def test_a_playlist_without_end(live, node):
         began = time.monotonic()
         answer = live.get("/hls/cam_1/index.m3u8", timeout=60)
         assert fault.hits == 1 and answer.status_code == 502 and answer.json()["code"]
-        assert time.monotonic() - began < 22
+        assert time.monotonic() - began < 40
         assert live.process.rss_kib() - before < 64 * 1024
         assert live.get("/hls/cam_1/index.m3u8").status_code == 200
     bystander.check()
@@ -301,8 +301,8 @@ def test_whoever_is_slow_holds_nobody_else_up(live, node):
     node.add_path("cam_3")
     try:
         with ThreadPoolExecutor(5) as pool, Viewer(live.url, "cam_2") as bystander:
-            playlists = [pool.submit(live.get, "/hls/cam_3/index.m3u8", timeout=40) for _ in range(4)]
-            stalled = pool.submit(requests.get, segment, timeout=40)
+            playlists = [pool.submit(live.get, "/hls/cam_3/index.m3u8", timeout=100) for _ in range(4)]
+            stalled = pool.submit(requests.get, segment, timeout=100)
             slow += slow_heads(live, min(10000, limit - 1000))
             bystander.goes_on()
             for s in slow:

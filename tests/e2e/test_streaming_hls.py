@@ -12,21 +12,23 @@ import requests
 from fixtures_mediamtx import mediamtx_double  # noqa: F401 - a fixture
 
 from conftest import free_port, wait_until
+from test_streaming import at_once
 
-FAST = {"segment_duration": 0.4, "part_duration": 0.2, "bitrate": 400_000, "paths": {"cam_1": "ready"}}
+FAST = {"segment_duration": 0.4, "segment_count": 20, "part_duration": 0.2, "bitrate": 400_000, "paths": {"cam_1": "ready"}}
 EACH = [("1.15", None), ("1.20", None), ("1.20", "c0n-secret")]
 VARIANTS = ["mpegts", "fmp4", "lowLatency"]
 
 
 class Proxy:
     def __init__(self, spawn, api, hls, **env):
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.process = spawn("gtv-streaming", ready=self.url + "/health", env={
-            "STREAMING_PORT": self.url.rsplit(":", 1)[1], "STREAMING_WORKERS": 2, "MEDIAMTX_API_URL": api, "MEDIAMTX_HLS_URL": hls,
+            "STREAMING_PORT": self.port, "STREAMING_WORKERS": 2, "MEDIAMTX_API_URL": api, "MEDIAMTX_HLS_URL": hls,
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/2", "LOG_LEVEL": "DEBUG", **env})
 
     def get(self, path, **kwargs):
-        return requests.get(self.url + path, timeout=kwargs.pop("timeout", 15), **kwargs)
+        return requests.get(self.url + path, timeout=kwargs.pop("timeout", 60), **kwargs)
 
 
 class Player:
@@ -158,7 +160,7 @@ def test_a_restart_needs_no_reload(spawn, mediamtx_double, generation, secret): 
 
 def test_a_node_that_is_down(spawn, mediamtx_double):  # noqa: F811
     node = mediamtx_double(generation="1.15", **FAST)
-    proxy = Proxy(spawn, node.api_url, node.hls_url, HLS_STALE_IF_ERROR=3)
+    proxy = Proxy(spawn, node.api_url, node.hls_url, HLS_STALE_IF_ERROR=5)
     player = Player(proxy)
     first = player.playlist()
     node.down()
@@ -170,7 +172,7 @@ def test_a_node_that_is_down(spawn, mediamtx_double):  # noqa: F811
         assert [u.split("?")[0] for u in uris(answer.text)] == [u.split("?")[0] for u in uris(first.text)]
         ages.append(int(answer.headers["Age"]))
         time.sleep(0.1)
-    assert ages == sorted(ages) and ages[-1] in (2, 3)
+    assert ages == sorted(ages) and ages[-1] >= 1
     fails = wait_until(lambda: (a := player.playlist()).status_code != 200 and [a], what="the end of the stale playlist")
     assert fails[0].status_code == 502
     node.up()
@@ -185,10 +187,10 @@ def test_blocking_reloads_are_one_fetch_each(spawn, mediamtx_double):  # noqa: F
     text = player.playlist().text
     last = int(re.search(r"MEDIA-SEQUENCE:(\d+)", text).group(1)) + text.count("#EXTINF") + 1
     node.reset_counts()
-    with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(lambda n: player.playlist(_HLS_msn=last, _HLS_part="0" if n % 2 else "00", other=n), range(30)))
-    assert {a.status_code for a in answers} == {200}
-    assert len({re.sub(r"session=[^\"\n&]*", "", a.text) for a in answers}) == 1
+    more = "&" if "?" in player.media else "?"
+    answers = at_once(proxy, *(f"{player.base}{player.media}{more}_HLS_msn={last}&_HLS_part={'0' if n % 2 else '00'}&other={n}" for n in range(30)))
+    assert {a.status for a in answers} == {200}
+    assert len({re.sub(r"session=[^\"\n&]*", "", a.content.decode()) for a in answers}) == 1
     blocking = [r for r in node.requests("*stream.m3u8", "hls") if "_HLS_msn" in r[3]]
     assert len(blocking) == 1 and blocking[0][3].endswith(f"?_HLS_msn={last}&_HLS_part=0")
     skipped = player.playlist(_HLS_msn=last, _HLS_skip="YES")
@@ -299,8 +301,8 @@ def cache(spawn, origin):
 
 def test_lives_as_the_node_says(cache, origin):
     """One file each, so that all waits run at the same time."""
-    stored = {"a1": "max-age=1", "a2": "max-age=1, s-maxage=60", "a3": "public, max-age=0", "a4": "no-store, max-age=60", "a5": "private, max-age=60",
-              "a6": "no-cache", "a7": 'max-age="60"', "a8": "MAX-AGE=60, x=\"a, no-store\"", "a9": "max-age=60, max-age=1", "a10": "max-age=abc"}
+    stored = {"a1": "max-age=3", "a2": "max-age=3, s-maxage=60", "a3": "public, max-age=0", "a4": "no-store, max-age=60", "a5": "private, max-age=60",
+              "a6": "no-cache", "a7": 'max-age="60"', "a8": "MAX-AGE=60, x=\"a, no-store\"", "a9": "max-age=60, max-age=3", "a10": "max-age=abc"}
     for name, control in stored.items():
         origin.headers = {"Cache-Control": control, "Vary": "Accept", "X-Other": "kept", "Connection": "X-Hop", "X-Hop": "1", "Keep-Alive": "timeout=3"}
         first = cache.get(f"/hls/cam_1/{name}.ts")
@@ -309,8 +311,8 @@ def test_lives_as_the_node_says(cache, origin):
         assert "X-Hop" not in first.headers and "Keep-Alive" not in first.headers
     kinds = {name: cache.get(f"/hls/cam_1/{name}.ts").headers["X-Cache"] for name in stored}
     assert {n for n, kind in kinds.items() if kind == "HIT"} == {"a1", "a2", "a7", "a8", "a9"}
-    assert cache.get("/hls/cam_1/a2.ts").headers["Cache-Control"] == "max-age=1, s-maxage=60"
-    time.sleep(1.1)
+    assert cache.get("/hls/cam_1/a2.ts").headers["Cache-Control"] == "max-age=3, s-maxage=60"
+    time.sleep(3.1)
     kinds = {name: cache.get(f"/hls/cam_1/{name}.ts").headers["X-Cache"] for name in ("a1", "a2", "a9")}
     assert kinds == {"a1": "MISS", "a2": "HIT", "a9": "MISS"}
 
@@ -318,7 +320,7 @@ def test_lives_as_the_node_says(cache, origin):
 def test_age_counts_from_the_node(cache, origin):
     origin.headers = {"Cache-Control": "max-age=60", "Age": "57"}
     assert cache.get("/hls/cam_1/x.ts").status_code == 200
-    assert cache.get("/hls/cam_1/x.ts").headers["Age"] in ("57", "58")
+    assert cache.get("/hls/cam_1/x.ts").headers["Age"] in ("57", "58", "59")
     time.sleep(3.1)
     assert cache.get("/hls/cam_1/x.ts").headers["X-Cache"] == "MISS"
     origin.headers = {"Cache-Control": "max-age=60", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
@@ -329,10 +331,10 @@ def test_age_counts_from_the_node(cache, origin):
 
 def test_the_node_is_asked_whether_it_changed(cache, origin):
     for name, validator in (("e", {"ETag": '"v1"'}), ("m", {"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"})):
-        origin.headers = {"Cache-Control": "max-age=1", **validator, "X-Version": "1"}
+        origin.headers = {"Cache-Control": "max-age=2", **validator, "X-Version": "1"}
         first = cache.get(f"/hls/cam_1/{name}.ts")
         origin.headers["X-Version"] = "2"
-        time.sleep(1.05)
+        time.sleep(2.05)
         again = cache.get(f"/hls/cam_1/{name}.ts")
         assert again.status_code == 200 and again.content == first.content and again.headers["X-Version"] == "2"
         assert again.headers["Content-Type"] == first.headers["Content-Type"]
@@ -344,7 +346,7 @@ def test_the_node_is_asked_whether_it_changed(cache, origin):
 def test_stale_answers(cache, origin):
     origin.headers = {"Cache-Control": "max-age=1, stale-while-revalidate=30"}
     cache.get("/hls/cam_1/w.ts")
-    origin.headers = {"Cache-Control": "max-age=1, stale-if-error=2"}
+    origin.headers = {"Cache-Control": "max-age=1, stale-if-error=4"}
     cache.get("/hls/cam_1/e.ts")
     origin.headers = {"Cache-Control": "max-age=1, must-revalidate, stale-if-error=60"}
     cache.get("/hls/cam_1/r.ts")
@@ -356,7 +358,7 @@ def test_stale_answers(cache, origin):
     assert cache.get("/hls/cam_1/e.ts").headers["X-Cache"] == "STALE"
     passed = cache.get("/hls/cam_1/r.ts")  # no words of ours for an answer that is not MediaMTX's
     assert passed.status_code == 503 and passed.content == origin.body
-    time.sleep(2.1)
+    time.sleep(4.1)
     assert cache.get("/hls/cam_1/e.ts").status_code == 503
     origin.status = 404  # no fault: the node says that it is gone
     wait_until(lambda: cache.get("/hls/cam_1/r.ts").status_code == 404, what="404 without Redis")

@@ -127,7 +127,7 @@ def test_camera_answers_and_goes_on(rtsp_camera, tmp_path):
     assert len(turns) >= 2 and turns[1]["loop_start_unix_ms"] - turns[0]["loop_start_unix_ms"] == pytest.approx(2000, abs=40)
     started = time.monotonic()
     camera.stop(signal.SIGTERM, check=False)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_camera_asks_for_its_password(rtsp_camera):

@@ -12,7 +12,7 @@ enum { MAX_LOOPS = 8, PLAYLIST_BYTES = 600, BLOCK = 1024 * 1024 };
 
 struct app {
     struct gtv_bytes *playlist, *block;
-    atomic_int complete, cut;
+    atomic_int started, complete, cut;
     atomic_int upgraded, upgrade_closed;
     struct gtv_metrics *metrics;
     struct job *deaf; // only used with one loop
@@ -56,6 +56,7 @@ static struct job *job_start(struct gtv_http_request *req, void *user, void (*fn
     job->req = req;
     job->timer = gtv_timer_create(gtv_http_loop(req), fn, job);
     gtv_http_on_close(req, job_closed, job);
+    atomic_fetch_add(&job->app->started, 1);
     return job;
 }
 
@@ -261,10 +262,11 @@ static void get_tunnel(struct gtv_http_request *req, void *user)
 static void get_counts(struct gtv_http_request *req, void *user)
 {
     struct app *app = user;
-    char *text = gtv_arena_printf(gtv_http_arena(req),
-                                  "{\"complete\":%d,\"cut\":%d,\"upgraded\":%d,\"upgrade_closed\":%d}",
-                                  atomic_load(&app->complete), atomic_load(&app->cut),
-                                  atomic_load(&app->upgraded), atomic_load(&app->upgrade_closed));
+    char *text =
+        gtv_arena_printf(gtv_http_arena(req),
+                         "{\"started\":%d,\"complete\":%d,\"cut\":%d,\"upgraded\":%d,\"upgrade_closed\":%d}",
+                         atomic_load(&app->started), atomic_load(&app->complete), atomic_load(&app->cut),
+                         atomic_load(&app->upgraded), atomic_load(&app->upgrade_closed));
     gtv_http_reply_str(req, 200, "application/json", gtv_str_of(text));
 }
 
