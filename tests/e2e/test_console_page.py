@@ -8,7 +8,7 @@ import requests
 from ai_service import Ai
 from conftest import ROOT, wait_until
 from playwright.sync_api import sync_playwright
-from test_console import Console, a_pass, happen, put_camera, streaming  # noqa: F401
+from test_console import Console, a_pass, happen, knows_camera_1, put_camera, streaming  # noqa: F401
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
@@ -90,10 +90,11 @@ def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, 
 
 
 def test_plates_alerts_and_counts_are_shown(tab, spawn, redis_server, tmp_path, streaming):  # noqa: F811
+    streaming.cameras[0]["name"] = "Portão <b>norte</b>"
     console = Console(spawn, redis_server, tmp_path, streaming.url)
     client, now = redis_server.client(), int(time.time() * 1000)
     put_camera(client, 1, name="Portão <b>norte</b>")
-    console.get("/api/cameras/")
+    knows_camera_1(console)
     for n, plate in enumerate(("ABC1D23", "ABC1323", "XYZ9K87")):
         a_pass(client, 100 + n, plate, wall_ms=now - 60_000 * n, kind=("car", "bus", "truck")[n])
     for n in range(30):

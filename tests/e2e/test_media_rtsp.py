@@ -155,7 +155,7 @@ def test_ffmpeg_reads_what_is_published(node, transport):
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_gstreamer_reads_it(node, transport):
     done = subprocess.run(["/usr/bin/python3", "-c", GST, node.url("both"), transport], capture_output=True, timeout=60)
-    assert done.stdout.strip() == b"20", done.stderr.decode()
+    assert int(done.stdout or 0) >= 20, done.stderr.decode()
 
 
 def test_what_is_published_can_be_played_over_hls(node):

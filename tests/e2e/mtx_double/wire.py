@@ -247,13 +247,17 @@ class Listener:
 
     def __init__(self, double, name, handle, port=0):
         self.double, self.name, self.handle, self.port = double, name, handle, port
-        self.server, self.tasks, self.accepted = None, set(), 0
+        self.server, self.tasks, self.accepted, self.closed = None, set(), 0, False
 
     async def open(self):
+        self.closed = False
         self.server = await asyncio.start_server(self.connected, self.double.host, self.port, backlog=4096, limit=HEAD_MAX)
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def connected(self, reader, writer):
+        if self.closed:  # it came in the last moment
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         self.tasks.add(task)
         self.accepted += 1
@@ -264,6 +268,7 @@ class Listener:
 
     async def close(self):
         """As a killed process: nothing listens, every connection is cut."""
+        self.closed = True
         if self.server:
             self.server.close()
             self.server = None
