@@ -229,3 +229,17 @@ size_t gtv_plate_places_of_text(const float *map, int width, int height, double 
     }
     return n;
 }
+
+struct gtv_plate_place gtv_plate_place_widened(const struct gtv_plate_place *place)
+{
+    struct gtv_plate_place out = *place;
+    const int other[4] = {1, 0, 3, 2};
+    for (int k = 0; k < 4; k++) {
+        out.quad.x[k] += (place->quad.x[k] - place->quad.x[other[k]]) * 0.125F;
+        out.quad.y[k] += (place->quad.y[k] - place->quad.y[other[k]]) * 0.125F;
+    }
+    float w = place->box[2] - place->box[0];
+    out.box[0] -= w * 0.125F;
+    out.box[2] += w * 0.125F;
+    return out;
+}

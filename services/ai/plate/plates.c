@@ -441,7 +441,12 @@ static bool read_place(struct reader *r, const struct gtv_plate_place *place, st
         for (size_t i = 0; i < n; i++)
             weights[i] = r->p->models[GTV_PLATE_HEAD_SLOTS].weight / (double)n;
     }
-    if (has(r->p, GTV_PLATE_HEAD_CTC)) {
+    if (has(r->p, GTV_PLATE_HEAD_CTC) && n == 2 &&
+        gtv_plate_settled(&opinions[0], &opinions[1], out->band, out->two_lines ? 0 : out->width)) {
+        // It would agree, and a pool of two that agree is what the confidence was calibrated on.
+        for (size_t i = 0; i < n; i++)
+            weights[i] += r->p->models[GTV_PLATE_HEAD_CTC].weight / (double)n;
+    } else if (has(r->p, GTV_PLATE_HEAD_CTC)) {
         size_t more = read_ctc(r, place, &opinions[n]);
         // It was made for documents: on small plates it errs more often than the other.
         weights[n] =
@@ -506,21 +511,6 @@ static size_t add_plate(struct gtv_plate *out, size_t n, const struct gtv_plate 
     return n + 1;
 }
 
-// The place made wider by a quarter, about its middle: the localiser may have cut a sign off.
-static struct gtv_plate_place widened(const struct gtv_plate_place *place)
-{
-    struct gtv_plate_place out = *place;
-    const int other[4] = {1, 0, 3, 2};
-    for (int k = 0; k < 4; k++) {
-        out.quad.x[k] += (place->quad.x[k] - place->quad.x[other[k]]) * 0.125F;
-        out.quad.y[k] += (place->quad.y[k] - place->quad.y[other[k]]) * 0.125F;
-    }
-    float w = place->box[2] - place->box[0];
-    out.box[0] -= w * 0.125F;
-    out.box[2] += w * 0.125F;
-    return out;
-}
-
 // What does not read as a Brazilian plate is looked at once more.
 static bool read_patiently(struct reader *r, const struct gtv_plate_place *place, struct gtv_plate *out)
 {
@@ -529,7 +519,7 @@ static bool read_patiently(struct reader *r, const struct gtv_plate_place *place
     if (out->format >= GTV_PLATE_FORMAT_OLD || out->width < SMALLEST_PLATE)
         return true;
     struct gtv_plate again;
-    const struct gtv_plate_place wide = widened(place);
+    const struct gtv_plate_place wide = gtv_plate_place_widened(place);
     if (read_place(r, &wide, &again) && again.format >= GTV_PLATE_FORMAT_OLD &&
         again.confidence > LATE_CONFIDENCE)
         *out = again;
@@ -549,6 +539,7 @@ static size_t read_region(struct reader *r, enum gtv_plate_head head, const int 
         // Any sign has text: only what reads as a Brazilian plate is one.
         bool read = head == GTV_PLATE_HEAD_CORNERS ? read_patiently(r, &places[i], &plate)
                                                    : read_place(r, &places[i], &plate);
+        plate.by_text = head == GTV_PLATE_HEAD_TEXTMAP;
         if (read && (head == GTV_PLATE_HEAD_CORNERS || plate.format >= GTV_PLATE_FORMAT_OLD))
             n = add_plate(out, n, &plate);
     }
@@ -560,10 +551,24 @@ static bool reads_well(const struct gtv_plate *plates, size_t n)
     return n > 0 && plates[0].format >= GTV_PLATE_FORMAT_OLD;
 }
 
+static size_t read_texts(struct reader *r, const int region[4], bool vehicle,
+                         struct gtv_plate out[GTV_PLATES_MAX], size_t n)
+{
+    return read_region(r, GTV_PLATE_HEAD_TEXTMAP, region,
+                       vehicle ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out, n);
+}
+
 static size_t read_around(struct reader *r, const int region[4], bool vehicle, enum gtv_plates_effort effort,
                           struct gtv_plate out[GTV_PLATES_MAX])
 {
     enum gtv_plate_head first = first_localiser(r->p);
+    bool texts = first == GTV_PLATE_HEAD_CORNERS && has(r->p, GTV_PLATE_HEAD_TEXTMAP);
+    if (effort == GTV_PLATES_LINES && texts) {
+        size_t found = read_texts(r, region, vehicle, out, 0);
+        if (reads_well(out, found))
+            return found;
+        texts = false;
+    }
     size_t n = read_region(r, first, region, vehicle ? r->p->models[first].margin : 0, out, 0);
     if (!reads_well(out, n) && vehicle && effort >= GTV_PLATES_CAREFUL && region[3] >= LOWER_PART_OF) {
         // Most plates are in the lower part, where the localiser then sees them larger.
@@ -571,10 +576,8 @@ static size_t read_around(struct reader *r, const int region[4], bool vehicle, e
         const int lower[4] = {region[0], region[1] + top, region[2], region[3] - top};
         n = read_region(r, first, lower, r->p->models[first].margin, out, n);
     }
-    if (!reads_well(out, n) && first == GTV_PLATE_HEAD_CORNERS && has(r->p, GTV_PLATE_HEAD_TEXTMAP) &&
-        effort >= GTV_PLATES_THOROUGH)
-        n = read_region(r, GTV_PLATE_HEAD_TEXTMAP, region,
-                        vehicle ? r->p->models[GTV_PLATE_HEAD_TEXTMAP].margin : 0, out, n);
+    if (!reads_well(out, n) && texts && effort >= GTV_PLATES_THOROUGH)
+        n = read_texts(r, region, vehicle, out, n);
     return n;
 }
 

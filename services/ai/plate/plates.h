@@ -50,6 +50,7 @@ struct gtv_plate {
     int x, y, w, h;             // pixels of the picture
     struct gtv_plate_quad quad; // its corners, pixels of the picture
     bool two_lines;
+    bool by_text;                 // found by the text localiser
     double located;               // the localiser's score, 0..1
     double width;                 // of the plate in the picture, pixels: along its letters
     double sharpness, tilt;       // see crop.h
@@ -69,6 +70,7 @@ enum gtv_plates_effort {
     GTV_PLATES_QUICK,    // the best localiser, once
     GTV_PLATES_CAREFUL,  // where that finds nothing readable, once more on the lower part of the vehicle
     GTV_PLATES_THOROUGH, // and then the other localiser too (text; it finds two-line plates)
+    GTV_PLATES_LINES,    // all that too, the other localiser first: it was what found this plate before
 };
 
 // Reads the plates of one region (x, y, w, h in pixels: a vehicle, which is widened by the localiser's

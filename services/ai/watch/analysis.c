@@ -335,7 +335,8 @@ static void end_plates(struct gtv_analysis *a, const struct scratch *x)
 
 // After the boxes were told, so that they never wait for it. Vehicles that were told before they were lost
 // from sight (parked ones) are not read again. Returns the milliseconds that it took.
-static double read_plates(struct gtv_analysis *a, const struct scratch *x, size_t worker, double allowance_ms)
+static double read_plates(struct gtv_analysis *a, const struct scratch *x, const struct gtv_look *look,
+                          double allowance_ms)
 {
     struct gtv_track_event *events = gtv_alloc((x->event_count + 1) * sizeof(*events));
     size_t count = 0;
@@ -344,7 +345,7 @@ static double read_plates(struct gtv_analysis *a, const struct scratch *x, size_
             events[count++] = x->events[i];
     double ms = gtv_track_plates_look(a->plates, &(struct gtv_plates_look){
                                                      .frame = x->frame,
-                                                     .worker = worker,
+                                                     .worker = look->worker,
                                                      .wall_ms = x->wall_ms,
                                                      .settings = gtv_scene_settings(a->scene),
                                                      .events = events,
@@ -354,6 +355,7 @@ static double read_plates(struct gtv_analysis *a, const struct scratch *x, size_
                                                      .in_sight = x->events,
                                                      .in_sight_count = x->event_count,
                                                      .allowance_ms = allowance_ms,
+                                                     .still = look->still,
                                                  });
     free(events);
     return ms;
@@ -454,7 +456,7 @@ void gtv_analysis_look(struct gtv_analysis *a, const struct gtv_look *look)
     tell_boxes(a, x);
     double cost = gtv_thread_ms() - began, plates = 0;
     if (a->plates) {
-        plates = read_plates(a, x, look->worker, allowance);
+        plates = read_plates(a, x, look, allowance);
         double here = gtv_thread_ms() - began - cost;
         double elsewhere = fmax(plates - here, 0) * fmin(look->computed, 1);
         *look->elsewhere_ms += elsewhere;

@@ -63,6 +63,7 @@ struct gtv_source {
     double infer_ms; // of an inference, when nothing else holds it up
     AVFrame *looked_at;
     int64_t looked_at_wall_ms;
+    bool still; // set before it is posted: nothing moves
 
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t changed;
@@ -73,6 +74,7 @@ struct gtv_source {
     int extra;           // looks between the regular ones, since the last of those
     int64_t again_ms;    // when such a one is due, monotonic; 0: not at all
     bool settings_new;
+    double min_confidence; // see gtv_source_config
     struct gtv_scene_settings settings;
     struct rate frames, looks;
     struct gtv_source_status status;
@@ -179,7 +181,6 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
     struct gtv_source *s = source_of(w);
     double ms = 0, elsewhere_ms = 0;
     bool again = false;
-    size_t count = 0;
     if (err)
         look_failed(s, err);
     if (found) {
@@ -192,10 +193,9 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
                                 .wait_ms = w->wait_ms,
                                 .prepare_ms = w->prepare_ms,
                                 .infer_ms = w->infer_ms / (double)(w->batch ? w->batch : 1),
+                                .still = s->still,
                                 .elsewhere_ms = &elsewhere_ms,
                                 .again = &again};
-        for (size_t i = 0; i < found->count; i++)
-            count += found->objects[i].confidence >= s->config.min_confidence;
         // The runtime computes on a thread of its own, so that only the wall clock knows how long: the least
         // that it took lately is what it costs, the rest was waiting for the processor.
         if (s->infer_ms <= 0 || look.infer_ms < s->infer_ms)
@@ -217,7 +217,10 @@ static void finish(struct gtv_work *w, size_t worker, const struct gtv_model *mo
         s->status.look_ms += ms;
         s->status.look_wait_ms = w->wait_ms;
         s->status.last_look_wall_ms = s->looked_at_wall_ms;
-        s->status.last_count = count;
+        double own = s->settings.min_confidence, least = own > 0 ? own : s->min_confidence;
+        s->status.last_count = 0;
+        for (size_t i = 0; i < found->count; i++)
+            s->status.last_count += found->objects[i].confidence >= least;
         bool rare = s->status.interval_ms >= GTV_TRACK_AGAIN_FROM_MS && s->extra < GTV_TRACK_AGAIN_MOST;
         s->again_ms = again && rare && s->ample ? s->posted_ms + GTV_TRACK_AGAIN_MS : 0;
     }
@@ -383,6 +386,8 @@ static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms, bool newest)
         return;
     s->posted_ms = now;
     (void)pthread_mutex_lock(&s->lock);
+    s->work.min_confidence = fmin(s->min_confidence, LOW_CONFIDENCE);
+    s->still = s->settings.motion_gate && now - s->moved_ms > MOTION_HOLD_MS;
     av_frame_unref(s->newest);
     av_frame_move_ref(s->newest, frame);
     s->newest_wall_ms = wall_ms;
@@ -512,11 +517,8 @@ struct gtv_source *gtv_source_start(const struct gtv_source_config *config)
     s->settings = *config->settings;
     s->config.settings = NULL;
     s->work = (struct gtv_work){
-        .ops = &ops,
-        .kind = GTV_WORK_LOOK,
-        .client = (uint64_t)config->camera_id,
-        .min_confidence = config->min_confidence < LOW_CONFIDENCE ? config->min_confidence : LOW_CONFIDENCE,
-        .vehicles = 0};
+        .ops = &ops, .kind = GTV_WORK_LOOK, .client = (uint64_t)config->camera_id, .vehicles = 0};
+    s->min_confidence = config->min_confidence;
     gtv_camera_path(config->camera_id, s->name);
     s->log = (struct gtv_log){.component = "ai", .key = "camera", .id = s->name};
     s->newest = new_frame();
@@ -582,6 +584,13 @@ void gtv_source_set(struct gtv_source *s, const struct gtv_scene_settings *setti
     (void)pthread_mutex_lock(&s->lock);
     s->settings = *settings;
     s->settings_new = true;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void gtv_source_set_confidence(struct gtv_source *s, double min_confidence)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->min_confidence = min_confidence;
     (void)pthread_mutex_unlock(&s->lock);
 }
 

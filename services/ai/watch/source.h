@@ -24,6 +24,7 @@ struct gtv_look {
     double wait_ms, prepare_ms, infer_ms;
     double computed; // 0..1: the share of the clock's time that was computing, the rest waited for the CPU
     double *elsewhere_ms; // what on_look had other threads compute: added to what the look cost
+    bool still;           // by the motion gate nothing moves, and has not for a while
     bool *again;          // on_look sets it where another look soon after this one is worth its time
 };
 
@@ -98,7 +99,8 @@ void gtv_source_tick(struct gtv_source *s, int64_t now_ms); // every fifth of a 
 // between the regular ones, where something new is seen.
 void gtv_source_grant(struct gtv_source *s, double interval_ms, bool squeeze, bool ample);
 void gtv_source_set(struct gtv_source *s, const struct gtv_scene_settings *settings); // copied
-void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out);      // any thread
+void gtv_source_set_confidence(struct gtv_source *s, double min_confidence);
+void gtv_source_get_status(struct gtv_source *s, struct gtv_source_status *out); // any thread
 
 // ---- For tests ----
 // Whether a look is due at now_ms when the last one was due at *due_ms and they are interval_ms apart; moves

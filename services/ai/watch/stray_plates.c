@@ -25,7 +25,7 @@ struct gtv_stray_plates {
     struct gtv_plate_teller *teller;
     struct stray strays[GTV_STRAY_PLATES_MAX];
     uint32_t misses;
-    int64_t due_ms; // when the next search is, by the frames' clock
+    int64_t due_ms, searched_ms; // when the next search is, and the last was, by the frames' clock
     struct gtv_plate read[GTV_PLATES_MAX];
 };
 
@@ -164,15 +164,23 @@ static int64_t next_search(const struct gtv_stray_plates *s)
     return ms < GTV_STRAY_MISSED_MAX_MS ? ms : GTV_STRAY_MISSED_MAX_MS;
 }
 
+// Where nothing has moved since it was searched in vain there is nothing new to find.
+static bool nothing_new(const struct gtv_stray_plates *s, const struct gtv_plates_look *look)
+{
+    int64_t since = look->wall_ms - s->searched_ms;
+    return look->still && s->misses >= GTV_STRAY_STILL && since >= 0 && since < GTV_STRAY_STILL_MS;
+}
+
 void gtv_stray_plates_look(struct gtv_stray_plates *s, const struct gtv_plates_look *look, bool vehicles,
                            double *saved_ms)
 {
     bool due =
-        look->settings->stray_plates && !vehicles && *saved_ms > 0 &&
+        look->settings->stray_plates && !vehicles && *saved_ms > 0 && !nothing_new(s, look) &&
         (look->wall_ms >= s->due_ms || look->wall_ms < s->due_ms - (int64_t)2 * GTV_STRAY_MISSED_MAX_MS);
     if (due) {
         int64_t began = gtv_mono_ns();
         s->misses = search(s, look) ? 0 : s->misses + 1;
+        s->searched_ms = look->wall_ms;
         s->due_ms = look->wall_ms + next_search(s);
         *saved_ms -= (double)(gtv_mono_ns() - began) / 1e6;
     }

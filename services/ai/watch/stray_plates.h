@@ -13,7 +13,9 @@ enum {
     GTV_STRAY_TOLD_MS = 1500,  // and while one is there that was told
     GTV_STRAY_MISSED_MS = 500, // after a search that found none, doubled with each further one
     GTV_STRAY_MISSED_MAX_MS = 8000,
-    GTV_STRAY_GONE_MS = 4000, // not seen for so long, and looked for: it has left
+    GTV_STRAY_STILL = 3,        // searches in vain, after which a picture in which nothing moves is searched
+    GTV_STRAY_STILL_MS = 60000, // so seldom
+    GTV_STRAY_GONE_MS = 4000,   // not seen for so long, and looked for: it has left
 };
 
 struct gtv_stray_plates;

@@ -33,6 +33,7 @@ struct vehicle {
     struct pass *before; // NULL, or: until the track looked otherwise; whose it is, is not known yet
     char text_before[GTV_PLATE_TEXT_CAP];
     uint32_t earlier; // plates told of other vehicles that had this track before
+    bool by_text;     // its last plate was found by the text localiser
     bool has_look;
     struct gtv_plate_look look; // at the last look
 };
@@ -272,8 +273,11 @@ static void read_vehicle(struct gtv_track_plates *p, const struct gtv_plates_loo
     const int region[4] = {box[0] - part.x, box[1] - part.y, box[2], box[3]};
     // The two lines of a motorcycle's plate are for the other localiser.
     enum gtv_plates_effort effort = t->vehicle == GTV_MOTORCYCLE ? GTV_PLATES_THOROUGH : GTV_PLATES_CAREFUL;
+    if (v->by_text && t->vehicle == GTV_MOTORCYCLE)
+        effort = GTV_PLATES_LINES;
     size_t n = gtv_plates_read(p->config.plates, look->worker, &picture, region, effort, p->read, &failed);
     const struct gtv_plate *plate = own_plate(p, n, &part, look, box, t->detection);
+    v->by_text = plate && plate->by_text;
     if (plate)
         compare_earlier(p, v, plate, look, t);
     if (gtv_plate_pass_add(&v->now.pass, chance, plate))

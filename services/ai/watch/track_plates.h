@@ -48,6 +48,7 @@ struct gtv_plates_look {
     const struct gtv_track_event *in_sight; // also of vehicles that are known to be parked
     size_t in_sight_count;
     double allowance_ms; // a second, that reading may take of a core at this camera
+    bool still;          // nothing moves, and has not for a while
 };
 // Reads what is worth it, in a copy of each vehicle's part of the frame; privacy masks are black in it. Where
 // there is no vehicle that can be read the whole frame is searched now and then (stray_plates.h). Tells the

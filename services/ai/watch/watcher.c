@@ -609,6 +609,8 @@ void gtv_watcher_set_confidence(struct gtv_watcher *w, double confidence)
         struct gtv_watch_camera *c = value;
         if (c->analysis)
             gtv_analysis_set_confidence(c->analysis, confidence);
+        if (c->source)
+            gtv_source_set_confidence(c->source, confidence);
     }
 }
 
