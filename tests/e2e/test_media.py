@@ -705,7 +705,10 @@ def test_it_ends_at_once(media, rtsp_camera):
     media.add("cam_1", rtsp_camera().url)
     media.add("dead", "rtsp://127.0.0.1:1/x")
     media.wait_state("cam_1", "connected")
-    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=60):
+    with requests.get(media.hls + "/cam_1/relay", stream=True, timeout=60) as relay:
         before = time.monotonic()
-        assert media.process.stop() == 0
-        assert time.monotonic() - before < 8, "it does not wait for who reads"
+        media.process.popen.send_signal(signal.SIGTERM)
+        for _ in relay.iter_content(None):
+            pass
+        assert time.monotonic() - before < 7, "it does not wait for who reads"
+    assert media.process.popen.wait(60) == 0
