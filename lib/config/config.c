@@ -412,6 +412,33 @@ static bool load_files(const struct load *l, int argc, char **argv, bool *taken,
     return true;
 }
 
+// Marks in `taken` what is a command or its argument.
+static bool take_commands(const struct load *l, int argc, char **argv, bool *taken)
+{
+    for (int i = 1; i < argc; i++) {
+        for (size_t k = 0; !taken[i] && k < l->program->command_count; k++) {
+            const struct gtv_command *c = &l->program->commands[k];
+            size_t n = strlen(c->flag);
+            if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, c->flag, n) != 0)
+                continue;
+            const char *rest = argv[i] + 2 + n, *value = *rest == '=' ? rest + 1 : NULL;
+            if (*rest && !value)
+                continue;
+            taken[i] = true;
+            if (!value && i + 1 < argc && !taken[i + 1]) {
+                value = argv[++i];
+                taken[i] = true;
+            }
+            if (!value || !*value) {
+                gtv_error_set(l->err, GTV_E_INVALID, NULL, "--%s needs %s", c->flag, c->value);
+                return false;
+            }
+            memcpy(l->config + c->offset, &value, sizeof value);
+        }
+    }
+    return true;
+}
+
 // The log's component is the program's name without the house's: "streaming".
 static const char *component_of(const char *name)
 {
@@ -431,7 +458,7 @@ bool gtv_config_load(void *config, const struct gtv_program *program, int argc, 
     bool *taken = gtv_alloc((size_t)(argc > 0 ? argc : 1) * sizeof(*taken));
     bool check = false;
     bool ok = load_defaults(&l) && load_environment(&l) && load_credentials(&l) &&
-              load_files(&l, argc, argv, taken, &check);
+              load_files(&l, argc, argv, taken, &check) && take_commands(&l, argc, argv, taken);
     for (int i = 1; ok && i < argc; i++) {
         if (!taken[i])
             ok = apply_flag(&l, argv, argc, &i);

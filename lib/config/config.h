@@ -30,6 +30,12 @@ struct gtv_option {
     const struct gtv_form *form; // what a string must look like; NULL: anything. The default is not checked.
 };
 
+// Something that a program does instead of its work, asked for on the command line only: --import FILE.
+struct gtv_command {
+    const char *flag, *value, *help; // flag without dashes; value: a word for its argument
+    size_t offset;                   // offsetof(struct my_config, field): const char *, into argv; else NULL
+};
+
 struct gtv_program {
     const char *name;    // "gtv-streaming"
     const char *purpose; // half a sentence: "serves HLS from a cache"
@@ -38,6 +44,8 @@ struct gtv_program {
     size_t size; // of the config struct
     // What no single option says: one that needs another, a list whose entries have a meaning. May be NULL.
     bool (*check)(const void *config, struct gtv_error *err);
+    const struct gtv_command *commands; // may be NULL
+    size_t command_count;
 };
 
 // Fills *config (zeroed by the caller) by the table. Handles --help, --options-json and --options-markdown

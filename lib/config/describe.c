@@ -39,6 +39,8 @@ void config_print_help(const struct gtv_program *p)
            "  --version             print the version\n"
            "  --help                print this\n",
            p->name, GTV_VERSION, p->purpose, p->name);
+    for (size_t i = 0; i < p->command_count; i++)
+        printf("\n  --%s %s\n      %s\n", p->commands[i].flag, p->commands[i].value, p->commands[i].help);
     for (size_t i = 0; i < p->count; i++) {
         const struct gtv_option *o = &p->table[i];
         char flag[CONFIG_FLAG_CAP];
@@ -152,5 +154,10 @@ void config_print_markdown(const struct gtv_program *p)
             printf(" | `%s` |%s\n", o->def, o->live ? " yes |" : " |");
         else
             printf(" | |%s\n", o->live ? " yes |" : " |");
+    }
+    for (size_t i = 0; i < p->command_count; i++) {
+        printf("\n`--%s %s`, on the command line only: ", p->commands[i].flag, p->commands[i].value);
+        put_cell(p->commands[i].help);
+        printf("\n");
     }
 }

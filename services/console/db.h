@@ -108,10 +108,18 @@ struct gtv_db_limits {
     int64_t rows, happenings, days; // 0: the defaults above
 };
 
+// Of several consoles on one server one leads: it alone stores what is new in view, until its link breaks.
+struct gtv_db_stand {
+    bool leads;
+    char event[GTV_DB_EVENT_CAP]; // otherwise: the last event whose detections the leading one has stored
+};
+
 struct gtv_db;
 
 // url: sqlite:/path/to/file.db (its folder is made) or postgresql://user:password@host:port/database. A
-// database of an older version is brought up to date. limits NULL: the defaults. NULL with *err.
+// database of an older version is brought up to date. limits NULL: the defaults. A server that does not
+// answer is no failure: everything below fails with GTV_E_UNAVAILABLE until it does. One that answers and
+// refuses (password, database, rights, a newer version) is: NULL with *err.
 struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits,
                            struct gtv_error *err) GTV_WARN_UNUSED;
 // Whether url is one that this version can open; nothing is opened for it. False with *err, in which no
@@ -119,13 +127,17 @@ struct gtv_db *gtv_db_open(const char *url, const struct gtv_db_limits *limits,
 bool gtv_db_url_ok(const char *url, struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_db_set_limits(struct gtv_db *db, const struct gtv_db_limits *limits); // any thread
 void gtv_db_close(struct gtv_db *db);
-// Whether the server answers, and connects again if need be; true of a file. False with the cause.
+// Whether the server answers, and connects (again) if need be; true of a file. False with the cause.
 bool gtv_db_check(struct gtv_db *db, struct gtv_error *err) GTV_WARN_UNUSED;
 // The last event whose detections are stored; "" when there is none.
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err) GTV_WARN_UNUSED;
 // Stores rows (those already there are passed over) and last_event in one transaction; all or nothing.
+// Nothing where another console leads: *stand (may be NULL) tells. Who has just begun to lead passes over the
+// rows that the one before was done with.
 bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n, const char *last_event,
-                  struct gtv_error *err) GTV_WARN_UNUSED;
+                  struct gtv_db_stand *stand, struct gtv_error *err) GTV_WARN_UNUSED;
+// Whether the first event stands before the second in their stream, or is the same. "" stands before all.
+bool gtv_db_event_done(const char *event, const char *last);
 // Newest first. rows has room for filter->limit; *total counts all that match.
 bool gtv_db_find(struct gtv_db *db, const struct gtv_db_filter *filter, struct gtv_db_detection *rows,
                  size_t *n, int64_t *total, struct gtv_error *err) GTV_WARN_UNUSED;

@@ -1,48 +1,60 @@
 // Detections, and the texts of all statements that write.
 
 #include "lib/base/clock.h"
+#include "lib/contract/event_id.h"
 #include "services/console/db_driver.h"
 
 #define INSERT_TRACK                                                                                         \
-    "INSERT INTO detections (camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h,"  \
-    " frame_width, frame_height, event, event_index, stored_ms, track, last_ms, plate_key, plate_format,"    \
-    " plate_confidence, plate_uncertain, plate_votes, crop) VALUES (?1, ?2, ?3, ?4, ?5, NULLIF(?6, ''), ?7," \
+    "INSERT INTO detections (" GTV_DB_DETECTION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, NULLIF(?6, ''), ?7,"  \
     " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, NULLIF(?18, ''), NULLIF(?19, ''), ?20, ?21, ?22,"      \
     " NULLIF(?23, '')) ON CONFLICT (event, event_index) DO "
 
+#define FIRST_MOMENT                                                                                         \
+    "wall_ms = CASE WHEN excluded.wall_ms < detections.wall_ms THEN excluded.wall_ms"                        \
+    " ELSE detections.wall_ms END"
+
+// The oldest first. ?1: how many may stay; ?2: how many go at the most.
+#define TRIM_BY_COUNT(TABLE)                                                                                 \
+    "DELETE FROM " TABLE " WHERE id IN (SELECT id FROM " TABLE                                               \
+    " WHERE (stored_ms, id) <= (SELECT stored_ms,"                                                           \
+    " id FROM " TABLE                                                                                        \
+    " ORDER BY stored_ms DESC, id DESC LIMIT 1 OFFSET ?1) ORDER BY stored_ms, id LIMIT ?2)"
+// ?1: what was stored before it goes.
+#define TRIM_BY_AGE(TABLE)                                                                                   \
+    "DELETE FROM " TABLE " WHERE id IN (SELECT id FROM " TABLE                                               \
+    " WHERE stored_ms < ?1 ORDER BY stored_ms, id"                                                           \
+    " LIMIT ?2)"
+
 const char *const gtv_db_statement_texts[GTV_DB_STATEMENTS] = {
     [GTV_DB_INSERT] = INSERT_TRACK "NOTHING",
-    [GTV_DB_TRIM] = "DELETE FROM detections WHERE id IN (SELECT id FROM detections WHERE id <= (SELECT id "
-                    "FROM detections ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
-    // Ids rise with the time of storing: the oldest stand first, and one look at them is enough.
-    [GTV_DB_TRIM_OLD] = "DELETE FROM detections WHERE stored_ms < ?1 AND id IN (SELECT id FROM detections "
-                        "ORDER BY id LIMIT ?2)",
+    [GTV_DB_TRIM] = TRIM_BY_COUNT("detections"),
+    [GTV_DB_TRIM_OLD] = TRIM_BY_AGE("detections"),
     [GTV_DB_SET_EVENT] = "INSERT INTO meta (key, value) VALUES ('last_event', ?1)"
                          " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [GTV_DB_TELL] =
-        "INSERT INTO happenings (key, type, camera_id, camera_name, wall_ms, stored_ms, track,"
-        " first_ms, last_ms, vehicle_type, confidence, x, y, w, h, frame_width, frame_height, place,"
-        " place_name, direction, forward, seconds, speed_kmh, limit_kmh, degrees, alert, list, label,"
-        " severity, why, plate, plate_key, plate_format, plate_confidence, plate_uncertain, plate_votes,"
-        " crop) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+        "INSERT INTO happenings (" GTV_DB_HAPPENING_COLUMNS
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
         " NULLIF(?18, ''), NULLIF(?19, ''), NULLIF(?20, ''), ?21, ?22, ?23, ?24, ?25, NULLIF(?26, ''),"
         " NULLIF(?27, ''), NULLIF(?28, ''), NULLIF(?29, ''), NULLIF(?30, ''), NULLIF(?31, ''),"
         " NULLIF(?32, ''), NULLIF(?33, ''), ?34, ?35, ?36, NULLIF(?37, '')) ON CONFLICT (key) DO NOTHING",
-    [GTV_DB_TRACK_BEGAN] = INSERT_TRACK "NOTHING",
+    // The three of a track make the same row in whichever order they come: of two consoles each may have
+    // some.
+    [GTV_DB_TRACK_BEGAN] = INSERT_TRACK "UPDATE SET " FIRST_MOMENT,
     [GTV_DB_TRACK_OVER] =
         INSERT_TRACK "UPDATE SET vehicle_type = excluded.vehicle_type, confidence = excluded.confidence,"
                      " last_ms = excluded.last_ms, crop = coalesce(excluded.crop, detections.crop),"
                      " x = excluded.x, y = excluded.y, w = excluded.w, h = excluded.h,"
-                     " frame_width = excluded.frame_width, frame_height = excluded.frame_height",
+                     " frame_width = excluded.frame_width, frame_height = excluded.frame_height,"
+                     " " FIRST_MOMENT,
+    // A track that is over (it has a last moment) has the best picture of it already.
     [GTV_DB_TRACK_PLATE] =
         INSERT_TRACK "UPDATE SET plate = excluded.plate, plate_key = excluded.plate_key,"
                      " plate_format = excluded.plate_format, plate_confidence = excluded.plate_confidence,"
                      " plate_uncertain = excluded.plate_uncertain, plate_votes = excluded.plate_votes,"
-                     " crop = coalesce(excluded.crop, detections.crop)",
-    [GTV_DB_TRIM_TOLD] = "DELETE FROM happenings WHERE id IN (SELECT id FROM happenings WHERE id <= (SELECT "
-                         "id FROM happenings ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)",
-    [GTV_DB_TRIM_TOLD_OLD] = "DELETE FROM happenings WHERE stored_ms < ?1 AND id IN (SELECT id FROM "
-                             "happenings ORDER BY id LIMIT ?2)",
+                     " crop = CASE WHEN detections.last_ms > 0 THEN coalesce(detections.crop, excluded.crop)"
+                     " ELSE coalesce(excluded.crop, detections.crop) END, " FIRST_MOMENT,
+    [GTV_DB_TRIM_TOLD] = TRIM_BY_COUNT("happenings"),
+    [GTV_DB_TRIM_TOLD_OLD] = TRIM_BY_AGE("happenings"),
 };
 
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err)
@@ -88,13 +100,31 @@ bool gtv_db_put_detection(struct gtv_db *db, enum gtv_db_statement how, const st
     return db->driver->write(db, how, &v, NULL, err);
 }
 
-static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n,
-                      const char *last_event, struct gtv_error *err)
+bool gtv_db_event_done(const char *event, const char *last)
 {
+    struct gtv_event_id a, b;
+    return gtv_event_id_parse(gtv_str_of(event), &a) && gtv_event_id_parse(gtv_str_of(last), &b) &&
+           gtv_event_id_cmp(a, b) <= 0;
+}
+
+static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n,
+                      const char *last_event, struct gtv_db_stand *stand, struct gtv_error *err)
+{
+    enum gtv_db_lead lead = GTV_DB_LEADS;
+    if (db->driver->lead && !db->driver->lead(db, &lead, err))
+        return false;
+    stand->leads = lead != GTV_DB_FOLLOWS;
+    if (lead != GTV_DB_LEADS && !gtv_db_last_event(db, stand->event, err))
+        return false;
+    if (lead == GTV_DB_FOLLOWS) {
+        db->driver->roll_back(db);
+        return true;
+    }
     for (size_t i = 0; i < n; i++)
-        if (!gtv_db_put_detection(db, GTV_DB_INSERT, &rows[i], err))
+        if (!gtv_db_event_done(rows[i].event, stand->event) &&
+            !gtv_db_put_detection(db, GTV_DB_INSERT, &rows[i], err))
             return false;
-    if (last_event && *last_event) {
+    if (last_event && *last_event && !gtv_db_event_done(last_event, stand->event)) {
         struct gtv_db_values v = {0};
         gtv_db_give_text(&v, 1, last_event);
         if (!db->driver->write(db, GTV_DB_SET_EVENT, &v, NULL, err))
@@ -104,11 +134,14 @@ static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, si
 }
 
 bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n, const char *last_event,
-                  struct gtv_error *err)
+                  struct gtv_db_stand *stand, struct gtv_error *err)
 {
+    struct gtv_db_stand nobody = {0};
+    stand = stand ? stand : &nobody;
+    *stand = (struct gtv_db_stand){0};
     if (!db->driver->begin(db, err))
         return false;
-    if (store_all(db, rows, n, last_event, err))
+    if (store_all(db, rows, n, last_event, stand, err))
         return true;
     db->driver->roll_back(db);
     return false;

@@ -7,7 +7,7 @@
 #include "services/console/db.h"
 
 // A database of a lower version is brought up to this one; one of a higher version is refused.
-enum { GTV_DB_SCHEMA_VERSION = 2, GTV_DB_VALUES = 40 };
+enum { GTV_DB_SCHEMA_VERSION = 3, GTV_DB_VALUES = 40 };
 
 enum gtv_db_statement {
     GTV_DB_INSERT,
@@ -41,12 +41,20 @@ void gtv_db_give_text(struct gtv_db_values *v, int at, const char *value);
 // x, y, w, h and the frame's size, from `at` on.
 void gtv_db_give_box(struct gtv_db_values *v, int at, const struct gtv_detected *d, int width, int height);
 
+enum gtv_db_lead {
+    GTV_DB_FOLLOWS,
+    GTV_DB_TAKES_OVER, // leads since the transaction at hand, and until one of its kind went through
+    GTV_DB_LEADS,
+};
+
 struct gtv_db_driver {
     const char *like; // the operator of patterns, and its signs for any text and for any one letter
     char any, one;
     bool (*begin)(struct gtv_db *db, struct gtv_error *err);
     bool (*commit)(struct gtv_db *db, struct gtv_error *err);
     void (*roll_back)(struct gtv_db *db); // of none: nothing
+    // Within a transaction: whether this console is the one that stores what is new in view. NULL: always.
+    bool (*lead)(struct gtv_db *db, enum gtv_db_lead *out, struct gtv_error *err);
     // Within a transaction. changed (may be NULL): whether a row was.
     bool (*write)(struct gtv_db *db, enum gtv_db_statement what, const struct gtv_db_values *values,
                   bool *changed, struct gtv_error *err);
@@ -135,6 +143,18 @@ bool gtv_db_read_rows(struct gtv_db_question *q, size_t max,
     " plate_uncertain " WHOLE ", plate_votes " WHOLE ","                                                     \
     " crop " TEXT ");"
 
+// The columns of a row, but for its id, in the order of the statements' parameters.
+#define GTV_DB_DETECTION_COLUMNS                                                                             \
+    "camera_id, camera_name, wall_ms, vehicle_type, confidence, plate, x, y, w, h, frame_width,"             \
+    " frame_height, event, event_index, stored_ms, track, last_ms, plate_key, plate_format,"                 \
+    " plate_confidence, plate_uncertain, plate_votes, crop"
+#define GTV_DB_HAPPENING_COLUMNS                                                                             \
+    "key, type, camera_id, camera_name, wall_ms, stored_ms, track, first_ms, last_ms, vehicle_type,"         \
+    " confidence, x, y, w, h, frame_width, frame_height, place, place_name, direction, forward, seconds,"    \
+    " speed_kmh, limit_kmh, degrees, alert, list, label, severity, why, plate, plate_key, plate_format,"     \
+    " plate_confidence, plate_uncertain, plate_votes, crop"
+enum { GTV_DB_DETECTION_COLUMN_COUNT = 23, GTV_DB_HAPPENING_COLUMN_COUNT = 37 };
+
 #define GTV_DB_DETECTION_INDEXES                                                                             \
     "CREATE INDEX IF NOT EXISTS detections_time ON detections (wall_ms DESC, id DESC);"                      \
     "CREATE INDEX IF NOT EXISTS detections_camera ON detections (camera_id, wall_ms DESC, id DESC);"         \
@@ -147,5 +167,10 @@ bool gtv_db_read_rows(struct gtv_db_question *q, size_t max,
     "CREATE INDEX happenings_camera ON happenings (camera_id, wall_ms DESC, id DESC);"                       \
     "CREATE INDEX happenings_time ON happenings (wall_ms DESC, id DESC);"                                    \
     "CREATE INDEX happenings_plate_key ON happenings (plate_key, wall_ms DESC) WHERE plate_key IS NOT NULL;"
+// What leaves first. Ids do not tell: rows that were carried over from another database are older than
+// theirs.
+#define GTV_DB_STORED_INDEXES                                                                                \
+    "CREATE INDEX detections_stored ON detections (stored_ms, id);"                                          \
+    "CREATE INDEX happenings_stored ON happenings (stored_ms, id);"
 
 #endif

@@ -1,6 +1,7 @@
 // PostgreSQL through libpq: the link and its way back when the server was away, the tables, running
 // statements. Everything that is waited for has an end: connecting, the packets of a dead peer, a statement
-// at the server, and the answer of a server that hangs.
+// at the server, and the answer of a server that hangs. A server that is away is waited for; one that says no
+// at the start is a mistake in the configuration.
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
@@ -16,11 +17,17 @@
 #define CONNECT_S    "5"
 #define UNACKED_MS   "10000"
 #define STATEMENT_MS "15000"
-#define LOCK         "7312095534468114" // a number that is ours
+// Locks of the server's, with numbers that are ours. While tables are made there is none that could lend its
+// number to the lock; the others are of one meta table each, so that several houses may share a database.
+#define LOCK            "7312095534468114"
+#define LOCK_OF_META(N) "((7312095::bigint + " N ") << 32 | 'meta'::regclass::oid::bigint)"
+#define LOCK_WRITER     LOCK_OF_META("1") // one transaction at a time writes: no two wait for each other
+#define LOCK_LEADER     LOCK_OF_META("2") // who has it stores what is new in view
 
 enum {
     ANSWER_MS = 18000, // a little more than the server gives itself
     SETUP_MS = 120000, // of making the tables, or waiting until somebody else has
+    WHY_MS = 4500,     // to find out why a connection was refused; and less than CONNECT_S
     BACK_OFF_MS = 500, // before the second attempt, then twice as long, up to the next
     BACK_OFF_MAX_MS = 4000,
     TYPE_WHOLE = 20, // OIDs of int8, float8 and text; they never change
@@ -37,11 +44,13 @@ struct postgres {
     PGconn *link; // NULL: away
     bool prepared[GTV_DB_STATEMENTS];
     bool in_transaction;
-    PGresult *rows; // of the question at hand
+    bool leads, taking_over, lead_asked; // the last: in the transaction at hand
+    PGresult *rows;                      // of the question at hand
     int row;
-    bool was_up;
+    bool opening, was_up;
     int64_t back_off_ms, next_try_ms; // monotonic
     char cause[256];                  // of being away
+    char state[6];                    // SQLSTATE of the last failure that the server told
 };
 
 // Byte order as SQLite's, so that both answer in the same order, and patterns can use the indexes.
@@ -49,6 +58,8 @@ struct postgres {
 #define TEXT "TEXT COLLATE \"C\""
 #define REAL "DOUBLE PRECISION"
 
+// What came first; each step brings a database of one version to the next.
+enum { FIRST_VERSION = 2 };
 static const char tables[] =
     "CREATE TABLE meta (key " TEXT " PRIMARY KEY, value " TEXT " NOT NULL);"
     "CREATE TABLE detections ("
@@ -69,7 +80,11 @@ static const char tables[] =
     " UNIQUE (event, event_index));" GTV_DB_DETECTION_INDEXES GTV_DB_DETECTION_KEY_INDEX
         GTV_DB_HAPPENINGS_TABLE(ID, "BIGINT", REAL, TEXT) GTV_DB_HAPPENING_INDEXES
     "INSERT INTO meta (key, value) VALUES ('schema_version', '2');";
-_Static_assert(GTV_DB_SCHEMA_VERSION == 2, "the number in the text above");
+static const char *const steps[] = {
+    GTV_DB_STORED_INDEXES "UPDATE meta SET value = '3' WHERE key = 'schema_version';",
+};
+_Static_assert(sizeof steps / sizeof *steps == GTV_DB_SCHEMA_VERSION - FIRST_VERSION,
+               "a step for each version");
 
 // ---- The link ----
 
@@ -93,7 +108,7 @@ static void drop_link(struct postgres *p)
     p->rows = NULL;
     PQfinish(p->link);
     p->link = NULL;
-    p->in_transaction = false;
+    p->in_transaction = p->leads = false;
 }
 
 static void silent(void *arg, const PGresult *notice)
@@ -140,6 +155,8 @@ static bool good(struct postgres *p, PGresult *r, const char *doing, struct gtv_
     if (r || p->link) {
         // The primary message only: the details may show what is in a row.
         const char *primary = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+        const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+        snprintf(p->state, sizeof p->state, "%s", state ? state : "");
         one_line(primary ? primary : PQerrorMessage(p->link), why, sizeof why);
         if (PQstatus(p->link) != CONNECTION_OK) {
             snprintf(p->cause, sizeof p->cause, "%s", why[0] ? why : "the connection was lost");
@@ -186,16 +203,30 @@ static bool read_version(struct postgres *p, int *version, struct gtv_error *err
     return true;
 }
 
+static bool take_steps(struct postgres *p, struct gtv_error *err)
+{
+    int version;
+    if (!read_version(p, &version, err))
+        return false;
+    if (version < FIRST_VERSION) {
+        if (!run(p, tables, "be set up", SETUP_MS, err))
+            return false;
+        version = FIRST_VERSION;
+    }
+    for (; version < GTV_DB_SCHEMA_VERSION; version++)
+        if (!run(p, steps[version - FIRST_VERSION], "be set up", SETUP_MS, err))
+            return false;
+    return true;
+}
+
 // Two consoles that start together: the second waits for the first's lock, and finds the tables there. The
 // lock is taken before the transaction, which then sees what the first has made.
 static bool make_tables(struct postgres *p, struct gtv_error *err)
 {
-    int version;
     char nothing[8];
     bool ok = run(p, "SET statement_timeout = 0", "be set up", ANSWER_MS, err) &&
               run_value(p, "SELECT pg_advisory_lock(" LOCK ")", nothing, sizeof nothing, err) &&
-              run(p, "BEGIN", "be set up", ANSWER_MS, err) && read_version(p, &version, err) &&
-              (version > 0 || run(p, tables, "be set up", SETUP_MS, err)) &&
+              run(p, "BEGIN", "be set up", ANSWER_MS, err) && take_steps(p, err) &&
               run(p, "COMMIT", "be set up", SETUP_MS, err) &&
               run_value(p, "SELECT pg_advisory_unlock(" LOCK ")", nothing, sizeof nothing, err) &&
               run(p, "SET statement_timeout = " STATEMENT_MS, "be set up", ANSWER_MS, err);
@@ -208,10 +239,14 @@ static bool set_up(struct postgres *p, struct gtv_error *err)
 {
     char encoding[32];
     int version;
-    // Of a transaction that nobody ends, the server rids itself.
+    // Of a transaction that nobody ends the server rids itself, and of a console that hangs or whose machine
+    // is gone (a living one asks every 2 s): another one may lead then. Servers before 14 have no limit for
+    // idle sessions.
     if (!run(p,
              "SET statement_timeout = " STATEMENT_MS "; SET idle_in_transaction_session_timeout = 60000; "
-             "SET client_min_messages = warning",
+             "SET client_min_messages = warning; SET tcp_keepalives_idle = 10; "
+             "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+             "SELECT set_config(name, '60000', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
              "be opened", ANSWER_MS, err) ||
         !run_value(p, "SHOW server_encoding", encoding, sizeof encoding, err) ||
         !read_version(p, &version, err))
@@ -227,7 +262,52 @@ static bool set_up(struct postgres *p, struct gtv_error *err)
                       version, (int)GTV_DB_SCHEMA_VERSION);
         return false;
     }
-    return version > 0 || make_tables(p, err);
+    return version == GTV_DB_SCHEMA_VERSION || make_tables(p, err);
+}
+
+// Whether it is of no use to try again before somebody changes something: the server has refused the user,
+// the database or the right to make tables. All else, also of what only it can tell (it starts, it stops, it
+// has too many clients), may pass.
+static bool is_lasting(const char *state)
+{
+    static const char *const states[] = {"28", "3D", "3F", "42"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strncmp(state, states[i], 2) == 0)
+            return true;
+    return false;
+}
+
+// The SQLSTATE in a message in the form "FATAL:  28P01: ...", in whatever language.
+static void find_state(const char *message, char out[6])
+{
+    for (const char *p = message; (p = strstr(p, ":  ")); p++) {
+        size_t n = strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+        if (n == 5 && p[8] == ':')
+            snprintf(out, 6, "%.5s", p + 3);
+    }
+}
+
+// Why a connection was refused: libpq tells the server's SQLSTATE in its message only, and only when asked
+// before. Nothing is found out of a server that does not answer.
+static void ask_why(struct postgres *p, const char *const *keys, const char *const *values)
+{
+    int64_t until = gtv_mono_ms() + WHY_MS;
+    PGconn *link = PQconnectStartParams(keys, values, 1);
+    PostgresPollingStatusType waiting = PGRES_POLLING_WRITING;
+    if (link)
+        (void)PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
+    while (link && PQstatus(link) != CONNECTION_BAD && waiting != PGRES_POLLING_OK &&
+           waiting != PGRES_POLLING_FAILED) {
+        struct pollfd fd = {.fd = PQsocket(link),
+                            .events = waiting == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        int64_t left = until - gtv_mono_ms();
+        if (left <= 0 || poll(&fd, 1, (int)left) <= 0)
+            break;
+        waiting = PQconnectPoll(link);
+    }
+    if (link)
+        find_state(PQerrorMessage(link), p->state);
+    PQfinish(link);
 }
 
 static bool connect_now(struct postgres *p, struct gtv_error *err)
@@ -238,7 +318,9 @@ static bool connect_now(struct postgres *p, struct gtv_error *err)
                                        "client_encoding",  "application_name", NULL};
     const char *const values[] = {CONNECT_S, "10", "5", "3", UNACKED_MS, p->url, "UTF8", "gtv-console", NULL};
     char why[200] = "";
+    int64_t began = gtv_mono_ms();
     memset(p->prepared, 0, sizeof p->prepared);
+    p->state[0] = '\0';
     p->link = PQconnectdbParams(keys, values, 1);
     if (PQstatus(p->link) == CONNECTION_OK) {
         PQsetNoticeReceiver(p->link, silent, NULL);
@@ -246,16 +328,22 @@ static bool connect_now(struct postgres *p, struct gtv_error *err)
             return true;
     } else if (p->link && PQconnectionNeedsPassword(p->link)) {
         snprintf(why, sizeof why, "the server asks for a password, and DATABASE_URL has none");
+        snprintf(p->state, sizeof p->state, "28000");
     } else {
         one_line(p->link ? PQerrorMessage(p->link) : "no memory", why, sizeof why);
+        if (p->opening && gtv_mono_ms() - began < WHY_MS)
+            ask_why(p, keys, values);
     }
     if (err->code == GTV_OK)
         gtv_error_set(err, GTV_E_IO, "DATABASE_URL", "PostgreSQL cannot be used: %s", why);
+    if (p->opening && is_lasting(p->state))
+        err->code = GTV_E_INVALID;
     drop_link(p);
     return false;
 }
 
-// Whether there is a link; makes one when it is time to.
+// Whether there is a link; makes one when it is time to. False with GTV_E_UNAVAILABLE, while it is opened
+// also with another code: for what will not change by itself.
 static bool linked(struct postgres *p, struct gtv_error *err)
 {
     struct gtv_error why = {0};
@@ -265,8 +353,8 @@ static bool linked(struct postgres *p, struct gtv_error *err)
     drop_link(p);
     if (now >= p->next_try_ms) {
         if (connect_now(p, &why)) {
-            if (p->was_up)
-                gtv_log_info(&log_postgres, "connected again", NULL);
+            if (p->was_up || p->back_off_ms)
+                gtv_log_info(&log_postgres, p->was_up ? "connected again" : "connected", NULL);
             p->was_up = true;
             p->back_off_ms = 0;
             p->cause[0] = '\0';
@@ -277,8 +365,8 @@ static bool linked(struct postgres *p, struct gtv_error *err)
         p->back_off_ms = p->back_off_ms > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : p->back_off_ms;
         p->next_try_ms = gtv_mono_ms() + p->back_off_ms;
     }
-    gtv_error_set(err, why.code == GTV_E_UNSUPPORTED ? why.code : GTV_E_UNAVAILABLE, "DATABASE_URL", "%s",
-                  p->cause);
+    bool lasting = p->opening && (why.code == GTV_E_UNSUPPORTED || why.code == GTV_E_INVALID);
+    gtv_error_set(err, lasting ? why.code : GTV_E_UNAVAILABLE, "DATABASE_URL", "%s", p->cause);
     return false;
 }
 
@@ -351,6 +439,12 @@ static void dollars(const char *text, char out[TEXT_CAP])
 
 // ---- Statements ----
 
+static void end_transaction(struct postgres *p)
+{
+    if (!run(p, "ROLLBACK", "write", ANSWER_MS, NULL) && p->link)
+        drop_link(p);
+}
+
 static bool begin(struct gtv_db *db, struct gtv_error *err)
 {
     struct postgres *p = (struct postgres *)db;
@@ -358,19 +452,26 @@ static bool begin(struct gtv_db *db, struct gtv_error *err)
     for (int attempt = 0; attempt < 2; attempt++) {
         if (!linked(p, err))
             return false;
-        p->in_transaction =
-            run(p, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "write", ANSWER_MS, err);
-        if (p->in_transaction || p->link)
-            break;
+        p->lead_asked = false;
+        p->in_transaction = run(p,
+                                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+                                "SELECT pg_advisory_xact_lock(" LOCK_WRITER ")",
+                                "write", ANSWER_MS, err);
+        if (p->in_transaction)
+            return true;
+        if (p->link) { // somebody else wrote for too long: the transaction has begun, and failed
+            end_transaction(p);
+            return false;
+        }
     }
-    return p->in_transaction;
+    return false;
 }
 
 static void roll_back(struct gtv_db *db)
 {
     struct postgres *p = (struct postgres *)db;
-    if (p->link && p->in_transaction && !run(p, "ROLLBACK", "write", ANSWER_MS, NULL))
-        drop_link(p);
+    if (p->link && p->in_transaction)
+        end_transaction(p);
     p->in_transaction = false;
 }
 
@@ -381,6 +482,25 @@ static bool commit(struct gtv_db *db, struct gtv_error *err)
     if (!run(p, "COMMIT", "write", ANSWER_MS, err))
         return false;
     p->in_transaction = false;
+    p->taking_over = p->taking_over && !p->lead_asked;
+    return true;
+}
+
+// The lock is the session's: a console that dies or loses its link leaves it at once, and what it had not
+// committed did not happen.
+static bool lead(struct gtv_db *db, enum gtv_db_lead *out, struct gtv_error *err)
+{
+    struct postgres *p = (struct postgres *)db;
+    char got[8];
+    if (!p->leads) {
+        if (!run_value(p, "SELECT pg_try_advisory_lock(" LOCK_LEADER ")", got, sizeof got, err))
+            return false;
+        p->leads = p->taking_over = got[0] == 't';
+        if (p->leads)
+            gtv_log_info(&log_postgres, "this console stores what is new in view", NULL);
+    }
+    p->lead_asked = true;
+    *out = !p->leads ? GTV_DB_FOLLOWS : p->taking_over ? GTV_DB_TAKES_OVER : GTV_DB_LEADS;
     return true;
 }
 
@@ -427,10 +547,11 @@ static bool ask(struct gtv_db *db, const char *text, const struct gtv_db_values 
     struct postgres *p = (struct postgres *)db;
     struct parameters parameters;
     char own[TEXT_CAP];
-    bool ok = false;
+    // Within a transaction there is no other link to ask by.
+    bool ok = false, within = p->in_transaction;
     dollars(text, own);
-    for (int attempt = 0; attempt < 2 && !ok; attempt++) {
-        if (!linked(p, err))
+    for (int attempt = 0; attempt < (within ? 1 : 2) && !ok; attempt++) {
+        if (!within && !linked(p, err))
             return false;
         fill(&parameters, values);
         p->rows =
@@ -508,6 +629,7 @@ static const struct gtv_db_driver driver = {
     .begin = begin,
     .commit = commit,
     .roll_back = roll_back,
+    .lead = lead,
     .write = write_one,
     .ask = ask,
     .next = next,
@@ -524,8 +646,14 @@ struct gtv_db *gtv_db_open_postgres(const char *url, struct gtv_error *err)
     struct postgres *p = GTV_NEW(struct postgres);
     p->db.driver = &driver;
     p->url = gtv_strdup(url);
-    if (linked(p, err))
+    struct gtv_error why = {0};
+    p->opening = true;
+    bool there = linked(p, &why);
+    p->opening = false;
+    if (there || why.code == GTV_E_UNAVAILABLE)
         return &p->db;
+    if (err)
+        *err = why;
     close_it(&p->db);
     return NULL;
 }

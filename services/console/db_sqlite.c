@@ -46,6 +46,7 @@ static const char *const steps[] = {
     "UPDATE detections SET plate_key = gtv_plate_key(plate) WHERE plate IS NOT "
     "NULL;" GTV_DB_DETECTION_KEY_INDEX GTV_DB_HAPPENINGS_TABLE("INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER",
                                                                "REAL", "TEXT") GTV_DB_HAPPENING_INDEXES,
+    GTV_DB_STORED_INDEXES,
 };
 
 _Static_assert(sizeof steps / sizeof *steps == GTV_DB_SCHEMA_VERSION, "a step for each version");

@@ -11,18 +11,30 @@
 enum {
     BLOCK_MS = 2000, // less than lib/redis waits for an answer
     RETRY_MS = 1000,
+    CLAIM_EVERY_MS = 2000,
+    FORGET_EVERY_MS = 600 * 1000,
     ID_CAP = 48,
 };
-#define CONSUMER "console" // there is one: the database has one writer
+
+// Strikes off consumers that are gone: containers have another name each time.
+static const char forget_script[] =
+    "for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do\n"
+    "  if c[4] == 0 and c[6] > tonumber(ARGV[2]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], "
+    "c[2]) end\n"
+    "end";
 
 struct gtv_happenings {
     struct gtv_redis *redis; // its own: reading blocks the connection
     struct gtv_timer *retry;
     struct gtv_store *store;
     struct gtv_directory *directory;
-    struct gtv_counter *read, *bad;
-    bool backlog; // what was read and not acknowledged comes first
-    bool storing; // the batch is with the store
+    struct gtv_counter *read, *claimed, *bad;
+    char consumer[GTV_HAPPENINGS_CONSUMER_CAP];
+    bool backlog;                // what was read and not acknowledged comes first
+    bool no_claims;              // a Redis that knows none
+    char cursor[ID_CAP];         // where claiming goes on
+    int64_t claim_ms, forget_ms; // monotonic: when it is time to
+    bool storing;                // the batch is with the store
     bool stopped;
     char ids[GTV_HAPPENINGS_BATCH][ID_CAP]; // of the batch: to be acknowledged
     size_t id_count;
@@ -173,6 +185,10 @@ static void acknowledge(struct gtv_happenings *h)
     for (size_t i = 0; i < h->id_count; i++)
         argv[3 + i] = h->ids[i];
     int argc = 3 + (int)h->id_count;
+    if (!h->id_count) { // of what was claimed nothing is left in the stream
+        read_next(h);
+        return;
+    }
     h->id_count = 0;
     // A refusal means that the link is away.
     (void)gtv_redis_command_argv(h->redis, acked, h, argc, argv, NULL);
@@ -216,6 +232,19 @@ static void retry(void *arg)
 
 static void begin(struct gtv_happenings *h);
 
+static void take(struct gtv_happenings *h, const redisReply *list)
+{
+    h->rows = calloc(GTV_HAPPENINGS_BATCH, sizeof *h->rows);
+    if (!h->rows) {
+        gtv_timer_start(h->retry, RETRY_MS, 0); // what was read stays pending
+        h->backlog = true;
+        return;
+    }
+    for (size_t i = 0; i < list->elements; i++)
+        take_entry(h, list->element[i]);
+    store(h);
+}
+
 static void entries(void *arg, redisReply *reply)
 {
     struct gtv_happenings *h = arg;
@@ -241,26 +270,66 @@ static void entries(void *arg, redisReply *reply)
         read_next(h);
         return;
     }
-    h->rows = calloc(GTV_HAPPENINGS_BATCH, sizeof *h->rows);
-    if (!h->rows) {
-        gtv_timer_start(h->retry, RETRY_MS, 0); // what was read stays pending
-        h->backlog = true;
+    take(h, list);
+}
+
+// [cursor, [[id, [k, v, ...]], ...], ...]
+static void claimed(void *arg, redisReply *reply)
+{
+    struct gtv_happenings *h = arg;
+    if (!reply)
+        return;
+    h->claim_ms = gtv_mono_ms() + CLAIM_EVERY_MS;
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOGROUP", 7) == 0) {
+        begin(h);
         return;
     }
-    for (size_t i = 0; i < list->elements; i++)
-        take_entry(h, list->element[i]);
-    store(h);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING) {
+        gtv_log_warn(&log_happenings, "what a console that died has read cannot be claimed",
+                     "cause=\"%.120s\"", reply->type == REDIS_REPLY_ERROR ? reply->str : "no such answer");
+        h->no_claims = true;
+        read_next(h);
+        return;
+    }
+    snprintf(h->cursor, sizeof h->cursor, "%s", reply->element[0]->str);
+    if (strcmp(h->cursor, "0-0") != 0)
+        h->claim_ms = 0; // there is more
+    const redisReply *list = reply->element[1];
+    if (list->elements == 0) {
+        read_next(h);
+        return;
+    }
+    gtv_counter_add(h->claimed, list->elements);
+    gtv_log_info(&log_happenings, "taking over what another console has read and not stored", "entries=%zu",
+                 list->elements);
+    take(h, list);
+}
+
+static void claim(struct gtv_happenings *h)
+{
+    int64_t now = gtv_mono_ms();
+    if (now >= h->forget_ms) {
+        h->forget_ms = now + FORGET_EVERY_MS;
+        (void)gtv_redis_command(h->redis, NULL, NULL, "EVAL %s 1 %s %s %d", forget_script, GTV_KEY_HAPPENINGS,
+                                GTV_HAPPENINGS_GROUP, (int)GTV_HAPPENINGS_FORGET_MS);
+    }
+    (void)gtv_redis_command(h->redis, claimed, h, "XAUTOCLAIM %s %s %s %d %s COUNT %d", GTV_KEY_HAPPENINGS,
+                            GTV_HAPPENINGS_GROUP, h->consumer, (int)GTV_HAPPENINGS_CLAIM_MS, h->cursor,
+                            (int)GTV_HAPPENINGS_BATCH);
 }
 
 static void read_next(struct gtv_happenings *h)
 {
-    if (h->backlog)
+    if (!h->backlog && !h->no_claims && gtv_mono_ms() >= h->claim_ms)
+        claim(h);
+    else if (h->backlog)
         (void)gtv_redis_command(h->redis, entries, h, "XREADGROUP GROUP %s %s COUNT %d STREAMS %s 0",
-                                GTV_HAPPENINGS_GROUP, CONSUMER, (int)GTV_HAPPENINGS_BATCH,
+                                GTV_HAPPENINGS_GROUP, h->consumer, (int)GTV_HAPPENINGS_BATCH,
                                 GTV_KEY_HAPPENINGS);
     else
         (void)gtv_redis_command(h->redis, entries, h, "XREADGROUP GROUP %s %s COUNT %d BLOCK %d STREAMS %s >",
-                                GTV_HAPPENINGS_GROUP, CONSUMER, (int)GTV_HAPPENINGS_BATCH, (int)BLOCK_MS,
+                                GTV_HAPPENINGS_GROUP, h->consumer, (int)GTV_HAPPENINGS_BATCH, (int)BLOCK_MS,
                                 GTV_KEY_HAPPENINGS);
 }
 
@@ -297,14 +366,19 @@ static void on_state(void *arg, bool up)
 }
 
 struct gtv_happenings *gtv_happenings_create(struct gtv_loop *loop, const char *redis_url,
-                                             struct gtv_store *store, struct gtv_directory *directory,
-                                             struct gtv_metrics *metrics, struct gtv_error *err)
+                                             const char *consumer, struct gtv_store *store,
+                                             struct gtv_directory *directory, struct gtv_metrics *metrics,
+                                             struct gtv_error *err)
 {
     struct gtv_happenings *h = GTV_NEW(struct gtv_happenings);
     h->store = store;
     h->directory = directory;
+    snprintf(h->consumer, sizeof h->consumer, "%s", consumer);
+    snprintf(h->cursor, sizeof h->cursor, "0-0");
     h->read = gtv_metrics_counter(metrics, "gtv_console_happenings_total", "",
                                   "Entries of the durable stream that were read");
+    h->claimed = gtv_metrics_counter(metrics, "gtv_console_happenings_claimed_total", "",
+                                     "Entries that another console had read and not stored in time");
     h->bad = gtv_metrics_counter(metrics, "gtv_console_happenings_bad_total", "",
                                  "Entries of the durable stream that could not be understood");
     h->retry = gtv_timer_create(loop, retry, h);

@@ -2,9 +2,12 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/contract/event_id.h"
+#include "lib/log/log.h"
 #include "lib/redis/redis.h"
 #include "services/console/newcomers.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,13 +15,19 @@
 enum { PROGRESS_MS = 2000 };
 
 struct gtv_ingest {
-    struct gtv_redis_tail *tail;
+    struct gtv_redis_tail *tail; // NULL until the database was reached, and when it is stopped
+    struct gtv_loop *loop;
+    char *redis_url;
+    bool stopped;
+    char stored[GTV_DB_EVENT_CAP]; // at the beginning: events up to it are only looked at
     struct gtv_store *store;
     struct gtv_directory *directory;
     struct gtv_newcomers *newcomers;
     struct gtv_counter *events, *bad;
     int64_t told_ms; // monotonic: when the database was last told an id
 };
+
+static const struct gtv_log log_ingest = {"console", "part", "events"};
 
 static bool parse_object(yyjson_val *o, struct gtv_detected *out, char plate[GTV_DB_PLATE_CAP])
 {
@@ -97,6 +106,8 @@ static void on_detection(struct gtv_ingest *in, const char *id, yyjson_val *even
         return;
     }
     size_t n = gtv_newcomers_take(in->newcomers, base.camera_id, base.wall_ms, objects, count, fresh);
+    if (gtv_db_event_done(id, in->stored))
+        return;
     if (!n) {
         tell_progress(in, id);
         return;
@@ -138,30 +149,58 @@ static void on_entry(void *arg, const char *id, const redisReply *fields)
     yyjson_doc_free(doc);
 }
 
-struct gtv_ingest *gtv_ingest_create(struct gtv_loop *loop, const char *redis_url, const char *from,
-                                     struct gtv_store *store, struct gtv_directory *directory,
-                                     struct gtv_metrics *metrics, struct gtv_error *err)
+void gtv_ingest_look_back(const char *last, char out[GTV_DB_EVENT_CAP])
+{
+    struct gtv_event_id id;
+    bool some = gtv_event_id_parse(gtv_str_of(last), &id) && id.ms > GTV_INGEST_LOOK_BACK_MS;
+    snprintf(out, GTV_DB_EVENT_CAP, "%" PRIu64, some ? id.ms - GTV_INGEST_LOOK_BACK_MS : 0);
+}
+
+static void begin(void *arg, const char *last_event)
+{
+    struct gtv_ingest *in = arg;
+    struct gtv_error err = {0};
+    char from[GTV_DB_EVENT_CAP];
+    if (in->stopped)
+        return;
+    snprintf(in->stored, sizeof in->stored, "%s", last_event);
+    gtv_ingest_look_back(last_event, from);
+    in->tail = gtv_redis_tail_create(in->loop, in->redis_url, "gtv-console-events", GTV_KEY_EVENTS, from,
+                                     on_entry, in, &err);
+    if (!in->tail)
+        gtv_log_error(&log_ingest, "events cannot be followed", "cause=\"%s\"", err.message);
+}
+
+struct gtv_ingest *gtv_ingest_create(struct gtv_loop *loop, const char *redis_url, struct gtv_store *store,
+                                     struct gtv_directory *directory, struct gtv_metrics *metrics)
 {
     struct gtv_ingest *in = GTV_NEW(struct gtv_ingest);
+    in->loop = loop;
+    in->redis_url = gtv_strdup(redis_url);
     in->store = store;
     in->directory = directory;
     in->newcomers = gtv_newcomers_create();
     in->events = gtv_metrics_counter(metrics, "gtv_console_events_total", "", "Events read from Redis");
     in->bad = gtv_metrics_counter(metrics, "gtv_console_events_bad_total", "",
                                   "Events that could not be understood");
-    in->tail = gtv_redis_tail_create(loop, redis_url, "gtv-console-events", GTV_KEY_EVENTS,
-                                     *from ? from : "0", on_entry, in, err);
-    if (in->tail)
-        return in;
-    gtv_ingest_destroy(in);
-    return NULL;
+    gtv_store_begin(store, begin, in);
+    return in;
+}
+
+void gtv_ingest_stop(struct gtv_ingest *in)
+{
+    if (!in)
+        return;
+    in->stopped = true;
+    gtv_redis_tail_destroy(in->tail);
+    in->tail = NULL;
 }
 
 void gtv_ingest_destroy(struct gtv_ingest *in)
 {
     if (!in)
         return;
-    gtv_redis_tail_destroy(in->tail);
     gtv_newcomers_destroy(in->newcomers);
+    free(in->redis_url);
     free(in);
 }

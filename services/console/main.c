@@ -4,12 +4,15 @@
 #include "lib/life/life.h"
 #include "lib/version/version.h"
 #include "services/console/api.h"
+#include "services/console/db_import.h"
 #include "services/console/happenings.h"
 #include "services/console/ingest.h"
 
+#include <inttypes.h>
 #include <libpq-fe.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { DRAIN_MS = 9000, UPSTREAM_CONNECTIONS = 4, PICTURES_MAX = 16 };
 
@@ -75,10 +78,19 @@ static bool listen_on(struct gtv_console *c, struct gtv_error *err)
     return true;
 }
 
+// The same after a restart, so that what was read and not stored is taken up at once; another one for each
+// console on a machine.
+static void name_consumer(struct gtv_console *c, char out[GTV_HAPPENINGS_CONSUMER_CAP])
+{
+    char host[65] = "";
+    (void)gethostname(host, sizeof host - 1);
+    snprintf(out, GTV_HAPPENINGS_CONSUMER_CAP, "%s:%d", host, gtv_http_server_port(c->server));
+}
+
 static bool create(struct gtv_console *c, struct gtv_error *err)
 {
     const struct gtv_console_options *o = &c->options;
-    char last_event[GTV_DB_EVENT_CAP];
+    char consumer[GTV_HAPPENINGS_CONSUMER_CAP];
     snprintf(c->libpq, sizeof c->libpq, "%d.%d", PQlibVersion() / 10000, PQlibVersion() % 10000);
     c->metrics = gtv_metrics_create();
     gtv_metrics_build_info(c->metrics, "console", gtv_version());
@@ -107,10 +119,6 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     struct gtv_db *db = gtv_db_open(o->database_url, &limits, err);
     if (!db)
         return false;
-    if (!gtv_db_last_event(db, last_event, err)) {
-        gtv_db_close(db);
-        return false;
-    }
     c->store = gtv_store_create(db, c->loop, c->metrics);
     if (has(o->s3_url)) {
         c->s3 = gtv_s3_create(
@@ -126,17 +134,19 @@ static bool create(struct gtv_console *c, struct gtv_error *err)
     c->redis = gtv_redis_create(c->loop, o->redis_url, "gtv-console", NULL, NULL, err);
     if (!c->redis)
         return false;
-    c->ingest = gtv_ingest_create(c->loop, o->redis_url, last_event, c->store, c->directory, c->metrics, err);
-    if (!c->ingest)
+    c->ingest = gtv_ingest_create(c->loop, o->redis_url, c->store, c->directory, c->metrics);
+    if (!listen_on(c, err))
         return false;
-    c->happenings = gtv_happenings_create(c->loop, o->redis_url, c->store, c->directory, c->metrics, err);
-    return c->happenings && listen_on(c, err);
+    name_consumer(c, consumer);
+    c->happenings =
+        gtv_happenings_create(c->loop, o->redis_url, consumer, c->store, c->directory, c->metrics, err);
+    return c->happenings != NULL;
 }
 
 // What calls back comes down before what it calls: requests last, so that their handlers may still end them.
 static void destroy(struct gtv_console *c)
 {
-    gtv_ingest_destroy(c->ingest);
+    gtv_ingest_stop(c->ingest);
     gtv_happenings_stop(c->happenings);
     gtv_redis_destroy(c->redis);
     gtv_store_destroy(c->store);
@@ -146,6 +156,7 @@ static void destroy(struct gtv_console *c)
     gtv_http_client_destroy(c->pictures);
     gtv_loop_destroy(c->loop);
     gtv_life_destroy(c->life);
+    gtv_ingest_destroy(c->ingest);
     gtv_happenings_destroy(c->happenings);
     gtv_http_files_destroy(c->crops);
     gtv_s3_destroy(c->s3);
@@ -173,6 +184,24 @@ static int run(struct gtv_console *c)
     return ok ? 0 : 1;
 }
 
+static int import(const struct gtv_console_options *o)
+{
+    struct gtv_error err = {0};
+    struct gtv_db_imported done = {0};
+    struct gtv_db *db = gtv_db_open(o->database_url, NULL, &err);
+    bool ok = db && gtv_db_import_sqlite(db, o->import_sqlite, &done, &err);
+    gtv_db_close(db);
+    if (ok)
+        printf("gtv-console: imported %" PRId64 " detections (%" PRId64 " new) and %" PRId64
+               " happenings (%" PRId64 " new) from %s\n",
+               done.detections, done.detections_new, done.happenings, done.happenings_new, o->import_sqlite);
+    else
+        gtv_log_error(&log_main, "cannot import",
+                      "detections=%" PRId64 " happenings=%" PRId64 " cause=\"%s\"", done.detections,
+                      done.happenings, err.message);
+    return ok ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static struct gtv_console console;
@@ -185,7 +214,7 @@ int main(int argc, char **argv)
     }
     gtv_config_set_level(console.options.log_level);
     gtv_log_use_format(console.options.log_format);
-    int rc = run(&console);
+    int rc = console.options.import_sqlite ? import(&console.options) : run(&console);
     gtv_config_finish(&console.options, gtv_console_program.table, gtv_console_program.count);
     gtv_config_source_destroy(console.source);
     return rc;

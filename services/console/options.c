@@ -78,8 +78,22 @@ static bool check(const void *config, struct gtv_error *err)
     }
     if (o->s3_url && *o->s3_url && !gtv_s3_check(o->s3_url, o->s3_region, o->s3_key, o->s3_secret, err))
         return false;
-    return gtv_db_url_ok(o->database_url, err);
+    if (!gtv_db_url_ok(o->database_url, err))
+        return false;
+    if (!o->import_sqlite || !gtv_str_starts(gtv_str_of(o->database_url), GTV_STR("sqlite:")))
+        return true;
+    gtv_error_set(err, GTV_E_INVALID, "DATABASE_URL",
+                  "--import-sqlite needs DATABASE_URL to be the PostgreSQL server that it copies to");
+    return false;
 }
+
+static const struct gtv_command commands[] = {
+    {"import-sqlite", "FILE",
+     "Copy what a console has stored in this SQLite file to the PostgreSQL server of DATABASE_URL, and end. "
+     "What "
+     "is there already is passed over: it may be run again.",
+     AT(import_sqlite)},
+};
 
 const struct gtv_program gtv_console_program = {
     .name = "gtv-console",
@@ -88,4 +102,6 @@ const struct gtv_program gtv_console_program = {
     .count = sizeof table / sizeof *table,
     .size = sizeof(struct gtv_console_options),
     .check = check,
+    .commands = commands,
+    .command_count = sizeof commands / sizeof *commands,
 };

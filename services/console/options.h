@@ -18,6 +18,7 @@ struct gtv_console_options {
     char *trusted_proxies, *proxy_protocol;
     char *log_level, *log_format;
     bool access_log;
+    const char *import_sqlite; // NULL: it serves
 };
 
 extern const struct gtv_program gtv_console_program;

@@ -43,12 +43,16 @@ static void handle_ready(struct gtv_http_request *req, void *user)
 void gtv_console_write_sight(struct gtv_buf *out, void *user)
 {
     struct gtv_console *c = user;
-    gtv_buf_printf(out,
-                   "# HELP gtv_console_database_up 1 while the database takes what it is given\n"
-                   "# TYPE gtv_console_database_up gauge\ngtv_console_database_up %d\n"
-                   "# HELP gtv_console_redis_up 1 while Redis answers\n"
-                   "# TYPE gtv_console_redis_up gauge\ngtv_console_redis_up %d\n",
-                   gtv_store_healthy(c->store), gtv_redis_up(c->redis));
+    gtv_buf_printf(
+        out,
+        "# HELP gtv_console_database_up 1 while the database takes what it is given\n"
+        "# TYPE gtv_console_database_up gauge\ngtv_console_database_up %d\n"
+        "# HELP gtv_console_redis_up 1 while Redis answers\n"
+        "# TYPE gtv_console_redis_up gauge\ngtv_console_redis_up %d\n"
+        "# HELP gtv_console_leads Whether this console, of several on one database, stores what is "
+        "new in view\n"
+        "# TYPE gtv_console_leads gauge\ngtv_console_leads %d\n",
+        gtv_store_healthy(c->store), gtv_redis_up(c->redis), gtv_store_leads(c->store));
 }
 
 // Links of the reference are relative: with a slash at its end they would point a folder too deep.

@@ -10,11 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETRY_MS = 1000, CHECK_MS = 2000, WARN_EVERY_MS = 30000 };
+enum {
+    RETRY_MS = 1000,
+    FOLLOW_MS = 1000, // between two looks at how far the console that leads is
+    CHECK_MS = 2000,
+    AWAY_MS = 500, // the same while a server is away; how often it is dialled is db_postgres.c's affair
+    WARN_EVERY_MS = 30000,
+};
 
 static const struct gtv_log log_store = {"console", "part", "store"};
 
-enum item_kind { ROWS, HAPPENINGS, FIND, FIND_HAPPENINGS, COUNT_LINES };
+enum item_kind { ROWS, HAPPENINGS, FIND, FIND_HAPPENINGS, COUNT_LINES, BEGIN };
 
 struct item {
     enum item_kind kind;
@@ -27,6 +33,8 @@ struct item {
     // happenings to store: their owner's
     const struct gtv_db_happening *told;
     void (*told_fn)(void *arg, bool ok);
+    // where to begin: last_event
+    void (*begin_fn)(void *arg, const char *last_event);
     // query, and then its answer
     union {
         struct gtv_db_filter find;
@@ -46,7 +54,7 @@ struct batch {
     size_t count;
     char last_event[GTV_DB_EVENT_CAP];
     bool open;       // something is in it
-    bool failing;    // it was tried and will be again, at due_ms
+    bool held;       // it was tried and will be again, at due_ms: the database refuses, or another leads
     int64_t due_ms;  // monotonic: when it is written at the latest
     int64_t warn_ms; // monotonic: no warning before
 };
@@ -57,8 +65,9 @@ struct gtv_store {
     struct gtv_queue *queue;
     pthread_t thread;
     struct batch batch;
-    int64_t check_ms;             // monotonic, SQL thread only: when it is asked whether it is there
-    atomic_bool written, reached; // the last write, the last check went well
+    struct item *begin;                  // SQL thread only: who waits for the database to be reached
+    int64_t check_ms;                    // monotonic, SQL thread only: when it is asked whether it is there
+    atomic_bool written, reached, leads; // the last write, the last check went well; no other console leads
     atomic_bool closing;
     pthread_mutex_t lock; // guards cause
     char cause[GTV_STORE_CAUSE_CAP];
@@ -98,6 +107,13 @@ static void answer_told(void *p)
     free_item(i);
 }
 
+static void answer_begin(void *p)
+{
+    struct item *i = p;
+    i->begin_fn(i->arg, i->last_event);
+    free_item(i);
+}
+
 static void set_cause(struct gtv_store *s, const struct gtv_error *err)
 {
     pthread_mutex_lock(&s->lock);
@@ -105,15 +121,28 @@ static void set_cause(struct gtv_store *s, const struct gtv_error *err)
     pthread_mutex_unlock(&s->lock);
 }
 
-// False when the rows are still there, to be tried again.
+// Another console stores them: what it has not come to yet is kept, for when it is gone.
+static void follow(struct batch *b, const char *last_event)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->count; i++)
+        if (!gtv_db_event_done(b->rows[i].event, last_event))
+            b->rows[kept++] = b->rows[i];
+    b->count = kept;
+    b->open = b->held = kept > 0;
+    b->due_ms = gtv_mono_ms() + FOLLOW_MS;
+}
+
+// False when there are still rows, to be tried again.
 static bool flush(struct gtv_store *s)
 {
     struct batch *b = &s->batch;
+    struct gtv_db_stand stand;
     struct gtv_error err = {0};
     if (!b->open)
         return true;
     int64_t now = gtv_mono_ms();
-    if (!gtv_db_store(s->db, b->rows, b->count, b->last_event, &err)) {
+    if (!gtv_db_store(s->db, b->rows, b->count, b->last_event, &stand, &err)) {
         atomic_store(&s->written, false);
         set_cause(s, &err);
         gtv_counter_add(s->failures, 1);
@@ -123,20 +152,25 @@ static bool flush(struct gtv_store *s)
             b->warn_ms = now + WARN_EVERY_MS;
         }
         b->due_ms = gtv_mono_ms() + RETRY_MS;
-        b->failing = true;
+        b->held = true;
         return false;
     }
     atomic_store(&s->written, true);
+    atomic_store(&s->leads, stand.leads);
+    if (!stand.leads) {
+        follow(b, stand.event);
+        return !b->open;
+    }
     gtv_counter_add(s->stored, b->count);
     b->count = 0;
-    b->open = b->failing = false;
+    b->open = b->held = false;
     return true;
 }
 
 static void add_rows(struct gtv_store *s, const struct item *i)
 {
     struct batch *b = &s->batch;
-    if (b->count + i->count > GTV_STORE_BATCH && (!b->failing || gtv_mono_ms() >= b->due_ms))
+    if (b->count + i->count > GTV_STORE_BATCH && (!b->held || gtv_mono_ms() >= b->due_ms))
         (void)flush(s);
     if (b->count + i->count > GTV_STORE_WAITING) {
         // The database has been refusing for long: what is oldest is given up, so that memory stays bounded.
@@ -169,6 +203,7 @@ static bool run_find(struct gtv_store *s, struct item *i)
                gtv_db_count_lines(s->db, &i->filter.counts, i->counts, &i->count, &i->total, err);
     case ROWS:
     case HAPPENINGS:
+    case BEGIN:
         break;
     }
     return false;
@@ -177,7 +212,7 @@ static bool run_find(struct gtv_store *s, struct item *i)
 // The item goes back to the loop, or is freed when that has stopped.
 static void run_query(struct gtv_store *s, struct item *i)
 {
-    if (!s->batch.failing || gtv_mono_ms() >= s->batch.due_ms)
+    if (!s->batch.held || gtv_mono_ms() >= s->batch.due_ms)
         (void)flush(s); // what was reported before the question belongs in the answer
     i->failed = !run_find(s, i);
     if (i->failed && i->err.code == GTV_OK)
@@ -218,7 +253,18 @@ static void check(struct gtv_store *s)
             gtv_log_error(&log_store, "the database is away", "cause=\"%s\"", err.message);
     }
     atomic_store(&s->reached, reached);
-    s->check_ms = gtv_mono_ms() + CHECK_MS;
+    s->check_ms = gtv_mono_ms() + (reached ? CHECK_MS : AWAY_MS);
+}
+
+static void try_begin(struct gtv_store *s)
+{
+    struct item *i = s->begin;
+    struct gtv_error err = {0};
+    if (!i || !gtv_db_last_event(s->db, i->last_event, &err))
+        return; // check tells why, and comes back here
+    s->begin = NULL;
+    if (!gtv_loop_post(s->loop, answer_begin, i))
+        free_item(i);
 }
 
 static int wait_ms(const struct gtv_store *s)
@@ -233,7 +279,6 @@ static void *sql_thread(void *arg)
     struct gtv_store *s = arg;
     bool closing = false;
     pthread_setname_np(pthread_self(), "console-sql");
-    s->check_ms = gtv_mono_ms() + CHECK_MS;
     while (!closing) {
         struct item *i = gtv_queue_pop(s->queue, wait_ms(s));
         gtv_gauge_set(s->waiting, (int64_t)gtv_queue_count(s->queue));
@@ -242,15 +287,21 @@ static void *sql_thread(void *arg)
             free_item(i);
         } else if (i && i->kind == HAPPENINGS) {
             put_happenings(s, i);
+        } else if (i && i->kind == BEGIN) {
+            s->begin = i;
+            try_begin(s);
         } else if (i) {
             run_query(s, i);
         }
         closing = !i && atomic_load(&s->closing);
         if (s->batch.open && (closing || gtv_mono_ms() >= s->batch.due_ms))
             (void)flush(s);
-        if (!closing && gtv_mono_ms() >= s->check_ms)
+        if (!closing && gtv_mono_ms() >= s->check_ms) {
             check(s);
+            try_begin(s);
+        }
     }
+    free_item(s->begin);
     return NULL;
 }
 
@@ -268,6 +319,7 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->written, true);
     atomic_init(&s->reached, true);
+    atomic_init(&s->leads, true);
     atomic_init(&s->closing, false);
     s->stored = gtv_metrics_counter(metrics, "gtv_console_detections_stored_total", "",
                                     "Detections written to the database");
@@ -279,6 +331,7 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
         gtv_metrics_counter(metrics, "gtv_console_store_failures_total", "", "Transactions that failed");
     s->waiting =
         gtv_metrics_gauge(metrics, "gtv_console_store_queue", "", "Items waiting for the SQL thread");
+    check(s); // also of what has just been found out
     if (pthread_create(&s->thread, NULL, sql_thread, s) != 0)
         abort(); // at start-up, without a thread there is no service
     return s;
@@ -369,6 +422,20 @@ bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening
     i->told_fn = fn;
     i->arg = arg;
     return push(s, i);
+}
+
+void gtv_store_begin(struct gtv_store *s, void (*fn)(void *arg, const char *last_event), void *arg)
+{
+    struct item *i = GTV_NEW(struct item);
+    i->kind = BEGIN;
+    i->begin_fn = fn;
+    i->arg = arg;
+    (void)push(s, i); // as the first one, there is room
+}
+
+bool gtv_store_leads(struct gtv_store *s)
+{
+    return atomic_load(&s->leads);
 }
 
 bool gtv_store_healthy(struct gtv_store *s)

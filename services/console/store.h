@@ -29,7 +29,8 @@ struct gtv_store_result {
     const struct gtv_error *err;
 };
 
-// Starts the thread, which owns db from here on and closes it. metrics must outlive the store.
+// Starts the thread, which owns db from here on and closes it; db may be one that is away. metrics must
+// outlive the store.
 struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, struct gtv_metrics *metrics);
 // Writes what waits and joins the thread. Callbacks that were not yet called get their chance while the loop
 // is destroyed.
@@ -37,6 +38,9 @@ void gtv_store_destroy(struct gtv_store *s);
 void gtv_store_set_limits(struct gtv_store *s,
                           struct gtv_db_limits limits); // any thread; the next writing keeps to them
 
+// Loop thread, once. fn is called on the loop, once, when the database was reached for the first time: with
+// the last event whose detections are stored, "" where there is none.
+void gtv_store_begin(struct gtv_store *s, void (*fn)(void *arg, const char *last_event), void *arg);
 // Loop thread. Copies the rows (n <= GTV_MAX_OBJECTS; 0 only moves last_event on). Never blocks.
 void gtv_store_add(struct gtv_store *s, const struct gtv_db_detection *rows, size_t n,
                    const char *last_event);
@@ -53,6 +57,7 @@ bool gtv_store_count_lines(struct gtv_store *s, const struct gtv_db_count_filter
 bool gtv_store_put_happenings(struct gtv_store *s, const struct gtv_db_happening *rows, size_t n,
                               void (*fn)(void *arg, bool ok), void *arg) GTV_WARN_UNUSED;
 bool gtv_store_healthy(struct gtv_store *s); // any thread: the last write went well, and a server answers
+bool gtv_store_leads(struct gtv_store *s);   // any thread: no other console stores what is new in view
 // Any thread: why it was last not healthy; out.
 const char *gtv_store_cause(struct gtv_store *s, char out[GTV_STORE_CAUSE_CAP]);
 

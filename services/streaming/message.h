@@ -4,6 +4,7 @@
 #define GTV_STREAMING_MESSAGE_H
 
 #include "lib/base/bytes.h"
+#include "lib/contract/event_id.h"
 
 #include <stdatomic.h>
 
@@ -40,13 +41,6 @@ struct gtv_bytes *gtv_message_frame(const struct gtv_message *m, unsigned window
 // {"type":"gap"...}: missed messages were dropped; since not NULL: how many went missing after that id is not
 // known.
 struct gtv_message *gtv_message_gap(uint64_t missed, const char *since) GTV_WARN_UNUSED;
-
-// The id of an entry in a Redis stream, "<ms>-<n>" or "<ms>".
-struct gtv_event_id {
-    uint64_t ms, n;
-};
-bool gtv_event_id_parse(struct gtv_str text, struct gtv_event_id *out) GTV_WARN_UNUSED;
-int gtv_event_id_cmp(struct gtv_event_id a, struct gtv_event_id b);
 
 // True when the comma-separated list (NULL: all) names the type.
 bool gtv_types_want(const char *types, const char *type);

@@ -38,7 +38,7 @@ The media node has its YAML file besides, which stands between 1 and 2: `MEDIA_C
 `gtv-<program> --check-config` with the environment and flags of the real start says `the configuration is well-formed` and exits with 0, or
 says in one sentence what is wrong, names the option and exits with 2. A start with such a configuration ends the same way. Exit status
 1 means that the configuration is right, but cannot be had now: a port in use, a folder that cannot be written. What may come back by
-itself (Redis, a media node) stops no program: it starts, and `/ready` answers 503 with the cause until it can work.
+itself (Redis, PostgreSQL, a media node) stops no program: it starts, and `/ready` answers 503 with the cause until it can work.
 
 `gtv-<program> --options-json` prints the table for tools. HAProxy's part, the door, has a table of its own: `deploy/haproxy/door --help` and
 [operations.md](operations.md#the-door).

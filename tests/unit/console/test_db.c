@@ -29,9 +29,9 @@ static void stored_and_found(void **state)
         row(2, 3000, "truck", "", "2-0", 0),
         row(2, 2000, "motorcycle", "BRA2E19", "3-0", 0),
     };
-    assert_true(gtv_db_store(db, rows, 4, "3-0", NULL));
+    assert_true(gtv_db_store(db, rows, 4, "3-0", NULL, NULL));
     // The same entries once more, as after a crash: stored once.
-    assert_true(gtv_db_store(db, rows, 4, "3-0", NULL));
+    assert_true(gtv_db_store(db, rows, 4, "3-0", NULL, NULL));
     find(db, 0, "", 100, 0);
     assert_int_equal(n, 4);
     assert_int_equal(total, 4);
@@ -75,7 +75,7 @@ static void only_the_newest_are_kept(void **state)
         char event[32];
         snprintf(event, sizeof event, "%d-0", i);
         struct gtv_db_detection d = row(1, i, "car", "", event, 0);
-        assert_true(gtv_db_store(db, &d, 1, event, NULL));
+        assert_true(gtv_db_store(db, &d, 1, event, NULL, NULL));
     }
     find(db, 0, "", 100, 0);
     assert_int_equal(total, 10);
@@ -88,10 +88,15 @@ static void only_the_newest_are_kept(void **state)
 static void what_cannot_be_opened_is_said(void **state)
 {
     struct gtv_error err = {0};
-    assert_null(gtv_db_open("postgresql://u:s3cret@127.0.0.1:1/db", NULL, &err));
+    // A server that does not answer is waited for.
+    struct gtv_db *away = gtv_db_open("postgresql://u:s3cret@127.0.0.1:1/db", NULL, &err);
+    assert_non_null(away);
+    assert_false(gtv_db_check(away, &err));
+    assert_int_equal(err.code, GTV_E_UNAVAILABLE);
     assert_non_null(strstr(err.message, "PostgreSQL"));
     assert_null(strstr(err.message, "s3cret"));
     assert_string_equal(err.field, "DATABASE_URL");
+    gtv_db_close(away);
     assert_null(gtv_db_open("mysql://h/db", NULL, &err));
     assert_null(gtv_db_open("sqlite:", NULL, &err));
     assert_null(gtv_db_open("sqlite:/proc/no/such/console.db", NULL, &err));

@@ -167,7 +167,7 @@ static void plates_are_found(void **state)
     const struct gtv_db_detection rows[] = {
         row(1, 1000, "car", "ABC1D23", "1-0", 0), row(1, 2000, "bus", "ABC1323", "2-0", 0),
         row(2, 3000, "car", "XYZ9K87", "3-0", 0), row(2, 4000, "car", "", "4-0", 0)};
-    assert_true(gtv_db_store(db, rows, 4, "4-0", NULL));
+    assert_true(gtv_db_store(db, rows, 4, "4-0", NULL, NULL));
     const struct {
         const char *plate;
         int64_t total;
