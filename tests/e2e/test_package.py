@@ -116,6 +116,18 @@ def test_install_upgrade_remove_purge(packages, tmp_path):
     assert left == [] and not machine.user() and not machine.installed()
 
 
+def test_networks_are_searched_for_anew_by_who_asks_for_them(tmp_path):
+    """What fetch.py would be called with: a search that failed is not believed, as whoever asks has installed what it lacked."""
+    for name, does in (("python3", 'echo "$@ $GTV_MODELS_COMMAND"'), ("chown", ":")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    run = subprocess.run(["sh", ROOT / "tools/package/gtvision-models", "--openvino", "/mine"], capture_output=True, text=True, timeout=60,
+                         env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.splitlines()[0].split()
+    assert "--retry" in said and said[-3:] == ["--openvino", "/mine", "gtvision-models"], said
+
+
 def test_versions_are_in_order():
     for smaller, greater in ((OLD, NEW), ("0.1.0", OLD), (NEW, "0.1.1")):
         subprocess.run(["dpkg", "--compare-versions", smaller, "lt", greater], check=True)
