@@ -266,3 +266,38 @@ def test_int8_is_used_when_it_was_accepted(spawn, tmp_path):
     judged(accepted=True)
     assert ai.use("net")["file"] == "net.onnx"
     assert "has changed" in next(m for m in ai.models()["models"] if m["file"] == "net_int8.xml")["reason"]
+
+
+def test_an_export_made_cheaper_finds_the_same(ai):
+    tool = [ROOT / "tools" / "models" / "yolo.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".deps" / "openvino")}
+    put(ai.folder, "whole", networks.ultralytics(classes=4, names=["pessoa", "Carro", "caminh\u00e3o", "bus"]))
+    made = ai.folder / "whole_vehicles.xml"
+    subprocess.run(["/usr/bin/python3", *tool, ai.folder / "whole.onnx", made], check=True, timeout=120, env=environment)
+    assert json.loads(made.with_suffix(".json").read_text())["classes"] == ["car", "bus", "truck"]
+    waves = "nullsrc=s=640x360,geq=r='128+110*sin(X/48)*cos(Y/30)':g='128+110*sin(X/26+Y/35)':b='128+110*cos(X/105-Y/18)'"
+    jpeg = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", waves, "-frames:v", "1", "-q:v", "2", "-f", "mjpeg", "-"], check=True,
+                          capture_output=True, timeout=60).stdout
+    found = {}
+    for name in ("whole", "whole_vehicles"):
+        assert ai.use(name, precision="f32")["classes"] == ["car", "bus", "truck"]
+        answer = ai.detect(base64.b64encode(jpeg).decode())
+        assert answer.status_code == 200, answer.text
+        found[name] = answer.json()["detections"]
+    whole, made = found.values()
+    assert len(whole) > 5 and len({d["object_type"] for d in whole}) > 1
+
+    def same(a, b):
+        near_ = all(abs(a["bbox"][k] - b["bbox"][k]) <= 1 for k in "xywh")
+        return near_ and a["object_type"] == b["object_type"] and abs(a["confidence"] - b["confidence"]) < 2e-3
+
+    # All but what stands on the edge of a threshold.
+    assert abs(len(whole) - len(made)) <= 2
+    assert sum(any(same(a, b) for b in made) for a in whole) >= len(whole) - 2
+    # What is built otherwise is refused, with its cause, and nothing is written.
+    for model, cause in ((networks.yolov5(), "is Add, not Concat"), (networks.ultralytics(classes=3), "say it with --classes")):
+        put(ai.folder, "odd", model)
+        done = subprocess.run(["/usr/bin/python3", *tool, ai.folder / "odd.onnx", ai.folder / "odd_vehicles.xml"], capture_output=True, text=True,
+                              timeout=120, env=environment)
+        (ai.folder / "odd.onnx").unlink()
+        assert done.returncode == 1 and cause in done.stderr and not (ai.folder / "odd_vehicles.xml").exists(), done.stderr

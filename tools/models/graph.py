@@ -11,6 +11,15 @@ from openvino import opset13 as ops
 ELEMENTWISE = ("Add", "Multiply", "Divide", "Subtract", "Maximum", "Minimum", "Relu", "Clamp", "HSwish")
 
 
+def fold(graph):
+    """Computes what depends on constants alone, such as the biases of ONNX files."""
+    from openvino.passes import ConstantFolding, Manager
+
+    folding = Manager()
+    folding.register_pass(ConstantFolding())
+    folding.run_passes(graph)
+
+
 def values(output):
     """The constant behind an output, through a decompressing Convert; None where it is none."""
     node = output.get_node()

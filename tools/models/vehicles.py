@@ -66,17 +66,14 @@ def head(result):
 def convert(source, destination, spec=None):
     """Writes destination and the .bin beside it. Raises UnknownHead."""
     import openvino
-    from openvino.passes import ConstantFolding, Manager
 
     import graph as graphs
     import shuffles
 
-    folding = Manager()
-    folding.register_pass(ConstantFolding())
     graph = openvino.Core().read_model(source)
     # Weights that came as float16 lose nothing when they are stored so again; others would.
     halves = any(node.get_type_name() == "Constant" and node.get_element_type() == openvino.Type.f16 for node in graph.get_ordered_ops())
-    folding.run_passes(graph)
+    graphs.fold(graph)
     heads = [head(output.get_node()) for output in graph.outputs]
     if sum(scores for _, scores in heads) * 2 != len(heads):
         raise UnknownHead("the outputs are not scores and sides of each stride")
