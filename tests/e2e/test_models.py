@@ -335,8 +335,10 @@ def test_interrupted_it_leaves_nothing_behind(bench, origin):
     bench.origin = origin.url
     origin.files["/a/b/raw/" + "0" * 40 + "/a%20folder/x.onnx"] = "hang"
     process = subprocess.Popen(
-        bench.command(), env=bench.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        bench.command(), env=bench.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # As in a terminal: what a shell starts in the background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not origin.asked and time.monotonic() < deadline:
         time.sleep(0.02)

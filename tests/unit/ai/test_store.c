@@ -121,10 +121,10 @@ static void bounded(void **state)
     }
     gtv_store_destroy(s);
     s = open_it(10000);
-    for (int i = 0; i < 500 && bytes_of(s) != 10000; i++) // counted at the start
+    for (int i = 0; i < 3000 && bytes_of(s) != 10000; i++) // counted at the start
         (void)usleep(20000);
     put(s, "cam_2/20261123/1.jpg", 1000, 'x');
-    for (int i = 0; i < 500 && is_there(s, "cam_1/20261121/1.jpg"); i++)
+    for (int i = 0; i < 3000 && is_there(s, "cam_1/20261121/1.jpg"); i++)
         (void)usleep(20000);
     assert_false(is_there(s, "cam_1/20261120/1.jpg"));
     assert_false(is_there(s, "cam_1/20261121/1.jpg"));
@@ -146,7 +146,7 @@ static void old_ones_go_at_the_start(void **state)
     time_t at = time(NULL) - (time_t)31 * 86400;
     assert_int_equal(utime(path, &(struct utimbuf){at, at}), 0);
     s = open_it(1 << 20);
-    for (int i = 0; i < 500 && is_there(s, "cam_1/20261123/1.jpg"); i++)
+    for (int i = 0; i < 3000 && is_there(s, "cam_1/20261123/1.jpg"); i++)
         (void)usleep(20000);
     assert_false(is_there(s, "cam_1/20261123/1.jpg"));
     assert_true(is_there(s, "cam_1/20261123/2.jpg"));

@@ -168,7 +168,7 @@ static void no_answer(void **state)
     (void)start(f, "127.0.0.1", 700);
     run(f);
     assert_string_equal(f->code, "timed_out");
-    assert_in_range(gtv_mono_ms() - before, 600, 5000);
+    assert_in_range(gtv_mono_ms() - before, 600, 60000);
 }
 
 static void stopped_ones_say_nothing(void **state)
@@ -181,7 +181,7 @@ static void stopped_ones_say_nothing(void **state)
     int64_t before = gtv_mono_ms();
     run(f);
     assert_int_equal(f->ended, 0);
-    assert_true(gtv_mono_ms() - before < 10000);
+    assert_true(gtv_mono_ms() - before < 25000);
 }
 
 static void stopped_at_once(void **state)

@@ -322,7 +322,7 @@ static void the_index_is_found_again(void **state)
     gtv_record_index_destroy(f->index);
     start_disk(f);
     set_path(f);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 3000; i++) {
         free(gtv_record_index_list(f->index, NAME, 0, INT64_MAX, &again));
         if (again == n) {
             break;
@@ -424,7 +424,7 @@ static void a_quiet_source_is_written_after_its_part(void **state)
     size_t n = 0;
     feed(f, 5);
     gtv_recorder_tick(f->recorder, gtv_mono_ms() + 2000);
-    for (int i = 0; i < 200 && n == 0; i++) {
+    for (int i = 0; i < 3000 && n == 0; i++) {
         usleep(10000);
         free(gtv_record_index_list(f->index, NAME, 0, INT64_MAX, &n));
     }
@@ -447,7 +447,7 @@ static struct gtv_record_status status_of(struct fixture *f)
 
 static bool reaches(struct fixture *f, enum gtv_record_state state)
 {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 1500; i++) {
         feed(f, 25);
         if (status_of(f).state == state) {
             return true;

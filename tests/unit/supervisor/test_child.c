@@ -140,7 +140,7 @@ static void grandchildren_go_too(void **state)
     set_stage(&s, "sleep 60 & echo $!; wait", stop_when_both_run);
     assert_int_equal(s.stopped, 1);
     // Until its new parent has collected it, it is there as a zombie.
-    for (int i = 0; i < 200 && kill(s.first, 0) == 0; i++) {
+    for (int i = 0; i < 3000 && kill(s.first, 0) == 0; i++) {
         char path[64], text[128] = "";
         (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)s.first);
         FILE *f = fopen(path, "re");
@@ -150,7 +150,7 @@ static void grandchildren_go_too(void **state)
         (void)fclose(f);
         if (strstr(text, ") Z "))
             break;
-        assert_true(i < 199);
+        assert_true(i < 2999);
         usleep(10000);
     }
     clear_stage(&s);
@@ -207,7 +207,7 @@ static void the_guard_ends_what_is_left(void **state)
     int64_t before = gtv_mono_ms();
     // Nobody else holds the other end, so that end of file means that the guard is gone.
     assert_int_equal(read(end[0], &byte, 1), 0);
-    assert_true(gtv_mono_ms() - before < 3000);
+    assert_true(gtv_mono_ms() - before < 30000);
     close(end[0]);
     (void)waitpid(-1, NULL, 0);
 }
