@@ -182,7 +182,7 @@ def redis_of(env):
     port = found.group(1) if found else env.get("REDIS_PORT")
     if not port or env.get("REDIS_PASSWORD"):
         return None
-    client = redis.Redis(port=int(port), socket_timeout=1, decode_responses=True)
+    client = redis.Redis(port=int(port), socket_timeout=10, decode_responses=True)
     try:
         return client if client.ping() else None
     except redis.RedisError:
