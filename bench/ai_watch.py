@@ -1,7 +1,9 @@
 """Cameras watched: CPU of gtv-ai by stage and RSS a camera, with a real RTSP camera behind the real media node.
 
-The clip has traffic a third of the time: 20 s of the synthetic street, then 40 s of its empty road (with its noise). Run alone:
-    GTV_BUILD=build/release python3 bench/ai_watch.py [--cameras 8] [--seconds 60] [--codec libx264] [--decode all|keys|auto] [--fps 1]
+The clip has vehicles in sight a third of the time: the synthetic street until its first four have left (1.5 to 21.3 s), then its empty road, all
+with the grain that the street's renderer gives its pictures, encoded once more as a camera does (no look ahead). --rate variable: a camera whose
+empty road takes fewer bits (its default); mean: one that spends 1.4 Mbit/s whatever it sees. Run alone:
+    GTV_BUILD=build/release python3 bench/ai_watch.py [--cameras 8] [--seconds 60] [--codec libx264] [--decode all|keys|auto] [--fps 1] [--rate mean]
 --browser: a WebSocket client behind the door measures how old the boxes are that it hears of (from the frame's arrival at the media node).
 """
 
@@ -21,13 +23,19 @@ import websocket
 from common import ROOT, TICKS, cpu_seconds, free_port, program, redis, rss_kib, started, streaming, wait_for
 
 
-def clip(folder, codec):
+FRAMES, TRAFFIC = 900, 323  # of the clip; of the street, whose road is empty from frame 320 to 323
+EMPTY = 14  # a frame of the street before its first vehicle
+
+
+def clip(folder, codec, rate="variable"):
     path = folder / f"third-{codec}.mp4"
     street = ROOT / "var" / "street" / "street.mp4"
-    graph = "[0:v]trim=0:20,setpts=PTS-STARTPTS[a];[1:v]trim=end_frame=18,setpts=PTS-STARTPTS,loop=-1:18:0,trim=duration=40,setpts=N/15/TB[b];[a][b]concat=n=2"
-    options = ["-x265-params", "log-level=error:keyint=15:min-keyint=15:bframes=0"] if codec == "libx265" else ["-bf", "0", "-g", "15"]
+    graph = (f"[0:v]trim=end_frame={TRAFFIC},setpts=PTS-STARTPTS[a];[1:v]trim=start_frame={EMPTY}:end_frame={EMPTY + 1},setpts=PTS-STARTPTS,"
+             f"loop=-1:1:0,trim=end_frame={FRAMES - TRAFFIC},setpts=N/15/TB[b];[a][b]concat=n=2,noise=c0s=4:c0f=t:c0_seed=7")
+    bits = ["-b:v", "1400k"] if rate == "mean" else ["-crf", "25", "-maxrate", "2000k", "-bufsize", "2000k"]
+    options = ["-x265-params", "log-level=error:keyint=15:min-keyint=15:scenecut=0"] if codec == "libx265" else ["-g", "15", "-x264-params", "scenecut=0"]
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", street, "-i", street, "-filter_complex", graph, "-r", "15", "-c:v", codec, "-preset",
-                    "veryfast", "-b:v", "1400k", *options, "-pix_fmt", "yuv420p", path], check=True)
+                    "veryfast", "-tune", "zerolatency", "-bf", "0", *bits, *options, "-pix_fmt", "yuv420p", path], check=True)
     return path
 
 
@@ -89,13 +97,15 @@ def main():
     parser.add_argument("--codec", default="libx264")
     parser.add_argument("--decode", default="all")
     parser.add_argument("--fps", default="1")
+    parser.add_argument("--rate", choices=("variable", "mean"), default="variable")
+    parser.add_argument("--warm", type=int, default=60, help="seconds of all cameras before it is measured: gates learn")
     parser.add_argument("--settings", default="{}")
     parser.add_argument("--browser", action="store_true")
     parser.add_argument("--first", action="store_true", help="go before other processes: for a busy machine, as root")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, redis() as redis_port:
         folder = Path(folder)
-        camera = subprocess.Popen(["/usr/bin/python3", ROOT / "tools/camera/rtsp_camera.py", "--clip", clip(folder, options.codec)],
+        camera = subprocess.Popen(["/usr/bin/python3", ROOT / "tools/camera/rtsp_camera.py", "--clip", clip(folder, options.codec, options.rate)],
                                   stdout=subprocess.PIPE, text=True, start_new_session=True)
         api, hls, port = free_port(), free_port(), free_port()
         media_env = {"MEDIA_PLAYBACK_PORT": "0", "MEDIA_RTMP_PORT": "0", "MEDIA_RTSP_PORT": "0", "MEDIA_RTP_PORT": "0",
@@ -163,7 +173,7 @@ def measure(options, url, api, port, redis_port, ai, log, client=None):
     for number in range(2, options.cameras + 1):
         add(number, options, url, api, redis_port)
     watching(base, options.cameras)
-    time.sleep(8)
+    time.sleep(options.warm)
     first, began, cpu = get(f"{base}/stats/streams")["streams"], time.monotonic(), cpu_seconds(ai.pid)
     threads = thread_seconds(ai.pid)
     if client:
@@ -173,13 +183,14 @@ def measure(options, url, api, port, redis_port, ai, log, client=None):
     n = options.cameras
     stages = {stage: sum(b["cpu_ms"][stage] - a["cpu_ms"][stage] for a, b in zip(first, last)) / took / n for stage in last[0]["cpu_ms"]}
     each = cpu * 1000 / took / n
-    print(f"{n} cameras, {options.codec}, decode {options.decode}, {options.fps} looks/s: {each:.1f} ms/s a camera, so {1000 / each:.1f} a core")
+    print(f"{n} cameras, {options.codec}, {options.rate} rate, decode {options.decode}, {options.fps} looks/s: {each:.1f} ms/s a camera, so {1000 / each:.1f} a core")
     print("  by stage, ms/s a camera: " + ", ".join(f"{k} {v:.2f}" for k, v in stages.items()) + f", the rest {each - sum(stages.values()):.2f}")
     print("  by thread, ms/s a camera: " + ", ".join(f"{k} {(v - threads.get(k, 0)) * 1000 / took / n:.2f}"
                                                      for k, v in sorted(thread_seconds(ai.pid).items())))
     print(f"  looks/s {sum(b['looks'] - a['looks'] for a, b in zip(first, last)) / took / n:.2f}, still/s "
           f"{sum(b['still'] - a['still'] for a, b in zip(first, last)) / took / n:.2f}, frames/s "
-          f"{sum(b['frames'] - a['frames'] for a, b in zip(first, last)) / took / n:.2f}, decoding {last[0]['decoding']}, "
+          f"{sum(b['frames'] - a['frames'] for a, b in zip(first, last)) / took / n:.2f}, quiet/s "
+          f"{sum(b['quiet'] - a['quiet'] for a, b in zip(first, last)) / took / n:.2f}, decoding {last[0]['decoding']}, "
           f"left out {sum(b['left_out'] - a['left_out'] for a, b in zip(first, last))}")
     if n > 1:
         print(f"  RSS a camera: {(rss_kib(ai.pid) - before) / 1024 / (n - 1):.2f} MiB (of {rss_kib(ai.pid) / 1024:.0f})")

@@ -198,6 +198,7 @@ static bool start_watching(struct program *p, struct gtv_error *err)
             .spool_dir = s->spool_dir,
             .spool_bytes = (size_t)s->spool_bytes,
             .policy = decode_policy(s),
+            .size_gate = s->size_gate,
             .watchlists = p->ai.watchlists,
         },
         err);

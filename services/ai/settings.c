@@ -100,6 +100,9 @@ static const struct gtv_option options[] = {
      .help = "Which pictures of a camera are decoded: auto (as few as the looks need), all, references (only "
              "what other pictures refer to) or keys (key frames alone).",
      .form = &decodes},
+    {"AI_SIZE_GATE", GTV_OPT_BOOL, FIELD(size_gate), "true",
+     .help = "Where key frames alone are decoded: leave out those before which the sizes of the pictures say "
+             "that nothing moved, as the camera's motion gate has taught them (all but one each 5 s)."},
     {"MODELS_DIR", GTV_OPT_STRING, FIELD(models_dir), "var/models",
      .help = "Folder of the networks; its subfolder cache/ is written."},
     {"YOLO_MODEL", GTV_OPT_STRING, FIELD(yolo_model), NULL,

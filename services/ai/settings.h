@@ -17,6 +17,7 @@ struct gtv_ai_settings {
     double confidence, camera_confidence, camera_max_fps;
     int64_t max_cameras;
     char *decode;
+    bool size_gate;
     double camera_min_fps, cpu_budget;
     char *crops_dir, *spool_dir;
     char *s3_url, *s3_region, *s3_key, *s3_secret;

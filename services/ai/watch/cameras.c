@@ -85,6 +85,7 @@ static void describe(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_wa
     yyjson_mut_obj_add_uint(doc, o, "left_out", s->decode.left_out);
     yyjson_mut_obj_add_uint(doc, o, "looks", s->looks);
     yyjson_mut_obj_add_uint(doc, o, "still", s->still);
+    yyjson_mut_obj_add_uint(doc, o, "quiet", s->quiet);
     yyjson_mut_obj_add_uint(doc, o, "frames", s->frames);
     yyjson_mut_obj_add_uint(doc, o, "failures", s->failures);
     yyjson_mut_obj_add_uint(doc, o, "objects", s->last_count);

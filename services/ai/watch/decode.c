@@ -296,6 +296,15 @@ void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit)
         free(unit->data);
 }
 
+void gtv_decode_skip(struct gtv_decode *d, struct gtv_ts_unit *unit)
+{
+    struct gtv_decode_pool *p = d->config.pool;
+    (void)pthread_mutex_lock(&p->lock);
+    measure(d, unit);
+    (void)pthread_mutex_unlock(&p->lock);
+    free(unit->data);
+}
+
 // Decodes the camera's next picture. The lock is held before and after.
 static void decode_next(struct worker *w, struct gtv_decode *d, bool last)
 {

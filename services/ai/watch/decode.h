@@ -48,6 +48,8 @@ void gtv_decode_destroy(struct gtv_decode *d); // waits for the picture in progr
 
 // Any thread. Takes unit->data.
 void gtv_decode_put(struct gtv_decode *d, struct gtv_ts_unit *unit);
+// The same, of a picture that need not be decoded and that no other needs: it is counted, and freed.
+void gtv_decode_skip(struct gtv_decode *d, struct gtv_ts_unit *unit);
 void gtv_decode_set_mode(struct gtv_decode *d, enum gtv_decode_mode mode);
 // Pictures may be left to gather for so long, and are then decoded in a row: nobody looks at one earlier, and
 // code and references are still in the processor's caches. 0, as at first: each at once.

@@ -29,7 +29,7 @@ struct gtv_planner {
     double pressure; // 0..1: what is left of the budget
     struct gtv_capacity last;
     struct gtv_gauge *budget, *used, *slowest;
-    struct gtv_counter *decode, *gate, *look, *analysis, *plates;
+    struct gtv_counter *decode, *gate, *look, *analysis, *plates, *quiet;
 };
 
 static void follow(double *mean, double value, bool first)
@@ -70,6 +70,7 @@ void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const str
         if (looks + still)
             follow(&c->busy, (double)looks / (double)(looks + still), first);
         c->wait_ms = looks ? s->look_wait_ms : 0;
+        gtv_counter_add(p->quiet, s->quiet - c->quiet);
         gtv_counter_add(p->decode, (uint64_t)lround(fmax(s->decode.cpu_ms - c->decode_ms, 0)));
         gtv_counter_add(p->gate, (uint64_t)lround(fmax(s->gate_cpu_ms - c->gate_ms, 0)));
         gtv_counter_add(p->look, (uint64_t)lround(fmax(s->look_ms - c->look_ms, 0)));
@@ -91,6 +92,7 @@ void gtv_planner_measure(struct gtv_planner *p, struct gtv_planned *c, const str
     c->plate_ms = plate_ms;
     c->looks = s->looks;
     c->still = s->still;
+    c->quiet = s->quiet;
     c->wanted = wanted_rate(p, settings);
     c->priority = settings->priority;
 }
@@ -194,6 +196,9 @@ struct gtv_planner *gtv_planner_create(const struct gtv_planner_config *config)
     p->analysis = stage(m, "stage=\"analysis\"");
     p->plates = stage(m, "stage=\"plates\"");
     gtv_metrics_parts(m, "gtv_ai_watch_cpu_seconds_total", 1000);
+    p->quiet = gtv_metrics_counter(m, "gtv_ai_watch_quiet_key_frames_total", "",
+                                   "Key frames that were not decoded, as by the sizes of the pictures before "
+                                   "them nothing had moved.");
     p->budget =
         gtv_metrics_gauge(m, "gtv_ai_watch_budget_cores", "", "CPU cores that watching may take now.");
     p->used = gtv_metrics_gauge(m, "gtv_ai_watch_used_cores", "", "CPU cores that watching takes.");

@@ -21,7 +21,7 @@ struct gtv_planned {
     bool measured;
     int64_t at_ms;
     double decode_ms, gate_ms, look_ms, analysis_ms, plate_ms; // totals when it was measured last
-    uint64_t looks, still;
+    uint64_t looks, still, quiet;
     // Moving averages, milliseconds of a core a second; one_look: milliseconds of one.
     double decode, keys, gate, looking, analysis, plates, one_look, busy, wait_ms;
     double wanted; // looks a second

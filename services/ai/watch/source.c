@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/contract/contract.h"
+#include "services/ai/gate/sizes.h"
 #include "services/ai/track/track.h"
 
 #include <math.h>
@@ -19,13 +20,14 @@ enum {
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MAX_MS = 10000,
     RATE_SPAN = 32,
-    RATE_STALE_MS = 3000,
+    RATE_STALE_MS = 6500, // a quiet camera is decoded every 5 s
     GATE_WIDTH = 160,
     GATE_EVERY_MS = 180,   // the gate sees frames at that distance, or when a look is due
     GATHER_FROM_MS = 450,  // where looks are that far apart, pictures gather before they are decoded,
     GATHER_MS = 240,       // for so long; more than 300 would make the gate ask for fewer pictures in a row
     MOTION_HOLD_MS = 1200, // after the last motion looks go on, so that tracks end properly
     UNTIMED_UNITS = 30,    // pictures without a time-stamp in a row
+    UNSEEN_MS = 5000,      // at least so often a picture is decoded, whatever the sizes say
 };
 
 #define LOW_CONFIDENCE 0.12 // what the tracker's second round can use
@@ -49,13 +51,15 @@ struct gtv_source {
     int64_t retry_ms, opened_ms;
     uint64_t frames_at_open, untimed_units;
     unsigned failures_in_a_row;
+    struct gtv_sizes_interval since_key;
+    bool whole; // since_key began with a key frame
 
     // Of the decoder's thread.
     struct gtv_gate *gate;
     int gate_width, gate_height;
     uint8_t *plane;
     double due_ms;
-    int64_t gated_ms, moved_ms, posted_ms; // monotonic: the gate's last frame, the last motion, the last look
+    int64_t gated_ms, moved_ms; // monotonic: the gate's last frame, the last motion
 
     // A worker's, while a look runs.
     struct gtv_work work;
@@ -74,7 +78,11 @@ struct gtv_source {
     int extra;           // looks between the regular ones, since the last of those
     int64_t again_ms;    // when such a one is due, monotonic; 0: not at all
     bool settings_new;
-    double min_confidence; // see gtv_source_config
+    struct gtv_sizes sizes;
+    struct gtv_sizes_interval ended; // with the newest key frame; pictures 0: it is learnt, or of no use
+    bool keys;                       // key frames alone are decoded
+    int64_t decoded_ms, posted_ms;   // monotonic: the last picture, the last look
+    double min_confidence;           // see gtv_source_config
     struct gtv_scene_settings settings;
     struct rate frames, looks;
     struct gtv_source_status status;
@@ -299,7 +307,7 @@ static bool chroma_shift(int format, int *x, int *y)
 static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms, int64_t now)
 {
     int x, y;
-    struct gtv_gate_result result = {.motion = true};
+    struct gtv_gate_result result = {.motion = true, .learning = true};
     double began = gtv_thread_ms();
     if (chroma_shift(frame->format, &x, &y) && keep_gate(s, frame)) {
         gtv_gate_shrink(frame->data[0], (size_t)frame->linesize[0], frame->width, frame->height, s->plane,
@@ -319,6 +327,9 @@ static void run_gate(struct gtv_source *s, const AVFrame *frame, int64_t wall_ms
     (void)pthread_mutex_lock(&s->lock);
     s->status.gate_cpu_ms += cost;
     s->status.faults = result.faults;
+    if (s->keys && !result.learning)
+        gtv_sizes_learn(&s->sizes, &s->ended, result.motion);
+    s->ended = (struct gtv_sizes_interval){0};
     if (result.motion)
         s->status.last_motion_wall_ms = wall_ms;
     (void)pthread_mutex_unlock(&s->lock);
@@ -335,6 +346,7 @@ static bool note(struct gtv_source *s, AVFrame *frame, int64_t wall_ms, int64_t 
         st->cause[0] = '\0';
     }
     st->frames++;
+    s->decoded_ms = now;
     st->last_frame_wall_ms = wall_ms;
     if (st->width && (st->width != frame->width || st->height != frame->height))
         st->resized++;
@@ -384,8 +396,8 @@ static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms, bool newest)
         run_gate(s, frame, wall_ms, now);
     if (!due || !worth_it(s, now))
         return;
-    s->posted_ms = now;
     (void)pthread_mutex_lock(&s->lock);
+    s->posted_ms = now;
     s->work.min_confidence = fmin(s->min_confidence, LOW_CONFIDENCE);
     s->still = s->settings.motion_gate && now - s->moved_ms > MOTION_HOLD_MS;
     av_frame_unref(s->newest);
@@ -404,11 +416,43 @@ static void on_frame(void *arg, AVFrame *frame, int64_t wall_ms, bool newest)
 
 // ---- Reading (the loop) ----
 
+// Whether the key frame that ends the interval need not be decoded. The lock is held.
+static bool is_quiet(const struct gtv_source *s, const struct gtv_sizes_interval *i, int64_t now)
+{
+    double most = fmin(UNSEEN_MS, s->settings.idle_look_s * 1000);
+    int64_t before = s->decoded_ms < s->posted_ms ? s->decoded_ms : s->posted_ms;
+    return s->config.size_gate && s->keys && s->settings.motion_gate && !s->again_ms && !s->sizes.moved &&
+           (s->status.faults & ~(unsigned)GTV_GATE_INFRARED) == 0 &&
+           (double)(now - before) + s->status.interval_ms / 2 < most && gtv_sizes_quiet(&s->sizes, i);
+}
+
+// A key frame: the pictures before it may say that nothing moved. Returns whether they do.
+static bool end_interval(struct gtv_source *s)
+{
+    int64_t now = gtv_mono_ms();
+    (void)pthread_mutex_lock(&s->lock);
+    s->ended = s->whole ? s->since_key : (struct gtv_sizes_interval){0};
+    bool quiet = s->whole && is_quiet(s, &s->ended, now);
+    if (quiet) {
+        s->status.quiet++;
+        s->status.still += !s->looking && gtv_source_due(now, s->status.interval_ms, &s->due_ms);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    s->since_key = (struct gtv_sizes_interval){0};
+    s->whole = true;
+    return quiet;
+}
+
 static void on_unit(void *arg, struct gtv_ts_unit *unit)
 {
     struct gtv_source *s = arg;
     s->untimed_units = unit->has_pts ? 0 : s->untimed_units + 1;
-    gtv_decode_put(s->decode, unit);
+    if (!unit->key)
+        gtv_sizes_add(&s->since_key, unit->len);
+    if (unit->key && end_interval(s))
+        gtv_decode_skip(s->decode, unit);
+    else
+        gtv_decode_put(s->decode, unit);
 }
 
 static void fail(struct gtv_source *s, const char *cause)
@@ -440,6 +484,8 @@ static void open_reader(struct gtv_source *s, int64_t now)
     gtv_decode_reset(s->decode);
     s->opened_ms = now;
     s->untimed_units = 0;
+    s->since_key = (struct gtv_sizes_interval){0};
+    s->whole = false;
     (void)pthread_mutex_lock(&s->lock);
     s->frames_at_open = s->status.frames;
     (void)pthread_mutex_unlock(&s->lock);
@@ -484,6 +530,9 @@ void gtv_source_tick(struct gtv_source *s, int64_t now)
         gtv_source_choose(s->config.policy, keys, interval, stats.key_interval_ms, stats.frame_interval_ms);
     if (mode != stats.mode)
         gtv_decode_set_mode(s->decode, mode);
+    (void)pthread_mutex_lock(&s->lock);
+    s->keys = mode == GTV_DECODE_KEYS;
+    (void)pthread_mutex_unlock(&s->lock);
     // Only the gate and rare looks want pictures, and no look of frequent ones shall be late.
     bool gather = mode != GTV_DECODE_KEYS && interval >= GATHER_FROM_MS;
     gtv_decode_set_gather(s->decode, gather ? (int64_t)fmin(GATHER_MS, interval / 4) : 0);

@@ -46,6 +46,7 @@ struct gtv_source_config {
     struct gtv_scalers *scalers;
     struct gtv_engine *engine;
     enum gtv_decode_policy policy;
+    bool size_gate;        // key frames may be left out by the sizes of what came before them
     double min_confidence; // from which vehicles count; less sure ones are found too, for the tracker
     const struct gtv_scene_settings *settings; // copied
     void (*on_look)(void *arg,
@@ -73,6 +74,7 @@ struct gtv_source_status {
     char codec[32];
     int width, height;
     uint64_t frames, looks, failures; // decoded, looked at, connections lost or refused
+    uint64_t quiet;                   // key frames that were not decoded: by the sizes nothing moved
     uint64_t still;                   // looks that were due, but nothing had moved
     uint64_t resized;                 // times that the picture's size changed
     double frame_rate, look_rate;     // a second, over the last moments

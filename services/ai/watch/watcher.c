@@ -109,6 +109,7 @@ static void start_source(struct gtv_watcher *w, struct gtv_watch_camera *c, stru
         .scalers = w->scalers,
         .engine = w->config.engine,
         .policy = w->config.policy,
+        .size_gate = w->config.size_gate,
         .min_confidence = w->config.min_confidence,
         .settings = gtv_watch_settings(c),
         .on_look = gtv_watch_on_look,

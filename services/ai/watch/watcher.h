@@ -33,6 +33,7 @@ struct gtv_watcher_config {
     double cpu_budget;         // share of `cores` that watching may take
     size_t max_cameras, cores; // cores: as many threads decode
     enum gtv_decode_policy policy;
+    bool size_gate; // see gtv_source_config
     const char *spool_dir;
     size_t spool_bytes;
     struct gtv_watchlists *watchlists; // asked for every plate that is read; NULL: none
