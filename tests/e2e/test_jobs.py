@@ -241,6 +241,20 @@ def test_a_full_queue_cancelling_and_places(spawn, redis_server, models, jpeg):
     client.delete("ai:lease:idler")  # it dies: the last one is taken over and answered
     assert ai.result(tasks[2]).json()["status"] == "done"
     assert ai.get(f"/result/{tasks[0]}").status_code == 404
+    # A big picture is added first and judged afterwards, where the queue had room when it was last heard of: it leaves again.
+    big = jpeg + bytes(64 * 1024)
+    assert ai.result(ai.submit(big).json()["task_id"]).json()["status"] == "done"
+    wait_until(lambda: client.zcard("ai:index") == 0 and client.xlen("ai:jobs") == 0, what="nothing is left of it")
+    client.set("ai:lease:idler", 1, ex=600)
+    step = client.pipeline(transaction=True)
+    for _ in range(5):
+        step.xadd("ai:jobs", {"picture": jpeg, "camera_id": 1})
+    step.xreadgroup("ai", "idler", {"ai:jobs": ">"}, count=5)
+    step.execute()
+    answer = ai.submit(big)  # (unless it is done before it was judged)
+    assert answer.status_code == 429 or ai.result(answer.json()["task_id"]).json()["status"] == "done"
+    wait_until(lambda: client.xlen("ai:jobs") == 5 and client.xpending("ai:jobs", "ai")["pending"] == 5, what="it has left again")
+    assert client.zcard("ai:index") == 0
 
 
 # ---- Deaths ----

@@ -69,6 +69,23 @@ const char gtv_script_submit[] = ADD
     "if ARGV[2] ~= '' then redis.call('SET', idem, ARGV[2] .. ' ' .. id .. '-' .. ARGV[5], 'EX', ARGV[4]) end\n"
     "return {'new', id}\n";
 
+// ARGV: most entries, the entry, its place by age, its task. What was added without gtv_script_submit (no
+// picture passes through Lua then, which reads each of its bytes to hash it) gets its place in the index, or
+// leaves again where the queue was full. {"new", length} or {"full", length}
+const char gtv_script_added[] =
+    "local length = redis.call('XLEN', 'ai:jobs')\n"
+    "if redis.call('EXISTS', 'ai:result:' .. ARGV[4]) == 1 then return {'new', length} end\n"
+    "if length > tonumber(ARGV[1]) then\n"
+    "  pcall(redis.call, 'XACK', 'ai:jobs', 'ai', ARGV[2])\n"
+    "  redis.call('XDEL', 'ai:jobs', ARGV[2])\n"
+    "  redis.call('HDEL', 'ai:started', ARGV[2])\n"
+    "  redis.call('HDEL', 'ai:deaths', ARGV[2])\n"
+    "  return {'full', length - 1}\n"
+    "end\n"
+    "redis.call('ZADD', 'ai:index', ARGV[3], ARGV[2])\n"
+    "redis.call('EXPIRE', 'ai:index', 86400)\n"
+    "return {'new', length}\n";
+
 // ARGV: consumer, entries. For each 1: it is this consumer's and may run; 0: it was cancelled or taken over.
 const char gtv_script_start[] =
     "local out = {}\n"

@@ -35,8 +35,8 @@ enum {
 };
 
 // All take no KEYS; their ARGV and their answers stand in scripts.c.
-extern const char gtv_script_submit[], gtv_script_start[], gtv_script_finish[], gtv_script_take_over[],
-    gtv_script_cancel[], gtv_script_state[], gtv_script_queue[], gtv_script_dead_list[], gtv_script_requeue[],
-    gtv_script_callbacks_take[], gtv_script_callback_settle[];
+extern const char gtv_script_submit[], gtv_script_added[], gtv_script_start[], gtv_script_finish[],
+    gtv_script_take_over[], gtv_script_cancel[], gtv_script_state[], gtv_script_queue[],
+    gtv_script_dead_list[], gtv_script_requeue[], gtv_script_callbacks_take[], gtv_script_callback_settle[];
 
 #endif

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { KEY_MAX = 255 }; // of Idempotency-Key
+enum {
+    KEY_MAX = 255,         // of Idempotency-Key
+    BIG_BYTES = 32 * 1024, // pictures from which a second question costs Redis less than to hash them
+};
 
 struct submission {
     struct gtv_jobs *jobs;
@@ -56,11 +59,19 @@ static void reply_task(struct gtv_http_request *req, struct gtv_str task)
     gtv_reply_json(req, 200, doc);
 }
 
+static void reply_full(struct gtv_http_request *req, int64_t length)
+{
+    struct gtv_error err = {0};
+    gtv_error_set(&err, GTV_E_TOO_MANY, NULL, "The queue is full: %lld jobs wait or run", (long long)length);
+    gtv_reply_error_later(req, &err, 1);
+}
+
 static void stored(struct gtv_jobs *j, struct gtv_http_request *req, void *user, redisReply *reply)
 {
     struct submission *s = user;
     struct gtv_str what = reply_str(reply_at(reply, 0)), id = reply_str(reply_at(reply, 1));
     struct gtv_error err = {0};
+    (void)j;
     if (gtv_str_eq(what, GTV_STR("new"))) {
         char task[GTV_JOB_TASK_MAX + 1];
         int n = snprintf(task, sizeof(task), GTV_STR_FMT "-%s", GTV_STR_ARG(id), s->nonce);
@@ -72,11 +83,48 @@ static void stored(struct gtv_jobs *j, struct gtv_http_request *req, void *user,
                       "This Idempotency-Key was used with another request less than an hour ago");
         gtv_reply_error_from(req, &err);
     } else {
-        gtv_error_set(&err, GTV_E_TOO_MANY, NULL, "The queue is full: %lld jobs wait or run",
-                      (long long)reply_int(reply_at(reply, 1)));
-        gtv_reply_error_later(req, &err, 1);
-        (void)j;
+        reply_full(req, reply_int(reply_at(reply, 1)));
     }
+}
+
+// What is in the stream and not yet in the index.
+struct added {
+    char task[GTV_JOB_TASK_MAX + 1];
+};
+
+static void placed(struct gtv_jobs *j, struct gtv_http_request *req, void *user, redisReply *reply)
+{
+    const struct added *a = user;
+    j->length = reply_int(reply_at(reply, 1));
+    if (gtv_str_eq(reply_str(reply_at(reply, 0)), GTV_STR("new")))
+        reply_task(req, gtv_str_of(a->task));
+    else
+        reply_full(req, j->length);
+}
+
+static void added(struct gtv_jobs *j, struct gtv_http_request *req, void *user, redisReply *reply)
+{
+    const struct submission *s = user;
+    struct gtv_str id = reply_str(reply), rest = id, ms = gtv_str_cut(&rest, '-');
+    int64_t milliseconds = 0, sequence = 0;
+    char max[24], place[48];
+    if (id.n >= GTV_JOB_ID_CAP || !gtv_parse_int(ms, 0, INT64_MAX, &milliseconds) ||
+        !gtv_parse_int(rest, 0, INT64_MAX, &sequence)) { // of another server than Redis
+        jobs_unavailable(j, req);
+        return;
+    }
+    struct added *a = GTV_NEW(struct added);
+    snprintf(a->task, sizeof(a->task), GTV_STR_FMT "-%s", GTV_STR_ARG(id), s->nonce);
+    // As the script of gtv_script_submit has it.
+    snprintf(place, sizeof(place), "%.17g",
+             (double)milliseconds + (double)(sequence < 4095 ? sequence : 4095) / 4096);
+    struct script_args args = {0};
+    script_begin(&args, gtv_script_added);
+    script_add_int(&args, j->config.max_queue, max);
+    script_add(&args, id);
+    script_add(&args, gtv_str_of(place));
+    script_add(&args, gtv_str_of(a->task));
+    jobs_ask(j, req, &args, placed, a, free);
 }
 
 static void class_names(uint32_t bits, char out[64])
@@ -94,16 +142,32 @@ static void add_field(struct script_args *a, const char *name, struct gtv_str va
     script_add(a, value);
 }
 
+// Whether the entry is added first and judged afterwards: a big one, but not with a key, and not where the
+// queue may well be full.
+static bool may_just_add(const struct submission *s)
+{
+    const struct gtv_jobs *j = s->jobs;
+    return s->picture.n >= BIG_BYTES && !s->digest[0] &&
+           j->length + (int64_t)j->ask_count < j->config.max_queue - j->config.max_queue / 4;
+}
+
 static void store(struct submission *s)
 {
     struct script_args a = {0};
     char max[24], life[24], camera[24], now[24], confidence[32], classes[64];
-    script_begin(&a, gtv_script_submit);
-    script_add_int(&a, s->jobs->config.max_queue, max);
-    script_add(&a, gtv_str_of(s->digest));
-    script_add(&a, gtv_str_of(s->key));
-    script_add_int(&a, GTV_JOBS_IDEMPOTENCY_S, life);
-    script_add(&a, gtv_str_of(s->nonce));
+    bool just_add = may_just_add(s);
+    if (just_add) {
+        script_add(&a, GTV_STR("XADD"));
+        script_add(&a, GTV_STR(GTV_JOBS_STREAM));
+        script_add(&a, GTV_STR("*"));
+    } else {
+        script_begin(&a, gtv_script_submit);
+        script_add_int(&a, s->jobs->config.max_queue, max);
+        script_add(&a, gtv_str_of(s->digest));
+        script_add(&a, gtv_str_of(s->key));
+        script_add_int(&a, GTV_JOBS_IDEMPOTENCY_S, life);
+        script_add(&a, gtv_str_of(s->nonce));
+    }
     add_field(&a, "picture", s->picture);
     script_add(&a, GTV_STR("camera_id"));
     script_add_int(&a, s->camera_id, camera);
@@ -129,7 +193,7 @@ static void store(struct submission *s)
     add_field(&a, "request_id", gtv_str_of(cause->request));
     if (gtv_cause_traceparent(cause, traceparent))
         add_field(&a, "traceparent", gtv_str_of(traceparent));
-    jobs_ask(s->jobs, s->req, &a, stored, s, free_submission);
+    jobs_ask(s->jobs, s->req, &a, just_add ? added : stored, s, free_submission);
 }
 
 // ---- The callback's address ----
