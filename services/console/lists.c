@@ -15,24 +15,33 @@ static const char *status_word(const char *state)
                                                 : state;
 }
 
+// The playlist of a path; NULL: there is none.
+static void add_stream(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const struct gtv_console *c,
+                       const char *path)
+{
+    struct gtv_str base = gtv_str_of(c->options.public_base);
+    while (base.n && base.p[base.n - 1] == '/')
+        base.n--;
+    char *url = path ? gtv_asprintf(GTV_STR_FMT "/hls/%s/index.m3u8", GTV_STR_ARG(base), path) : NULL;
+    gtv_json_add_text(doc, o, key, url);
+    free(url);
+}
+
 static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c,
                        const struct gtv_camera *camera)
 {
     char path[GTV_CAMERA_PATH_CAP];
     struct gtv_camera_state s;
     gtv_directory_get(c->directory, camera->id, &s);
-    struct gtv_str base = gtv_str_of(c->options.public_base);
-    while (base.n && base.p[base.n - 1] == '/')
-        base.n--;
-    char *url =
-        gtv_asprintf(GTV_STR_FMT "/hls/%s/index.m3u8", GTV_STR_ARG(base), gtv_camera_path(camera->id, path));
     yyjson_mut_obj_add_sint(doc, o, "id", camera->id);
     yyjson_mut_obj_add_strcpy(doc, o, "name", camera->name);
     yyjson_mut_obj_add_null(doc, o, "location");
     yyjson_mut_obj_add_strcpy(doc, o, "status", status_word(s.state));
     gtv_json_add_text(doc, o, "status_cause", s.cause);
     gtv_json_add_text(doc, o, "status_cause_code", s.cause_code);
-    yyjson_mut_obj_add_strcpy(doc, o, "stream_url", url);
+    add_stream(doc, o, "stream_url", c, gtv_camera_path(camera->id, path));
+    add_stream(doc, o, "sub_stream_url", c,
+               camera->sub_url[0] ? gtv_camera_sub_path(camera->id, path) : NULL);
     yyjson_mut_obj_add_null(doc, o, "thumbnail_url");
     yyjson_mut_obj_add_null(doc, o, "snapshot_url");
     yyjson_mut_obj_add_null(doc, o, "latitude");
@@ -43,7 +52,6 @@ static void add_camera(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_
     yyjson_mut_obj_add_null(doc, o, "recording_retention_days");
     yyjson_mut_obj_add_bool(doc, o, "ai_enabled", camera->ai_enabled);
     gtv_json_add_time(doc, o, "created_at", camera->created_ms);
-    free(url);
 }
 
 static int by_id(const void *a, const void *b)

@@ -15,15 +15,22 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
 
-@pytest.fixture
-def tab():
+@pytest.fixture(scope="module")
+def chromium():
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="pt-BR").new_page()
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        yield page
-        chromium.close()
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium):
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="pt-BR")
+    page = context.new_page()
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    yield page
+    context.close()
 
 
 def show(tab, name):
@@ -65,7 +72,10 @@ def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, 
     assert wait_until(lambda: ai.get("/watchlist").json()["entries"][0], what="the entry")["expires_at"].startswith("2099-12-31")
     tab.set_input_files("#watchlist input[type=file]", {"name": "lista.csv", "mimeType": "text/csv", "buffer": b"plate,label\nXYZ9K87,Visita\nQ*,\n***,x\n"})
     rows(3)
-    assert "2 placas incluídas" in tab.inner_text(".watch-result") and "Linha 4" in tab.inner_text(".watch-result")
+    assert "2 placas incluídas" in tab.inner_text(".watch-result") and "Linha 4: uma placa tem letras" in tab.inner_text(".watch-result")
+    for content, word in ((b"plate\nABC1D2\xff\n", "não é um texto em UTF-8"), (b"plate,severity\nABC1D23,urgent\n,\n,high\n", "Linha 2: a gravidade (severity) deve ser low")):
+        tab.set_input_files("#watchlist input[type=file]", {"name": "lista.csv", "mimeType": "text/csv", "buffer": content})
+        tab.wait_for_function("(word) => document.querySelector('.watch-result').innerText.includes(word)", arg=word)
     show(tab, "watchlist")
     # The other form of the plate finds it, and so does a part of its name.
     tab.fill("#watch-search", "ABC1323")
@@ -86,6 +96,50 @@ def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, 
     assert "Plates that are looked for" in tab.inner_text("#watch-title")
     tab.set_viewport_size({"width": 420, "height": 800})
     show(tab, "watchlist-small")
+    assert not tab.faults
+
+
+def test_a_camera_may_have_a_smaller_stream(tab, spawn, redis_server, tmp_path, streaming):  # noqa: F811
+    console = Console(spawn, redis_server, tmp_path, streaming.url)
+    put_camera(redis_server.client(), 1, sub_url="rtsp://operador:s3nha@192.0.2.1/menor")
+    put_camera(redis_server.client(), 2)
+    assert [c["sub_stream_url"] for c in console.results("/api/cameras/")] == ["/streaming/hls/cam_1_sub/index.m3u8", None]
+    sent = []
+
+    def provision(route, request):
+        sent.append(request.post_data_json)
+        said = {"detail": [{"loc": ["body", "sub_rtsp_url"], "msg": "this host is refused", "type": "value_error"}], "code": "invalid", "field": "sub_rtsp_url"}
+        route.fulfill(status=422 if len(sent) == 1 else 200, json=said if len(sent) == 1 else {"success": True})
+
+    tab.route("**/cameras/provision", provision)
+    tab.set_default_timeout(60000)
+    tab.goto(console.url + "/")
+    tab.wait_for_selector(".tile[data-stream=cam_2]")
+    assert tab.locator(".tile-sub:visible").count() == 1
+    facts = tab.locator("[data-stream=cam_1] .tile-sub")
+    assert facts.inner_text() == "2 fluxos" and "cam_1_sub" in facts.get_attribute("title")
+    tab.locator("[data-add]").first.click()
+    tab.fill("#add-name", "Portão")
+    tab.fill("#add-url", "rtsp://192.0.2.9/grande")
+    tab.fill("#add-sub", "192.0.2.9/pequena")
+    tab.click("#add button[type=submit]")
+    assert "deve começar com rtsp://" in tab.inner_text("#add-sub-error") and not sent
+    tab.fill("#add-sub", "rtsp://192.0.2.9/grande")
+    tab.click("#add button[type=submit]")
+    assert "mesmo endereço" in tab.inner_text("#add-sub-error") and not sent
+    tab.fill("#add-user", "operador")
+    tab.fill("#add-password", "s3:nha")
+    tab.fill("#add-sub", "rtsp://192.0.2.9/pequena")
+    tab.click("#add button[type=submit]")
+    tab.wait_for_function("() => /refused/.test(document.querySelector('#add-sub-error').textContent)")
+    assert tab.get_attribute("#add-sub", "aria-invalid") == "true" and tab.inner_text("#add-url-error") == ""
+    show(tab, "add-camera")
+    tab.click("#add button[type=submit]")
+    tab.wait_for_function("() => !document.querySelector('#add').open")
+    assert sent[1] == {"camera_id": 3, "rtsp_url": "rtsp://operador:s3%3Anha@192.0.2.9/grande", "sub_rtsp_url": "rtsp://operador:s3%3Anha@192.0.2.9/pequena",
+                       "name": "Portão", "on_demand": False, "ai_enabled": True}
+    tab.click("[data-language=en]")
+    assert facts.inner_text() == "2 streams"
     assert not tab.faults
 
 

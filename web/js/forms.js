@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { closeOnBackdrop, notice, setText } from "./ui.js";
 
 // The server's field names to the form's.
-const FIELDS = { name: "name", camera_id: "id", rtsp_url: "url" };
+const FIELDS = { name: "name", camera_id: "id", rtsp_url: "url", sub_rtsp_url: "sub" };
 
 // rtsp://host/… with user and password put in where they were given apart; null when the address is none.
 export function composeUrl(url, user, password) {
@@ -64,7 +64,7 @@ export class AddForm {
     const f = this.form.elements;
     const name = f.name.value.trim();
     const id = Number(f.id.value);
-    const rtsp = composeUrl(f.url.value.trim(), f.user.value.trim(), f.password.value);
+    const [rtsp, smaller] = [f.url, f.sub].map((field) => composeUrl(field.value.trim(), f.user.value.trim(), f.password.value));
     let good = true;
     const bad = (field, key, values) => {
       good = false;
@@ -76,7 +76,9 @@ export class AddForm {
     else if (holder) bad("id", "add.idInUse", { name: holder.name });
     if (!f.url.value.trim()) bad("url", "add.needUrl");
     else if (!rtsp) bad("url", "add.badUrl");
-    return good ? { camera_id: id, rtsp_url: rtsp, name, on_demand: f.onDemand.checked, ai_enabled: f.ai.checked } : null;
+    if (f.sub.value.trim() && !smaller) bad("sub", "add.badUrl");
+    else if (smaller && smaller === rtsp) bad("sub", "add.sameUrl");
+    return good ? { camera_id: id, rtsp_url: rtsp, ...(smaller ? { sub_rtsp_url: smaller } : {}), name, on_demand: f.onDemand.checked, ai_enabled: f.ai.checked } : null;
   }
 
   async #submit() {

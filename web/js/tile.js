@@ -96,6 +96,7 @@ export class Tile {
     this.clock = el("time", { class: "tile-clock" });
     this.late = el("span", { class: "tile-late" });
     this.inView = el("span", { class: "tile-count" });
+    this.smaller = el("span", { class: "tile-sub" });
 
     this.boxesButton = iconButton("boxes", () => this.#toggleBoxes());
     this.boxesButton.setAttribute("aria-pressed", "true");
@@ -108,7 +109,7 @@ export class Tile {
     this.stage = el("div", { class: "stage" }, this.video, this.canvas, this.cover,
       el("div", { class: "tile-top" }, this.name, this.deaf, this.pill),
       el("div", { class: "tile-bottom" },
-        el("div", { class: "tile-facts" }, this.clock, this.late, this.inView),
+        el("div", { class: "tile-facts" }, this.clock, this.late, this.inView, this.smaller),
         el("div", { class: "tile-buttons" }, this.boxesButton, this.routeButton, this.expandButton, this.fullButton,
           this.removeButton)));
     this.root = el("article", { class: "tile", data: { stream: this.#camera.path, state: "connecting" } }, this.stage);
@@ -124,6 +125,9 @@ export class Tile {
     this.video.setAttribute("aria-label", t("tile.video", { name }));
     this.deaf.title = t("tile.noEvents");
     this.late.title = t("tile.latency");
+    this.smaller.hidden = !this.#camera.sub_stream_url;
+    setText(this.smaller, t("tile.sub"));
+    this.smaller.title = t("tile.subTitle", { path: `${this.#camera.path}_sub` });
     nameButton(this.boxesButton, t(this.overlay.visible ? "tile.boxesOff" : "tile.boxesOn"));
     nameButton(this.routeButton, t(this.#bypass ? "tile.viaBypass" : "tile.viaProxy"));
     setText(this.routeButton.lastChild, t(this.#bypass ? "tile.bypass" : "tile.proxy"));

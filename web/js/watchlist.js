@@ -8,10 +8,15 @@ const SHOWN = 200; // rows; who looks for one of more searches
 const WAIT_MS = 250; // from the last key to the search
 const MAX_IMPORT_BYTES = 2 << 20;
 const ERRORS_SHOWN = 5;
-const FIELDS = ["plate", "label", "note", "expires_at", "severity"];
+const PLATE_MAX = 16; // signs of a pattern
+// What is wrong with a field of the form, in the words of an import's errors.
+const FIELDS = { plate: "plate_invalid", label: "label_too_long", note: "note_too_long", expires_at: "expires_at_invalid", severity: "severity_invalid" };
 
 const plain = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toUpperCase();
 const bare = (text) => plain(text).replace(/[^A-Z0-9*?]/g, "");
+
+// The server's sentence, which is English, where the page has none of its own.
+const wrong = (code, sentence) => (has(`watch.wrong.${code}`) ? t(`watch.wrong.${code}`, { max: PLATE_MAX }) : sentence);
 
 export class WatchList {
   #entries = [];
@@ -135,8 +140,9 @@ export class WatchList {
       this.#draw();
       f.plate.focus();
     } catch (e) {
-      const field = Object.keys(e.fields ?? {}).find((name) => FIELDS.includes(name));
-      this.#error(field ?? "", field ? e.fields[field] : e.message);
+      const field = Object.keys(e.fields ?? {}).find((name) => name in FIELDS);
+      if (field) this.#error(field, wrong(FIELDS[field], e.fields[field]));
+      else this.#error("", e.code === "conflict" ? t("watch.full") : e.message);
     } finally {
       button.disabled = false;
     }
@@ -166,10 +172,11 @@ export class WatchList {
       this.result.append(el("p", {}, t("watch.imported", { added: formatNumber(a.added), changed: formatNumber(a.changed) }),
         a.full ? ` ${t("watch.importFull", { n: formatNumber(a.full) })}` : "", a.failed ? ` ${t("watch.importFailed", { n: a.failed })}` : ""));
       const errors = a.errors.slice(0, ERRORS_SHOWN);
-      if (errors.length) this.result.append(el("ul", {}, ...errors.map((e) => el("li", {}, t("watch.line", { n: e.line, text: e.detail })))));
+      if (errors.length) this.result.append(el("ul", {}, ...errors.map((e) => el("li", {}, t("watch.line", { n: e.line, text: wrong(e.code, e.detail) })))));
       this.#load();
     } catch (e) {
-      this.result.append(el("p", { class: "form-error" }, e.message));
+      const known = { too_large: "watch.tooMany", invalid: "watch.notText" }[e.code];
+      this.result.append(el("p", { class: "form-error" }, known ? t(known) : e.message));
     }
   }
 }

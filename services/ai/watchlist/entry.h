@@ -45,7 +45,8 @@ bool gtv_watchlist_entry_active(const struct gtv_watchlist_entry *e, int64_t now
 enum { GTV_WATCHLIST_IMPORT_ERRORS = 100, GTV_WATCHLIST_IMPORT_BYTES = 2 << 20 };
 
 struct gtv_watchlist_import_error {
-    size_t line; // from 1
+    size_t line;      // from 1
+    const char *code; // of what is wrong with it: "plate_invalid"
     struct gtv_error err;
 };
 

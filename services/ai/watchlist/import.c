@@ -7,6 +7,8 @@
 
 enum column { PLATE, LABEL, SEVERITY, EXPIRES, MATCH, NOTE, COLUMNS };
 static const char *const names[COLUMNS] = {"plate", "label", "severity", "expires_at", "match", "note"};
+static const char *const codes[COLUMNS] = {"plate_invalid",      "label_too_long", "severity_invalid",
+                                           "expires_at_invalid", "match_invalid",  "note_too_long"};
 
 enum { FIELD_CAP = 512, FIELDS_MAX = 16 };
 
@@ -131,20 +133,26 @@ static bool take(struct gtv_watchlist_entry *e, enum column c, struct gtv_str te
 }
 
 static bool read_entry(const struct reader *r, const int column_of[FIELDS_MAX], struct gtv_watchlist_entry *e,
-                       struct gtv_error *err)
+                       const char **code, struct gtv_error *err)
 {
     gtv_watchlist_entry_init(e);
     if (r->too_long) {
+        *code = "line_too_long";
         gtv_error_set(err, GTV_E_INVALID, NULL, "a field has more than %d bytes, or there are too many",
                       (int)FIELD_CAP - 1);
         return false;
     }
-    for (size_t i = 0; i < r->count; i++)
-        if (column_of[i] >= 0 &&
-            !take(e, (enum column)column_of[i], gtv_str_trim(gtv_str_of(r->fields[i])), err))
+    for (size_t i = 0; i < r->count; i++) {
+        struct gtv_str text = gtv_str_trim(gtv_str_of(r->fields[i]));
+        if (column_of[i] < 0 || (column_of[i] == PLATE && !text.n))
+            continue;
+        *code = codes[column_of[i]];
+        if (!take(e, (enum column)column_of[i], text, err))
             return false;
+    }
     if (e->pattern[0])
         return true;
+    *code = "plate_missing";
     gtv_error_set(err, GTV_E_INVALID, "plate", "the line has no plate");
     return false;
 }
@@ -157,10 +165,11 @@ static bool is_empty(const struct reader *r)
     return true;
 }
 
-static void add_error(struct gtv_watchlist_import *out, size_t line, const struct gtv_error *err)
+static void add_error(struct gtv_watchlist_import *out, size_t line, const char *code,
+                      const struct gtv_error *err)
 {
     if (out->error_count < GTV_WATCHLIST_IMPORT_ERRORS)
-        out->errors[out->error_count] = (struct gtv_watchlist_import_error){line, *err};
+        out->errors[out->error_count] = (struct gtv_watchlist_import_error){line, code, *err};
     out->error_count++;
 }
 
@@ -188,13 +197,14 @@ bool gtv_watchlist_import_parse(struct gtv_str csv, int64_t now_ms, struct gtv_w
     while (ok && read_record(r)) {
         struct gtv_watchlist_entry e;
         struct gtv_error wrong = {0};
+        const char *code = NULL;
         if (is_empty(r) || (!began && read_heading(r, column_of))) {
             began = began || !is_empty(r);
             continue;
         }
         began = true;
-        if (!read_entry(r, column_of, &e, &wrong)) {
-            add_error(out, r->line, &wrong);
+        if (!read_entry(r, column_of, &e, &code, &wrong)) {
+            add_error(out, r->line, code, &wrong);
             continue;
         }
         e.created_ms = now_ms;

@@ -234,6 +234,7 @@ static void imported(void *arg, const struct gtv_watchlists_change *c)
         const struct gtv_watchlist_import_error *e = &a->imported.errors[i];
         yyjson_mut_val *one = yyjson_mut_arr_add_obj(doc, list);
         yyjson_mut_obj_add_uint(doc, one, "line", e->line);
+        yyjson_mut_obj_add_str(doc, one, "code", e->code);
         gtv_json_add_text(doc, one, "field", e->err.field);
         yyjson_mut_obj_add_strcpy(doc, one, "detail", e->err.message);
     }

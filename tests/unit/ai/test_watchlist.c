@@ -172,8 +172,22 @@ static void csv_is_imported(void **state)
     assert_int_equal(in.error_count, 2);
     assert_int_equal(in.errors[0].line, 6);
     assert_string_equal(in.errors[0].err.field, "plate");
+    assert_string_equal(in.errors[0].code, "plate_missing");
+    assert_string_equal(in.errors[1].code, "severity_invalid");
     assert_int_equal(in.errors[1].line, 7);
     assert_string_equal(in.errors[1].err.field, "severity");
+    gtv_watchlist_import_finish(&in);
+
+    static const char wrong[] = "plate,expires_at,match,label\n***,,,\nABC1D23,soon,,\nABC1D23,,perhaps,\n"
+                                "ABC1D23,,,123456789012345678901234567890123456789012345678901234567890"
+                                "123456789012345678901\nABC1D23,,,,,,,,,,,,,,,,,\n";
+    static const char *const codes[] = {"plate_invalid", "expires_at_invalid", "match_invalid",
+                                        "label_too_long", "line_too_long"};
+    assert_true(gtv_watchlist_import_parse(GTV_STR(wrong), 5, &in, NULL));
+    assert_int_equal(in.count, 0);
+    assert_int_equal(in.error_count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(in.errors[i].code, codes[i]);
     gtv_watchlist_import_finish(&in);
 
     static const char named[] = "Label;Plate;other;note\nRoubado;ABC1D23;x;\"a;b\"\n";
