@@ -96,6 +96,7 @@ def convert(openvino, graph, classes):
     outputs = [output(scores, list(kept.values()), f"scores_{i}", True) for i, (_, scores) in enumerate(levels)]
     outputs += [output(boxes, list(range(sides)), f"sides_{i}", False) for i, (boxes, _) in enumerate(levels)]
     made = openvino.Model(outputs, graph.get_parameters(), graph.get_friendly_name())
+    graphs.convolve_before_enlarging(made)
     made.validate_nodes_and_infer_types()
     values = {"scale": 1 / 255, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
     return made, kept, {
