@@ -9,8 +9,9 @@ double gtv_plate_confidence(double sure, double mass)
     return 1 / (1 + exp(0.35 + 0.87 * doubt - 0.207 * fmax(-15, fmin(0, mass))));
 }
 
-// How surely both must say it, by the width of the plate. Of 94 such readings of the rendered street, at four
-// sizes and qualities, all were exact (docs/accuracy.md); the surest that was wrong had .96 at 43 pixels.
+// How surely both must say it, by the width of the plate. Of 254 such readings (57 of the rendered street at
+// four sizes and qualities, 197 of real plates at five sizes) the whole chain read each as the two crops did
+// (docs/accuracy.md).
 static const struct {
     double width, sure;
 } agreed[] = {{50, 0.95}, {40, 0.98}};

@@ -563,20 +563,17 @@ static size_t read_around(struct reader *r, const int region[4], bool vehicle, e
 {
     enum gtv_plate_head first = first_localiser(r->p);
     bool texts = first == GTV_PLATE_HEAD_CORNERS && has(r->p, GTV_PLATE_HEAD_TEXTMAP);
-    if (effort == GTV_PLATES_LINES && texts) {
-        size_t found = read_texts(r, region, vehicle, out, 0);
-        if (reads_well(out, found))
-            return found;
-        texts = false;
-    }
-    size_t n = read_region(r, first, region, vehicle ? r->p->models[first].margin : 0, out, 0);
+    size_t n = texts && effort == GTV_PLATES_LINES ? read_texts(r, region, vehicle, out, 0) : 0;
+    if (reads_well(out, n))
+        return n;
+    n = read_region(r, first, region, vehicle ? r->p->models[first].margin : 0, out, n);
     if (!reads_well(out, n) && vehicle && effort >= GTV_PLATES_CAREFUL && region[3] >= LOWER_PART_OF) {
         // Most plates are in the lower part, where the localiser then sees them larger.
         int top = region[3] * 35 / 100;
         const int lower[4] = {region[0], region[1] + top, region[2], region[3] - top};
         n = read_region(r, first, lower, r->p->models[first].margin, out, n);
     }
-    if (!reads_well(out, n) && texts && effort >= GTV_PLATES_THOROUGH)
+    if (!reads_well(out, n) && texts && effort == GTV_PLATES_THOROUGH)
         n = read_texts(r, region, vehicle, out, n);
     return n;
 }
