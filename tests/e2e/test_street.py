@@ -34,7 +34,7 @@ def probe(url, *extra):
 
 def test_same_frame_every_time(tmp_path):
     for name in ("a.png", "b.png"):
-        subprocess.run([program(), "--frame", "60", "--png", str(tmp_path / name)], check=True, timeout=240)
+        subprocess.run([program(), "--frame", "60", "--png", str(tmp_path / name)], check=True, timeout=600)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -45,7 +45,7 @@ def test_bad_arguments_end_with_2(arguments):
 
 
 def test_unwritable_folder_is_said():
-    done = subprocess.run([program(), "--quiet", "--out", "/proc/none"], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([program(), "--quiet", "--out", "/proc/none"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 1 and "/proc/none" in done.stderr
 
 
