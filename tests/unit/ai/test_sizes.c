@@ -1,5 +1,6 @@
 #include "services/ai/gate/sizes.h"
 
+#include "tests/unit/ai/sizes_street.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -173,6 +174,29 @@ static void follows_the_day(void **state)
     assert_false(gtv_sizes_quiet(&s, &car));
 }
 
+// As a source asks: one key frame in five is decoded whatever the sizes say.
+static void leaves_out_a_recorded_empty_street(void **state)
+{
+    (void)state;
+    struct gtv_sizes s = {0};
+    unsigned since = 0, left_out = 0, still = 0, missed = 0, n = sizeof(street) / sizeof(street[0]);
+    for (unsigned i = 0; i < n; i++) {
+        struct gtv_sizes_interval one = {
+            .pictures = street[i].pictures, .bytes = street[i].bytes, .most = street[i].most};
+        still += !street[i].motion;
+        if (!s.moved && since < 4 && gtv_sizes_quiet(&s, &one)) {
+            since++;
+            left_out++;
+            missed += street[i].motion;
+        } else {
+            since = 0;
+            gtv_sizes_learn(&s, &one, street[i].motion);
+        }
+    }
+    assert_int_equal(missed, 0);
+    assert_true(still > 150 && left_out > 90);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_vehicle_that_stopped_teaches_nothing),
         cmocka_unit_test(a_stream_that_shrinks_is_looked_at),
         cmocka_unit_test(follows_the_day),
+        cmocka_unit_test(leaves_out_a_recorded_empty_street),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
