@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Starts the images that try.sh built as compose would, without Docker, and plays a camera through the door.
 
-    unshare --mount --net tools/images/play.py [--work DIR] [--ai] CLIP.mp4
+    unshare --mount --net tools/images/play.py [--work DIR] [--ai] [--postgresql] CLIP.mp4
 
 Each container is a chroot of its image: its own user, read-only root, volumes, environment and command, out of the
 Dockerfile and the compose files. Instead of a network of containers there is this network namespace's loopback, in which
@@ -29,15 +29,19 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = {"redis_cache": ["127.0.1.1"], "media": ["127.0.1.2"], "console": ["127.0.1.3"], "haproxy": ["127.0.1.4"],
              "streaming": ["127.0.1.5", "127.0.1.6"], "ai": ["127.0.1.7"]}  # fmt: skip
-NAMES = {**ADDRESSES, "mediamtx": ADDRESSES["media"]}
+NAMES = {**ADDRESSES, "mediamtx": ADDRESSES["media"], "postgresql": ["127.0.1.8"]}
 # An address alone, as each container would have it.
 BIND = {"streaming": "STREAMING_HOST", "media": "MEDIA_HOST", "console": "CONSOLE_HOST", "ai": "AI_HOST"}
 SECONDS = 60
 
 
-def compose(file):
+# The lines of .env.example for it.
+POSTGRESQL = {"COMPOSE_PROFILES": "postgresql", "DATABASE_URL_FILE": "/run/secrets/database_url"}
+
+
+def compose(file, **env):
     done = subprocess.run(["docker-compose", "-f", file, "config"], capture_output=True, text=True, check=True,
-                          env={"PATH": os.environ["PATH"], "HOME": "/root", "GTV_CAMERA_ALLOW": "127.0.0.1"})  # fmt: skip
+                          env={"PATH": os.environ["PATH"], "HOME": "/root", "GTV_CAMERA_ALLOW": "127.0.0.1", **env})  # fmt: skip
     return yaml.safe_load(done.stdout)["services"]
 
 
@@ -142,6 +146,35 @@ class Images:
         check = [str(c) for c in ["chroot", f"--userspec={meta['user']}", "--groups=", root, *health]]
         return process, check
 
+    def postgresql(self, service):
+        """Debian's PostgreSQL, with what the official image's entry point makes of the service's variables."""
+        env, uid = service["environment"], int(service["user"].split(":")[0])
+        places = {v.split(":")[1]: self.state / "volumes" / v.split(":")[0] for v in service["volumes"]}
+
+        def here(path):
+            return next(str(kept) + path.removeprefix(place) for place, kept in places.items() if path.startswith(place))
+
+        # The image's folder is anybody's; and initdb wants its user to have a name.
+        data = Path(here(env["PGDATA"]))
+        data.parent.mkdir()
+        data.parent.chmod(0o1777)
+        users = self.state / "passwd"
+        users.write_text(Path("/etc/passwd").read_text() + f"owner:x:{uid}:{uid}::/nonexistent:/bin/false\n")
+        self.mount("/etc/passwd", "--bind", users)
+        programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+        as_user = {"user": uid, "group": uid, "extra_groups": [], "cwd": "/"}
+        subprocess.run([programs / "initdb", "-D", data, f"--username={env['POSTGRES_USER']}", f"--pwfile={here(env['POSTGRES_PASSWORD_FILE'])}",
+                        *env["POSTGRES_INITDB_ARGS"].split()], check=True, stdout=subprocess.DEVNULL, **as_user)  # fmt: skip
+        subprocess.run([programs / "postgres", "--single", "-D", data, "postgres"], check=True, stdout=subprocess.DEVNULL,
+                       input=f'CREATE DATABASE "{env["POSTGRES_DB"]}"\n', text=True, **as_user)  # fmt: skip
+        # The image lets its own loopback in without a password; here all come from there, and none is let in.
+        (data / "pg_hba.conf").write_text("host all all all scram-sha-256\n")
+        log = open(self.state / "postgresql.log", "wb")
+        process = subprocess.Popen([programs / "postgres", "-D", data, "-c", "listen_addresses=*", "-c", "unix_socket_directories="],
+                                   stdout=log, stderr=log, **as_user)  # fmt: skip
+        self.running.append(("postgresql", process))
+        return process, service["healthcheck"]["test"][1:]
+
     def stop(self):
         for _, process in reversed(self.running):
             if process.poll() is None:
@@ -172,10 +205,14 @@ def wait(what, check, seconds=SECONDS):
 
 
 def play(images, arguments):
-    system, ai = compose(ROOT / "deploy/compose/docker-compose.yml"), compose(ROOT / "services/ai-service/docker-compose.yml")
+    system = compose(ROOT / "deploy/compose/docker-compose.yml", **(POSTGRESQL if arguments.postgresql else {}))
+    ai = compose(ROOT / "services/ai-service/docker-compose.yml")
     keys, _ = images.start("keys", system["keys"])
     if keys.wait(30) != 0:
         raise SystemExit("keys failed")
+    if arguments.postgresql:
+        process, check = images.postgresql(system["postgresql"])
+        wait("postgresql is healthy", lambda: process.poll() is None and subprocess.run(check).returncode == 0)
     order = [("redis_cache", system), ("media", system), ("streaming", system), ("console", system), ("haproxy", system)]
     for name, services in order + ([("ai", ai)] if arguments.ai else []):
         for number in range(len(ADDRESSES[name])):
@@ -221,12 +258,23 @@ def play(images, arguments):
 
         told = wait("ai looks at the camera", looked)
         print("ai:", {name: told[name] for name in ("state", "frames", "looks")})
+    if arguments.postgresql:
+        secret = images.state / "volumes/secrets/database_url"
+        names = secret.read_text().strip().replace("@postgresql:", f"@{NAMES['postgresql'][0]}:")
+
+        def stored():
+            asked = "SELECT count(*) FROM detections" if arguments.ai else "SELECT count(*) FROM meta"
+            done = subprocess.run(["psql", "-XAtq", names, "-c", asked], capture_output=True, text=True)
+            return done.returncode == 0 and int(done.stdout)
+
+        print("rows in PostgreSQL:", wait("the console writes to PostgreSQL", stored))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=Path, default=Path("/var/tmp/gtv-images"))
     parser.add_argument("--ai", action="store_true")
+    parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("clip")
     arguments = parser.parse_args()
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -235,6 +283,7 @@ def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
     state = Path(tempfile.mkdtemp(prefix="gtv-play-"))
+    state.chmod(0o711)
     images = Images(arguments.work, state)
     done = False
     try:
