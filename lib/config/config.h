@@ -30,6 +30,22 @@ struct gtv_option {
     const struct gtv_form *form; // what a string must look like; NULL: anything. The default is not checked.
 };
 
+// The rows about its log, which every program has; its struct has fields of these names. AT(field): their
+// offset.
+#define GTV_LOG_OPTIONS(AT)                                                                                  \
+    {"LOG_LEVEL",  GTV_OPT_STRING,         AT(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR.",  \
+     .live = true, .form = &gtv_form_level},                                                                 \
+        {"LOG_FORMAT",                                                                                       \
+         GTV_OPT_STRING,                                                                                     \
+         AT(log_format),                                                                                     \
+         "logfmt",                                                                                           \
+         .help = "Form of the log lines on stderr.",                                                         \
+         .form = &gtv_form_log_format},                                                                      \
+    {                                                                                                        \
+        "GTV_ACCESS_LOG", GTV_OPT_BOOL, AT(access_log), "false",                                             \
+            .help = "A log line for each request: method, path, status, bytes, time, id."                    \
+    }
+
 // Something that a program does instead of its work, asked for on the command line only: --import FILE.
 struct gtv_command {
     const char *flag, *value, *help; // flag without dashes; value: a word for its argument

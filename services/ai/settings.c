@@ -159,12 +159,7 @@ static const struct gtv_option options[] = {
      .form = &gtv_form_folder},
     {"GTV_DOCS_UI_DIR", GTV_OPT_STRING, FIELD(docs_ui_dir), NULL,
      .help = "Folder of swagger-ui-dist; without it only /docs is missing."},
-    {"LOG_LEVEL", GTV_OPT_STRING, FIELD(log_level), "INFO", .help = "DEBUG, INFO, WARNING or ERROR.",
-     .live = true, .form = &gtv_form_level},
-    {"LOG_FORMAT", GTV_OPT_STRING, FIELD(log_format), "logfmt", .help = "Form of the log lines on stderr.",
-     .form = &gtv_form_log_format},
-    {"GTV_ACCESS_LOG", GTV_OPT_BOOL, FIELD(access_log), "false",
-     .help = "A log line for each request: method, path, status, bytes, time, id."},
+    GTV_LOG_OPTIONS(FIELD),
 };
 
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };

@@ -59,12 +59,7 @@ static const struct gtv_option table[] = {
     {"GTV_PROXY_PROTOCOL", GTV_OPT_STRING, AT(proxy_protocol), NULL, 0, 0, false,
      "Peers whose connections must begin with a PROXY header (v1 or v2), comma-separated; empty: none.",
      .form = &gtv_form_peers},
-    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR.",
-     .live = true, .form = &gtv_form_level},
-    {"LOG_FORMAT", GTV_OPT_STRING, AT(log_format), "logfmt", .help = "Form of the log lines on stderr.",
-     .form = &gtv_form_log_format},
-    {"GTV_ACCESS_LOG", GTV_OPT_BOOL, AT(access_log), "false",
-     .help = "A log line for each request: method, path, status, bytes, time, id."},
+    GTV_LOG_OPTIONS(AT),
 };
 
 static bool check(const void *config, struct gtv_error *err)

@@ -104,12 +104,7 @@ const struct gtv_option gtv_media_option_table[] = {
      "stops."},
     {"MEDIA_RECORD_QUEUE_BYTES", GTV_OPT_INT, AT(record_queue_bytes), "67108864", 1048576, 1e11, false,
      "Most bytes that wait for the disk; beyond them recordings have gaps."},
-    {"LOG_LEVEL", GTV_OPT_STRING, AT(log_level), "INFO", 0, 0, false, "DEBUG, INFO, WARNING or ERROR.",
-     .live = true, .form = &gtv_form_level},
-    {"LOG_FORMAT", GTV_OPT_STRING, AT(log_format), "logfmt", .help = "Form of the log lines on stderr.",
-     .form = &gtv_form_log_format},
-    {"GTV_ACCESS_LOG", GTV_OPT_BOOL, AT(access_log), "false",
-     .help = "A log line for each request: method, path, status, bytes, time, id."},
+    GTV_LOG_OPTIONS(AT),
 };
 const size_t gtv_media_option_count = sizeof gtv_media_option_table / sizeof gtv_media_option_table[0];
 
