@@ -5,6 +5,7 @@
 #include "lib/base/mem.h"
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/imgutils.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +75,27 @@ const char *gtv_decode_mode_name(enum gtv_decode_mode mode)
 
 // ---- Decoding (a thread of the pool) ----
 
-static AVCodecContext *open_codec(enum gtv_ts_codec which)
+// Frames of key frames are not kept for the next: all cameras' come at once where one clock drives them, wait
+// for their looks at once, and would be kept as many for ever. Given back, they go back to the system.
+static int lend(AVCodecContext *c, AVFrame *frame, int flags)
+{
+    enum { ALIGN = 64 };
+    int w = frame->width, h = frame->height, unused[AV_NUM_DATA_POINTERS];
+    if (c->codec_type != AVMEDIA_TYPE_VIDEO || !(c->codec->capabilities & AV_CODEC_CAP_DR1))
+        return avcodec_default_get_buffer2(c, frame, flags);
+    avcodec_align_dimensions2(c, &w, &h, unused);
+    int size = av_image_get_buffer_size((enum AVPixelFormat)frame->format, w, h, ALIGN);
+    AVBufferRef *buffer = size > 0 ? av_buffer_alloc((size_t)size + ALIGN) : NULL;
+    if (!buffer)
+        return AVERROR(ENOMEM);
+    frame->buf[0] = buffer;
+    frame->extended_data = frame->data;
+    size = av_image_fill_arrays(frame->data, frame->linesize, buffer->data, (enum AVPixelFormat)frame->format,
+                                w, h, ALIGN);
+    return size < 0 ? size : 0;
+}
+
+static AVCodecContext *open_codec(enum gtv_ts_codec which, bool shared)
 {
     const AVCodec *codec = avcodec_find_decoder(which == GTV_TS_H265 ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264);
     AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
@@ -83,6 +104,8 @@ static AVCodecContext *open_codec(enum gtv_ts_codec which)
     c->pkt_timebase = (AVRational){1, 90000};
     c->thread_count = 1; // cameras are what runs side by side, and frame threads delay
     c->skip_loop_filter = AVDISCARD_NONREF;
+    if (shared)
+        c->get_buffer2 = lend;
     if (avcodec_open2(c, codec, NULL) < 0)
         avcodec_free_context(&c);
     return c;
@@ -118,7 +141,7 @@ static int decode_key(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
 {
     AVCodecContext **c = &w->shared[codec];
     if (!*c)
-        *c = open_codec(codec);
+        *c = open_codec(codec, true);
     if (!*c)
         return -1;
     int got = run(w, d, *c, w->packet);
@@ -133,7 +156,7 @@ static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
     if (d->own && d->own_codec != codec)
         avcodec_free_context(&d->own);
     if (!d->own) {
-        d->own = open_codec(codec);
+        d->own = open_codec(codec, false);
         d->own_codec = codec;
         d->own_begun = false;
     }
