@@ -57,7 +57,7 @@ def test_what_happens_is_told_once(site, models, rtsp_camera):
     assert requests.get(f"{ai.url}/cameras/9/analysis", timeout=60).status_code == 404
     stored = settle(ai, zones=[ZONE], lines=[LINE])
     assert ai.get("/cameras/1/analysis").json() == stored and stored["zones"][0]["id"] == "all"
-    assert json.loads(site.redis.client().hget("gtv:ai:analysis", 1))["lines"][0]["id"] == "mid"
+    wait_until(lambda: json.loads(site.redis.client().hget("gtv:ai:analysis", 1))["lines"][0]["id"] == "mid", what="it stored")
 
     def types():
         return [h["type"] for h in site.cameras.happenings()]

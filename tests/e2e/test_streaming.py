@@ -512,7 +512,7 @@ def test_what_redis_holds(spawn, origin, redis_server):
     client = redis_server.client()
     stored = wait_until(lambda: client.hget("gtv:cameras", "3") and json.loads(client.hget("gtv:cameras", "3")))
     assert stored["id"] == 3 and stored["url"].startswith("rtsp://u:") and stored["ai_enabled"] is True and stored["record"] is True
-    assert [entry[1]["id"] for entry in client.xrange("gtv:cameras:news")] == ["3"]
+    wait_until(lambda: [entry[1]["id"] for entry in client.xrange("gtv:cameras:news")] == ["3"], what="its news")
     stats = wait_until(lambda: client.get("streaming:stats") and json.loads(client.get("streaming:stats")))
     assert set(stats) >= {"active_streams", "total_viewers", "total_bytes_sent", "uptime_seconds", "streams"}
     assert 0 < client.ttl("streaming:stats") <= 60
