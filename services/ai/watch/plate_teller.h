@@ -36,7 +36,8 @@ struct gtv_plate_teller {
 
 // Tells the verdict, unless the same was told of late. about: key, track, object_type, confidence, share,
 // first_ms, from_plate; the rest follows from the reading. name: of its picture in the store. Its pictures
-// are there before anybody hears of it; without one of a vehicle the plate's own is the event's. text: what the plate is known as from now on, if it is sure.
+// are there before anybody hears of it; without one of a vehicle the plate's own is the event's. text: what
+// the plate is known as from now on, if it is sure.
 void gtv_plate_tell(struct gtv_plate_teller *t, const struct gtv_plate_best *best,
                     const struct gtv_happening_event *about, uint64_t name,
                     const struct gtv_scene_settings *settings, const struct gtv_plate_verdict *verdict,
