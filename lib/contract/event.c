@@ -64,31 +64,35 @@ static void add_cause(yyjson_mut_doc *doc, yyjson_mut_val *data, const char *nam
     }
 }
 
+// The envelope with what every status event says. NULL without memory.
+static yyjson_mut_doc *status(const char *stream, int64_t camera_id, const char *state, const char *cause,
+                              const char *cause_code, int64_t wall_ms, yyjson_mut_val **data)
+{
+    yyjson_mut_doc *doc = envelope("status", stream, wall_ms, data);
+    if (!doc)
+        return NULL;
+    yyjson_mut_obj_add_sint(doc, *data, "camera_id", camera_id);
+    yyjson_mut_obj_add_strcpy(doc, *data, "state", state);
+    add_cause(doc, *data, "cause", cause);
+    add_cause(doc, *data, "cause_code", cause_code);
+    return doc;
+}
+
 struct gtv_bytes *gtv_event_status_coded(const char *stream, int64_t camera_id, const char *state,
                                          const char *cause, const char *cause_code, int64_t wall_ms)
 {
     yyjson_mut_val *data;
-    yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
-    if (!doc)
-        return NULL;
-    yyjson_mut_obj_add_sint(doc, data, "camera_id", camera_id);
-    yyjson_mut_obj_add_strcpy(doc, data, "state", state);
-    add_cause(doc, data, "cause", cause);
-    add_cause(doc, data, "cause_code", cause_code);
-    return gtv_json_write(doc);
+    yyjson_mut_doc *doc = status(stream, camera_id, state, cause, cause_code, wall_ms, &data);
+    return doc ? gtv_json_write(doc) : NULL;
 }
 
 struct gtv_bytes *gtv_event_status_change(const char *stream, int64_t camera_id, const char *state,
                                           const struct gtv_event_change *change, int64_t wall_ms)
 {
     yyjson_mut_val *data;
-    yyjson_mut_doc *doc = envelope("status", stream, wall_ms, &data);
+    yyjson_mut_doc *doc = status(stream, camera_id, state, NULL, NULL, wall_ms, &data);
     if (!doc)
         return NULL;
-    yyjson_mut_obj_add_sint(doc, data, "camera_id", camera_id);
-    yyjson_mut_obj_add_strcpy(doc, data, "state", state);
-    add_cause(doc, data, "cause", NULL);
-    add_cause(doc, data, "cause_code", NULL);
     yyjson_mut_obj_add_strcpy(doc, data, "change", change->what);
     if (change->before && change->now) {
         add_cause(doc, data, "before", change->before);

@@ -35,22 +35,26 @@ struct gtv_http_request *gtv_pending_end(struct gtv_pending *p)
     return req;
 }
 
-struct gtv_http_request *gtv_pending_end_found(struct gtv_pending *p, const struct gtv_store_result *r,
-                                               struct gtv_pending *asked)
+void gtv_pending_end_found(struct gtv_pending *p, const struct gtv_store_result *r, gtv_answer_add_fn add)
 {
-    *asked = *p;
+    const struct gtv_pending asked = *p;
     struct gtv_http_request *req = gtv_pending_end(p);
     if (!req)
-        return NULL;
+        return;
     if (r->err) {
         gtv_reply_error_from(req, r->err);
-        return NULL;
+        return;
     }
-    if (!gtv_page_exists(&asked->page, r->total)) {
+    if (!gtv_page_exists(&asked.page, r->total)) {
         gtv_reply_error(req, GTV_E_NOT_FOUND, "page", "Invalid page.");
-        return NULL;
+        return;
     }
-    return req;
+    yyjson_mut_val *o;
+    yyjson_mut_doc *doc = gtv_json_object(&o);
+    yyjson_mut_val *list = gtv_answer_list(doc, o, req, &asked.page, r->total);
+    for (size_t i = 0; i < r->count; i++)
+        add(doc, yyjson_mut_arr_add_obj(doc, list), &asked, r, i);
+    gtv_reply_json(req, 200, doc);
 }
 
 void gtv_pending_refuse(struct gtv_pending *p)

@@ -19,10 +19,11 @@ struct gtv_pending {
 struct gtv_pending *gtv_pending_begin(struct gtv_console *c, struct gtv_http_request *req);
 // Frees p. The request, NULL when its client has left, is no longer tied to it.
 struct gtv_http_request *gtv_pending_end(struct gtv_pending *p);
-// The same for an answer of the database: NULL also when it failed, or has no such page, and that was
-// answered. *asked is what p was.
-struct gtv_http_request *gtv_pending_end_found(struct gtv_pending *p, const struct gtv_store_result *r,
-                                               struct gtv_pending *asked);
+// The same for an answer of the database: the page's list is answered, add writing its rows one by one into
+// o, or that the database failed, or that there is no such page.
+typedef void (*gtv_answer_add_fn)(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_pending *asked,
+                                  const struct gtv_store_result *r, size_t at);
+void gtv_pending_end_found(struct gtv_pending *p, const struct gtv_store_result *r, gtv_answer_add_fn add);
 // Answers that the database has too much to do. Ends p.
 void gtv_pending_refuse(struct gtv_pending *p);
 

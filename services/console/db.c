@@ -99,6 +99,20 @@ bool gtv_db_column(struct gtv_db *db, int at, char *out, size_t cap)
     return gtv_str_copy(out, cap, db->driver->text(db, at));
 }
 
+void gtv_db_column_box(struct gtv_db *db, int at, struct gtv_detected *d, int *width, int *height)
+{
+    int *const box[] = {&d->x, &d->y, &d->w, &d->h, width, height};
+    for (int i = 0; i < (int)(sizeof box / sizeof *box); i++)
+        *box[i] = (int)db->driver->whole(db, at + i);
+}
+
+void gtv_db_column_reading(struct gtv_db *db, int at, struct gtv_db_plate *p)
+{
+    p->confidence = db->driver->real(db, at);
+    p->uncertain = db->driver->whole(db, at + 1) != 0;
+    p->votes = db->driver->whole(db, at + 2);
+}
+
 // ---- What is too much or too old ----
 
 static bool trim_by(struct gtv_db *db, enum gtv_db_statement what, int64_t limit, struct gtv_error *err)

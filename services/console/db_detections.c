@@ -163,19 +163,12 @@ static bool read_row(struct gtv_db *db, void *rows, size_t at)
         .id = driver->whole(db, 0),
         .camera_id = driver->whole(db, 1),
         .wall_ms = driver->whole(db, 3),
-        .object = {.confidence = driver->real(db, 5),
-                   .x = (int)driver->whole(db, 7),
-                   .y = (int)driver->whole(db, 8),
-                   .w = (int)driver->whole(db, 9),
-                   .h = (int)driver->whole(db, 10)},
-        .frame_width = (int)driver->whole(db, 11),
-        .frame_height = (int)driver->whole(db, 12),
+        .object = {.confidence = driver->real(db, 5)},
         .track = driver->whole(db, 13),
         .last_ms = driver->whole(db, 14),
-        .read = {.confidence = driver->real(db, 17),
-                 .uncertain = driver->whole(db, 18) != 0,
-                 .votes = driver->whole(db, 19)},
     };
+    gtv_db_column_box(db, 7, &d->object, &d->frame_width, &d->frame_height);
+    gtv_db_column_reading(db, 17, &d->read);
     return gtv_db_column(db, 2, d->camera_name, sizeof d->camera_name) &&
            gtv_db_column(db, 4, d->object.object_type, sizeof d->object.object_type) &&
            gtv_db_column(db, 6, d->plate, sizeof d->plate) &&

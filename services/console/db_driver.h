@@ -90,6 +90,10 @@ bool gtv_db_postgres_url_ok(const char *url, struct gtv_error *err) GTV_WARN_UNU
 
 // False, and an empty out, when it does not fit.
 bool gtv_db_column(struct gtv_db *db, int at, char *out, size_t cap);
+// What gtv_db_give_box has put there, from column `at` on.
+void gtv_db_column_box(struct gtv_db *db, int at, struct gtv_detected *d, int *width, int *height);
+// A plate's confidence, whether it is uncertain, and its votes, from column `at` on.
+void gtv_db_column_reading(struct gtv_db *db, int at, struct gtv_db_plate *p);
 // Deletes what is too much or too old, now and then; inside the transaction that stored n rows.
 bool gtv_db_trim(struct gtv_db *db, size_t n, struct gtv_error *err) GTV_WARN_UNUSED;
 // Writes a detection by one of the statements that do.

@@ -147,22 +147,15 @@ static bool read_row(struct gtv_db *db, void *rows, size_t at)
         .track = driver->whole(db, 6),
         .first_ms = driver->whole(db, 7),
         .last_ms = driver->whole(db, 8),
-        .object = {.confidence = driver->real(db, 10),
-                   .x = (int)driver->whole(db, 11),
-                   .y = (int)driver->whole(db, 12),
-                   .w = (int)driver->whole(db, 13),
-                   .h = (int)driver->whole(db, 14)},
-        .frame_width = (int)driver->whole(db, 15),
-        .frame_height = (int)driver->whole(db, 16),
+        .object = {.confidence = driver->real(db, 10)},
         .forward = (int)driver->whole(db, 20),
         .seconds = driver->real(db, 21),
         .speed_kmh = driver->real(db, 22),
         .limit_kmh = driver->real(db, 23),
         .degrees = driver->real(db, 24),
-        .plate = {.confidence = driver->real(db, 33),
-                  .uncertain = driver->whole(db, 34) != 0,
-                  .votes = driver->whole(db, 35)},
     };
+    gtv_db_column_box(db, 11, &h->object, &h->frame_width, &h->frame_height);
+    gtv_db_column_reading(db, 33, &h->plate);
     return read_words(db, h);
 }
 

@@ -32,14 +32,15 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_d
     add_number(doc, o, "degrees", h->degrees);
 }
 
-static void add_happening(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c,
-                          const struct gtv_db_happening *h)
+static void add_happening(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_pending *asked,
+                          const struct gtv_store_result *r, size_t at)
 {
+    const struct gtv_db_happening *h = &r->happenings[at];
     yyjson_mut_obj_add_sint(doc, o, "id", h->id);
     yyjson_mut_obj_add_strcpy(doc, o, "key", h->key);
     yyjson_mut_obj_add_strcpy(doc, o, "type", h->type);
     gtv_json_add_text(doc, o, "alert", h->alert);
-    gtv_answer_seen(doc, o, c, h->camera_id, h->camera_name, h->wall_ms, h->track);
+    gtv_answer_seen(doc, o, asked->console, h->camera_id, h->camera_name, h->wall_ms, h->track);
     gtv_json_add_text(doc, o, "vehicle_type", h->object.object_type);
     yyjson_mut_obj_add_real(doc, o, "confidence", h->object.confidence);
     gtv_answer_plate(doc, o, &h->plate);
@@ -54,16 +55,7 @@ static void add_happening(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct g
 
 static void happenings_cb(void *arg, const struct gtv_store_result *r)
 {
-    struct gtv_pending asked;
-    struct gtv_http_request *req = gtv_pending_end_found(arg, r, &asked);
-    if (!req)
-        return;
-    yyjson_mut_val *o;
-    yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_val *list = gtv_answer_list(doc, o, req, &asked.page, r->total);
-    for (size_t i = 0; i < r->count; i++)
-        add_happening(doc, yyjson_mut_arr_add_obj(doc, list), asked.console, &r->happenings[i]);
-    gtv_reply_json(req, 200, doc);
+    gtv_pending_end_found(arg, r, add_happening);
 }
 
 static void list_happenings(struct gtv_console *c, struct gtv_http_request *req,
@@ -121,8 +113,9 @@ static bool read_bucket(struct gtv_http_request *req, int64_t *ms, struct gtv_er
 }
 
 static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_pending *asked,
-                      const struct gtv_db_count *n)
+                      const struct gtv_store_result *r, size_t at)
 {
+    const struct gtv_db_count *n = &r->counts[at];
     struct gtv_camera_state s;
     gtv_directory_get(asked->console->directory, n->camera_id, &s);
     yyjson_mut_obj_add_sint(doc, o, "camera_id", n->camera_id);
@@ -139,16 +132,7 @@ static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_p
 
 static void counts_cb(void *arg, const struct gtv_store_result *r)
 {
-    struct gtv_pending asked;
-    struct gtv_http_request *req = gtv_pending_end_found(arg, r, &asked);
-    if (!req)
-        return;
-    yyjson_mut_val *o;
-    yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_val *list = gtv_answer_list(doc, o, req, &asked.page, r->total);
-    for (size_t i = 0; i < r->count; i++)
-        add_count(doc, yyjson_mut_arr_add_obj(doc, list), &asked, &r->counts[i]);
-    gtv_reply_json(req, 200, doc);
+    gtv_pending_end_found(arg, r, add_count);
 }
 
 void gtv_handle_counts(struct gtv_http_request *req, void *user)

@@ -165,11 +165,12 @@ void gtv_handle_camera(struct gtv_http_request *req, void *user)
 
 // ---- Detections ----
 
-static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_console *c,
-                          const struct gtv_db_detection *d)
+static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct gtv_pending *asked,
+                          const struct gtv_store_result *r, size_t at)
 {
+    const struct gtv_db_detection *d = &r->rows[at];
     yyjson_mut_obj_add_sint(doc, o, "id", d->id);
-    gtv_answer_seen(doc, o, c, d->camera_id, d->camera_name, d->wall_ms, d->track);
+    gtv_answer_seen(doc, o, asked->console, d->camera_id, d->camera_name, d->wall_ms, d->track);
     gtv_answer_plate(doc, o, &d->read);
     gtv_json_add_text(doc, o, "plate_key", d->read.key);
     yyjson_mut_obj_add_real(doc, o, "confidence", d->object.confidence);
@@ -182,16 +183,7 @@ static void add_detection(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct g
 
 static void detections_cb(void *arg, const struct gtv_store_result *r)
 {
-    struct gtv_pending asked;
-    struct gtv_http_request *req = gtv_pending_end_found(arg, r, &asked);
-    if (!req)
-        return;
-    yyjson_mut_val *o;
-    yyjson_mut_doc *doc = gtv_json_object(&o);
-    yyjson_mut_val *list = gtv_answer_list(doc, o, req, &asked.page, r->total);
-    for (size_t i = 0; i < r->count; i++)
-        add_detection(doc, yyjson_mut_arr_add_obj(doc, list), asked.console, &r->rows[i]);
-    gtv_reply_json(req, 200, doc);
+    gtv_pending_end_found(arg, r, add_detection);
 }
 
 void gtv_handle_detections(struct gtv_http_request *req, void *user)

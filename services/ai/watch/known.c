@@ -71,9 +71,10 @@ static struct gtv_str value_of(const redisReply *pairs, int64_t id)
     return (struct gtv_str){0};
 }
 
-static void on_orders(void *arg, redisReply *reply)
+// Gives each camera what a hash has for it; nothing when there was no answer.
+static void hand_out(struct gtv_watcher *w, const redisReply *reply,
+                     void (*take)(struct gtv_watcher *w, struct gtv_watch_camera *c, struct gtv_str text))
 {
-    struct gtv_watcher *w = arg;
     size_t it = 0;
     struct gtv_str key;
     void *value;
@@ -81,12 +82,21 @@ static void on_orders(void *arg, redisReply *reply)
         return;
     while (gtv_map_next(w->cameras, &it, &key, &value)) {
         struct gtv_watch_camera *c = value;
-        struct gtv_str order = value_of(reply, c->known.id);
-        c->order = gtv_str_eq(order, GTV_STR("start"))  ? GTV_WATCH_START
-                   : gtv_str_eq(order, GTV_STR("stop")) ? GTV_WATCH_STOP
-                                                        : GTV_WATCH_AUTO;
-        gtv_watch_reconcile(w, c);
+        take(w, c, value_of(reply, c->known.id));
     }
+}
+
+static void take_order(struct gtv_watcher *w, struct gtv_watch_camera *c, struct gtv_str order)
+{
+    c->order = gtv_str_eq(order, GTV_STR("start"))  ? GTV_WATCH_START
+               : gtv_str_eq(order, GTV_STR("stop")) ? GTV_WATCH_STOP
+                                                    : GTV_WATCH_AUTO;
+    gtv_watch_reconcile(w, c);
+}
+
+static void on_orders(void *arg, redisReply *reply)
+{
+    hand_out(arg, reply, take_order);
 }
 
 static void apply_settings(struct gtv_watch_camera *c)
@@ -118,16 +128,7 @@ void gtv_watch_take_settings(struct gtv_watcher *w, struct gtv_watch_camera *c, 
 
 static void on_settings(void *arg, redisReply *reply)
 {
-    struct gtv_watcher *w = arg;
-    size_t it = 0;
-    struct gtv_str key;
-    void *value;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || w->closing)
-        return;
-    while (gtv_map_next(w->cameras, &it, &key, &value)) {
-        struct gtv_watch_camera *c = value;
-        gtv_watch_take_settings(w, c, value_of(reply, c->known.id));
-    }
+    hand_out(arg, reply, gtv_watch_take_settings);
 }
 
 // Settings and orders are read before the cameras are, the first time after them: a camera that is new gets

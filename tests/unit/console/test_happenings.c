@@ -159,6 +159,41 @@ static void a_track_is_one_detection(void **state)
     folder_remove(&folder);
 }
 
+// Of two consoles on one database each may have some of a track's happenings, and be first.
+static void a_track_in_any_order_is_the_same(void **state)
+{
+    static const int orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const struct gtv_plate_said plate = {
+        .number = "ABC1D23", .format = "mercosul", .confidence = 0.9, .votes = 3};
+    struct gtv_happening_event start = event("track.started", "track.started/17", 1000),
+                               read = event("plate.read", "plate.read/17", 2000),
+                               end = event("track.ended", "track.ended/17", 3000);
+    read.plate = &plate;
+    read.crop = "cam_3/20261123/17-plate.jpg";
+    end.object_type = "truck";
+    end.crop = "cam_3/20261123/17.jpg";
+    end.first_ms = 1000;
+    end.last_ms = 3000;
+    const struct gtv_db_happening all[] = {written(&start), written(&read), written(&end)};
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        struct folder folder;
+        folder_make(&folder);
+        struct gtv_db *db = gtv_db_open(folder.url, NULL, NULL);
+        for (int k = 0; k < 3; k++)
+            assert_true(gtv_db_store_happenings(db, &all[orders[i][k]], 1, NULL));
+        find_plates(db, "");
+        assert_int_equal(total, 1);
+        assert_int_equal(found[0].wall_ms, 1000);
+        assert_int_equal(found[0].last_ms, 3000);
+        assert_string_equal(found[0].object.object_type, "truck");
+        assert_string_equal(found[0].plate, "ABC1D23");
+        assert_int_equal(found[0].read.votes, 3);
+        assert_string_equal(found[0].crop, "cam_3/20261123/17.jpg");
+        gtv_db_close(db);
+        folder_remove(&folder);
+    }
+}
+
 static void plates_are_found(void **state)
 {
     struct folder folder;
@@ -314,13 +349,10 @@ static void an_old_file_is_brought_up_to_date(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_event_is_read),
-        cmocka_unit_test(nonsense_is_refused),
-        cmocka_unit_test(a_track_is_one_detection),
-        cmocka_unit_test(plates_are_found),
-        cmocka_unit_test(crossings_are_counted),
-        cmocka_unit_test(what_is_too_much_goes),
-        cmocka_unit_test(an_old_file_is_brought_up_to_date),
+        cmocka_unit_test(an_event_is_read),         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(a_track_is_one_detection), cmocka_unit_test(a_track_in_any_order_is_the_same),
+        cmocka_unit_test(plates_are_found),         cmocka_unit_test(crossings_are_counted),
+        cmocka_unit_test(what_is_too_much_goes),    cmocka_unit_test(an_old_file_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,9 +95,25 @@ static void nonsense_is_refused(void **state)
     assert_false(parse(many));
 }
 
+static void where_to_begin(void **state)
+{
+    char from[GTV_DB_EVENT_CAP];
+    gtv_ingest_look_back("1795400010000-7", from);
+    assert_string_equal(from, "1795400005000");
+    static const char *const all[] = {"", "0", "12-0", "what"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        gtv_ingest_look_back(all[i], from);
+        assert_string_equal(from, "0");
+    }
+    assert_true(gtv_db_event_done("5-1", "5-1") && gtv_db_event_done("5-1", "5-2"));
+    assert_true(gtv_db_event_done("999-9", "1000-0"));
+    assert_false(gtv_db_event_done("5-2", "5-1") || gtv_db_event_done("5-2", ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_to_begin),
         cmocka_unit_test(what_the_house_writes_is_read),
         cmocka_unit_test(plates_and_none),
         cmocka_unit_test(nonsense_is_refused),
