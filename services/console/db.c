@@ -61,6 +61,14 @@ bool gtv_db_check(struct gtv_db *db, struct gtv_error *err)
     return !db->driver->check || db->driver->check(db, err);
 }
 
+bool gtv_db_lead(struct gtv_db *db, bool *leads, struct gtv_error *err)
+{
+    enum gtv_db_lead lead = GTV_DB_LEADS;
+    bool ok = !db->driver->lead || db->driver->lead(db, &lead, err);
+    *leads = ok && lead != GTV_DB_FOLLOWS;
+    return ok;
+}
+
 void gtv_db_close(struct gtv_db *db)
 {
     if (db)

@@ -129,6 +129,9 @@ void gtv_db_set_limits(struct gtv_db *db, const struct gtv_db_limits *limits); /
 void gtv_db_close(struct gtv_db *db);
 // Whether the server answers, and connects (again) if need be; true of a file. False with the cause.
 bool gtv_db_check(struct gtv_db *db, struct gtv_error *err) GTV_WARN_UNUSED;
+// Whether this console is the one of several that stores what is new in view, or has just become it. False
+// when the server is away, with the cause.
+bool gtv_db_lead(struct gtv_db *db, bool *leads, struct gtv_error *err) GTV_WARN_UNUSED;
 // The last event whose detections are stored; "" when there is none.
 bool gtv_db_last_event(struct gtv_db *db, char out[GTV_DB_EVENT_CAP], struct gtv_error *err) GTV_WARN_UNUSED;
 // Stores rows (those already there are passed over) and last_event in one transaction; all or nothing.

@@ -43,7 +43,7 @@ void gtv_db_give_box(struct gtv_db_values *v, int at, const struct gtv_detected 
 
 enum gtv_db_lead {
     GTV_DB_FOLLOWS,
-    GTV_DB_TAKES_OVER, // leads since the transaction at hand, and until one of its kind went through
+    GTV_DB_TAKES_OVER, // leads, and no transaction that asked for it went through yet
     GTV_DB_LEADS,
 };
 
@@ -53,7 +53,8 @@ struct gtv_db_driver {
     bool (*begin)(struct gtv_db *db, struct gtv_error *err);
     bool (*commit)(struct gtv_db *db, struct gtv_error *err);
     void (*roll_back)(struct gtv_db *db); // of none: nothing
-    // Within a transaction: whether this console is the one that stores what is new in view. NULL: always.
+    // Whether this console is the one that stores what is new in view, also within a transaction. NULL:
+    // always.
     bool (*lead)(struct gtv_db *db, enum gtv_db_lead *out, struct gtv_error *err);
     // Within a transaction. changed (may be NULL): whether a row was.
     bool (*write)(struct gtv_db *db, enum gtv_db_statement what, const struct gtv_db_values *values,

@@ -492,6 +492,8 @@ static bool lead(struct gtv_db *db, enum gtv_db_lead *out, struct gtv_error *err
 {
     struct postgres *p = (struct postgres *)db;
     char got[8];
+    if (!p->in_transaction && !linked(p, err))
+        return false;
     if (!p->leads) {
         if (!run_value(p, "SELECT pg_try_advisory_lock(" LOCK_LEADER ")", got, sizeof got, err))
             return false;

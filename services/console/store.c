@@ -246,7 +246,8 @@ static void put_happenings(struct gtv_store *s, struct item *i)
 static void check(struct gtv_store *s)
 {
     struct gtv_error err = {0};
-    bool reached = gtv_db_check(s->db, &err);
+    bool leads = false, reached = gtv_db_check(s->db, &err) && gtv_db_lead(s->db, &leads, &err);
+    atomic_store(&s->leads, reached && leads);
     if (!reached) {
         set_cause(s, &err);
         if (atomic_load(&s->reached))
@@ -319,7 +320,7 @@ struct gtv_store *gtv_store_create(struct gtv_db *db, struct gtv_loop *loop, str
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->written, true);
     atomic_init(&s->reached, true);
-    atomic_init(&s->leads, true);
+    atomic_init(&s->leads, false);
     atomic_init(&s->closing, false);
     s->stored = gtv_metrics_counter(metrics, "gtv_console_detections_stored_total", "",
                                     "Detections written to the database");
