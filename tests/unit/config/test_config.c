@@ -14,6 +14,7 @@ struct settings {
     int64_t port;
     double share;
     bool demo;
+    const char *copy;
 };
 
 static const struct gtv_option table[] = {
@@ -29,7 +30,15 @@ static const struct gtv_option table[] = {
 };
 enum { N = sizeof(table) / sizeof(table[0]) };
 
-static const struct gtv_program program = {"gtv-test", "a test", table, N, sizeof(struct settings), NULL};
+static const struct gtv_command commands[] = {
+    {"copy", "FILE", "Copies a file.", offsetof(struct settings, copy)}};
+static const struct gtv_program program = {.name = "gtv-test",
+                                           .purpose = "a test",
+                                           .table = table,
+                                           .count = N,
+                                           .size = sizeof(struct settings),
+                                           .commands = commands,
+                                           .command_count = 1};
 static struct gtv_error err;
 
 // The arguments are copied, because secrets among them are written over.
@@ -43,6 +52,30 @@ static bool load(struct settings *s, int argc, const char *const *args, char cop
     memset(s, 0, sizeof(*s));
     memset(&err, 0, sizeof(err));
     return gtv_config_load(s, &program, argc, argv, &err);
+}
+
+static void commands_stand_on_the_command_line_only(void **state)
+{
+    struct settings s;
+    char copies[8][128];
+    setenv("COPY", "/from/environment", 1);
+    assert_true(load(&s, 1, (const char *[]){"test"}, copies));
+    assert_null(s.copy);
+    gtv_config_finish(&s, table, N);
+    unsetenv("COPY");
+    assert_true(load(&s, 5, (const char *[]){"test", "--t-port", "81", "--copy", "a.db"}, copies));
+    assert_string_equal(s.copy, "a.db");
+    assert_int_equal(s.port, 81);
+    gtv_config_finish(&s, table, N);
+    assert_true(load(&s, 2, (const char *[]){"test", "--copy=b.db"}, copies));
+    assert_string_equal(s.copy, "b.db");
+    gtv_config_finish(&s, table, N);
+    static const char *const wrong[] = {"--copy", "--copy=", "--copyx"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(load(&s, 2, (const char *[]){"test", wrong[i]}, copies));
+        assert_non_null(strstr(err.message, i < 2 ? "--copy needs FILE" : "--copyx"));
+        gtv_config_finish(&s, table, N);
+    }
 }
 
 static void defaults(void **state)
@@ -306,15 +339,11 @@ static void reading_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),
-        cmocka_unit_test(later_sources_win),
-        cmocka_unit_test(flags),
-        cmocka_unit_test(mistakes_are_named),
-        cmocka_unit_test(values_from_files),
-        cmocka_unit_test(credentials),
-        cmocka_unit_test(forms),
-        cmocka_unit_test(misspelt_names),
-        cmocka_unit_test(reading_again),
+        cmocka_unit_test(defaults),           cmocka_unit_test(commands_stand_on_the_command_line_only),
+        cmocka_unit_test(later_sources_win),  cmocka_unit_test(flags),
+        cmocka_unit_test(mistakes_are_named), cmocka_unit_test(values_from_files),
+        cmocka_unit_test(credentials),        cmocka_unit_test(forms),
+        cmocka_unit_test(misspelt_names),     cmocka_unit_test(reading_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
