@@ -32,10 +32,14 @@ done < debian/patches/series
     --enable-bsf=aac_adtstoasc,extract_extradata,h264_mp4toannexb,hevc_mp4toannexb > configure.log ||
     { tail -n 20 ffbuild/config.log >&2 && exit 1; }
 grep -q '^#define CONFIG_GPL 0' config.h && grep -q '^#define CONFIG_NONFREE 0' config.h
-# What waits for the network, runs once, or has an assembler version for each machine that there is, need not be compiled
-# with all of the compiler's care: a third less of its time.
+# What waits for the network, decodes sound that cameras seldom have, or has an assembler version for each machine that
+# there is, need not be compiled with all of the compiler's care: a third less of its time.
 cat >> ffbuild/config.mak << 'RULE'
-libavformat/%.o libavutil/%.o libavcodec/h264qpel.o libavcodec/hevcdsp.o: CFLAGS := $(CFLAGS:-O2=-O1)
+libavformat/%.o libavutil/%.o: CFLAGS := $(CFLAGS:-O2=-O1)
+libavcodec/aacde%.o libavcodec/aacps_%.o libavcodec/aacsb%.o libavcodec/ac3%.o libavcodec/eac3%.o libavcodec/g72%.o \
+    libavcodec/mpegaudio%.o libavcodec/opus%.o: CFLAGS := $(CFLAGS:-O2=-O1)
+libavcodec/h264dsp.o libavcodec/h264idct.o libavcodec/h264pred.o libavcodec/h264qpel.o libavcodec/hevcdsp.o: \
+    CFLAGS := $(CFLAGS:-O2=-O1)
 RULE
 make -s -j"$(nproc)" install-libs install-headers
 install -D -m 644 COPYING.LGPLv2.1 "$prefix/share/doc/ffmpeg-lgpl/copyright"

@@ -204,6 +204,20 @@ build() {
 }
 declare -A BUILT=()
 
+# As BuildKit does: beside FFmpeg, which computes, what waits for the network.
+side_by_side() {
+    local stage first second failed=
+    build tools
+    (build ffmpeg) &
+    first=$!
+    (for stage in "$@"; do build "$stage"; done) &
+    second=$!
+    wait "$first" || failed=1
+    wait "$second" || failed=1
+    [ -z "$failed" ] || die "not all was built"
+    for stage in ffmpeg "$@"; do BUILT[$stage]=1; done
+}
+
 # Bytes of an image's whole root file system, as files take them.
 size_of() { du -sx --apparent-size -B 100000 "$WORK/$1/root" | awk '{ printf "%.1f MB", $1 / 10 }'; }
 
@@ -218,6 +232,10 @@ if [ $# -eq 0 ]; then
     for name in "${ORDER[@]}"; do [ "${PARENT[$name]}" != scratch ] || set -- "$@" "$name"; done
 fi
 start=$(date +%s.%N)
+case " $* " in
+    *' ai '*) side_by_side page models ;;
+    *' streaming '* | *' media '* | *' console '*) side_by_side page ;;
+esac
 for name in "$@"; do build "$name"; done
 printf '\nbuilt in %.0f s\n' "$(since "$start")"
 for name in "$@"; do
