@@ -12,6 +12,7 @@
 
 enum {
     CODECS = GTV_TS_H265 + 1,
+    SPARES = 2,     // buffers of key frames that are kept for the next
     SOON_MS = 4000, // key frames that close: what the pictures between them lose stays invisible
 };
 
@@ -51,7 +52,17 @@ struct worker {
     AVFrame *newest; // decoded and not given yet: another may follow
 };
 
+// Buffers that key frames were in; the newest first.
+struct spares {
+    pthread_mutex_t lock; // guards what follows
+    struct {
+        uint8_t *data; // its size stands at its beginning
+        size_t size;
+    } kept[SPARES];
+};
+
 struct gtv_decode_pool {
+    struct spares spares;
     pthread_mutex_t lock; // guards the list and what the cameras say
     pthread_cond_t work;  // something is ready, or it is the end
     pthread_cond_t idle;  // a camera is no longer busy
@@ -75,8 +86,37 @@ const char *gtv_decode_mode_name(enum gtv_decode_mode mode)
 
 // ---- Decoding (a thread of the pool) ----
 
-// Frames of key frames are not kept for the next: all cameras' come at once where one clock drives them, wait
-// for their looks at once, and would be kept as many for ever. Given back, they go back to the system.
+// Few buffers of key frames are kept for the next: all cameras' come at once where one clock drives them,
+// wait for their looks at once, and libavcodec's pool would keep as many for ever.
+static void give_back(void *arg, uint8_t *data)
+{
+    struct spares *s = arg;
+    size_t size = *(const size_t *)(const void *)data;
+    (void)pthread_mutex_lock(&s->lock);
+    uint8_t *oldest = s->kept[SPARES - 1].data;
+    memmove(&s->kept[1], &s->kept[0], (SPARES - 1) * sizeof(s->kept[0]));
+    s->kept[0].data = data;
+    s->kept[0].size = size;
+    (void)pthread_mutex_unlock(&s->lock);
+    av_free(oldest);
+}
+
+static uint8_t *take_spare(struct spares *s, size_t size)
+{
+    uint8_t *data = NULL;
+    (void)pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < SPARES && !data; i++) {
+        if (!s->kept[i].data || s->kept[i].size != size)
+            continue;
+        data = s->kept[i].data;
+        memmove(&s->kept[i], &s->kept[i + 1], (SPARES - 1 - i) * sizeof(s->kept[0]));
+        s->kept[SPARES - 1].data = NULL;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return data;
+}
+
+// An AVCodecContext's get_buffer2; its opaque is the spares.
 static int lend(AVCodecContext *c, AVFrame *frame, int flags)
 {
     enum { ALIGN = 64 };
@@ -84,18 +124,30 @@ static int lend(AVCodecContext *c, AVFrame *frame, int flags)
     if (c->codec_type != AVMEDIA_TYPE_VIDEO || !(c->codec->capabilities & AV_CODEC_CAP_DR1))
         return avcodec_default_get_buffer2(c, frame, flags);
     avcodec_align_dimensions2(c, &w, &h, unused);
-    int size = av_image_get_buffer_size((enum AVPixelFormat)frame->format, w, h, ALIGN);
-    AVBufferRef *buffer = size > 0 ? av_buffer_alloc((size_t)size + ALIGN) : NULL;
-    if (!buffer)
+    int picture = av_image_get_buffer_size((enum AVPixelFormat)frame->format, w, h, ALIGN);
+    if (picture < 0)
+        return picture;
+    // Its size stands before the picture; decoders read a little beyond the end.
+    size_t size = (size_t)picture + 2 * (size_t)ALIGN;
+    uint8_t *data = take_spare(c->opaque, size);
+    if (!data)
+        data = av_malloc(size);
+    if (!data)
         return AVERROR(ENOMEM);
-    frame->buf[0] = buffer;
+    *(size_t *)(void *)data = size;
+    frame->buf[0] = av_buffer_create(data, size, give_back, c->opaque, 0);
+    if (!frame->buf[0]) {
+        av_free(data);
+        return AVERROR(ENOMEM);
+    }
     frame->extended_data = frame->data;
-    size = av_image_fill_arrays(frame->data, frame->linesize, buffer->data, (enum AVPixelFormat)frame->format,
-                                w, h, ALIGN);
-    return size < 0 ? size : 0;
+    picture = av_image_fill_arrays(frame->data, frame->linesize, data + ALIGN,
+                                   (enum AVPixelFormat)frame->format, w, h, ALIGN);
+    return picture < 0 ? picture : 0;
 }
 
-static AVCodecContext *open_codec(enum gtv_ts_codec which, bool shared)
+// spares: of key frames alone; NULL: the decoder keeps its own.
+static AVCodecContext *open_codec(enum gtv_ts_codec which, struct spares *spares)
 {
     const AVCodec *codec = avcodec_find_decoder(which == GTV_TS_H265 ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264);
     AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
@@ -104,8 +156,10 @@ static AVCodecContext *open_codec(enum gtv_ts_codec which, bool shared)
     c->pkt_timebase = (AVRational){1, 90000};
     c->thread_count = 1; // cameras are what runs side by side, and frame threads delay
     c->skip_loop_filter = AVDISCARD_NONREF;
-    if (shared)
+    if (spares) {
+        c->opaque = spares;
         c->get_buffer2 = lend;
+    }
     if (avcodec_open2(c, codec, NULL) < 0)
         avcodec_free_context(&c);
     return c;
@@ -141,7 +195,7 @@ static int decode_key(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
 {
     AVCodecContext **c = &w->shared[codec];
     if (!*c)
-        *c = open_codec(codec, true);
+        *c = open_codec(codec, &w->pool->spares);
     if (!*c)
         return -1;
     int got = run(w, d, *c, w->packet);
@@ -156,7 +210,7 @@ static int decode_own(struct worker *w, struct gtv_decode *d, enum gtv_ts_codec 
     if (d->own && d->own_codec != codec)
         avcodec_free_context(&d->own);
     if (!d->own) {
-        d->own = open_codec(codec, false);
+        d->own = open_codec(codec, NULL);
         d->own_codec = codec;
         d->own_begun = false;
     }
@@ -472,6 +526,7 @@ struct gtv_decode_pool *gtv_decode_pool_create(size_t threads)
 {
     struct gtv_decode_pool *p = GTV_NEW(struct gtv_decode_pool);
     (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_mutex_init(&p->spares.lock, NULL);
     (void)pthread_cond_init(&p->work, NULL);
     (void)pthread_cond_init(&p->idle, NULL);
     p->workers = gtv_alloc(threads * sizeof(*p->workers));
@@ -506,6 +561,9 @@ void gtv_decode_pool_destroy(struct gtv_decode_pool *p)
         av_frame_free(&w->frame);
         av_frame_free(&w->newest);
     }
+    for (size_t i = 0; i < SPARES; i++)
+        av_free(p->spares.kept[i].data);
+    (void)pthread_mutex_destroy(&p->spares.lock);
     (void)pthread_cond_destroy(&p->work);
     (void)pthread_cond_destroy(&p->idle);
     (void)pthread_mutex_destroy(&p->lock);
