@@ -199,6 +199,25 @@ static void test_confidence(void **state)
     assert_true(gtv_plate_confidence(0.5, -1) < gtv_plate_confidence(0.9, -1));
 }
 
+static void test_what_two_crops_settle(void **state)
+{
+    float p[9 * ROW];
+    struct gtv_plate_opinion sure, less, other;
+    slots_of("BRA2E19", 0.9995F, p);
+    gtv_plate_decode_slots(p, 9, &sure);
+    slots_of("BRA2E19", 0.9945F, p);
+    gtv_plate_decode_slots(p, 9, &less);
+    slots_of("BRA2E18", 0.9995F, p);
+    gtv_plate_decode_slots(p, 9, &other);
+    assert_true(gtv_plate_settled(&sure, &sure, 0, 80));
+    assert_true(gtv_plate_settled(&sure, &sure, 0, 40));
+    assert_true(gtv_plate_settled(&sure, &less, 0, 80));  // .96 is enough where the plate is large,
+    assert_false(gtv_plate_settled(&sure, &less, 0, 45)); // and not where it is small
+    assert_false(gtv_plate_settled(&sure, &sure, 0, 39));
+    assert_false(gtv_plate_settled(&sure, &other, 0, 80));
+    assert_false(gtv_plate_settled(&sure, &sure, 0, 0)); // two lines
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_ctc_is_exact),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_confidence),
+        cmocka_unit_test(test_what_two_crops_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
