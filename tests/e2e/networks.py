@@ -64,7 +64,7 @@ def save(model, path):
     return path
 
 
-def ultralytics(width=640, height=384, classes=80, names=None, seed=2):
+def ultralytics(width=640, height=384, classes=80, names=None, seed=2, apart=False):
     """A network whose end is that of YOLOv8's export: a convolution of its own for the sides and for the scores of each stride, all cells
     joined, scores through a sigmoid, sides through the expectation of 16 bins."""
     dice, nodes, constants = np.random.default_rng(seed), [], {}
@@ -85,13 +85,15 @@ def ultralytics(width=640, height=384, classes=80, names=None, seed=2):
     tables, points, steps = [], [], []
     for stride in (8, 16, 32):
         source = add("AveragePool", ["images"], kernel_shape=[stride, stride], strides=[stride, stride])
-        both = add("Concat", [last(source, 64), last(source, classes)], axis=1)
-        tables.append(add("Reshape", [both, constant([1, 64 + classes, -1], np.int64)]))
+        both = [last(source, 64), last(source, classes)]
+        if not apart:
+            both = [add("Concat", both, axis=1)]
+        tables.append([add("Reshape", [one, constant([1, -1, height * width // stride**2], np.int64)]) for one in both])
         y, x = np.mgrid[0 : height // stride, 0 : width // stride]
         points.append(np.stack([x.ravel(), y.ravel()]) + 0.5)
         steps.append(np.full(x.size, stride))
-    whole = add("Concat", tables, axis=2)
-    sides, scores = add("Split", [whole, constant([64, classes], np.int64)], 2, axis=1)
+    whole = [add("Concat", list(parts), axis=2) for parts in zip(*tables)]
+    sides, scores = whole if apart else add("Split", [*whole, constant([64, classes], np.int64)], 2, axis=1)
     apart = add("Transpose", [add("Reshape", [sides, constant([1, 4, 16, -1], np.int64)])], perm=[0, 2, 1, 3])
     bins = constant(np.arange(16).reshape(1, 16, 1, 1))
     reach = add("Reshape", [add("Conv", [add("Softmax", [apart], axis=1), bins], kernel_shape=[1, 1]), constant([1, 4, -1], np.int64)])

@@ -49,11 +49,45 @@ def source(node, index, *kinds):
     return found
 
 
+def branches(concat):
+    """The convolutions, with their biases, whose results a concatenation of all strides joins. None where others come together."""
+    adds = []
+    for i in range(concat.get_input_size()):
+        shape = concat.input_value(i).get_node()
+        add = shape.input_value(0).get_node() if shape.get_type_name() == "Reshape" else shape
+        if add.get_type_name() != "Add" or add.input_value(0).get_node().get_type_name() != "Convolution":
+            return None
+        adds.append(add)
+    return adds
+
+
+def sides_behind(node):
+    """The branches of the boxes, some steps before the boxes themselves."""
+    todo, seen = [node], set()
+    while todo:
+        node = todo.pop(0)
+        if node.get_friendly_name() in seen:
+            continue
+        seen.add(node.get_friendly_name())
+        found = branches(node) if node.get_type_name() == "Concat" else None
+        if found:
+            return found
+        todo += [node.input_value(i).get_node() for i in range(node.get_input_size())]
+    raise Unknown("the convolutions of its boxes are not found")
+
+
 def levels_of(graph):
-    """[(convolution of the sides, of the scores)], each with its bias behind it, of each stride."""
+    """[(convolution of the sides, of the scores)], each with its bias behind it, of each stride. Sides and scores are joined with each
+    other before the strides are (until Ultralytics 8.3), or each for themselves."""
     joined = source(graph.outputs[0].get_node(), 0, "Concat")
     sigmoid = source(joined, joined.get_input_size() - 1, "Sigmoid")
-    whole = source(source(sigmoid, 0, "VariadicSplit", "Split"), 0, "Concat")
+    scores = source(sigmoid, 0, "Concat", "VariadicSplit", "Split")
+    if scores.get_type_name() == "Concat":
+        kinds = branches(scores)
+        if not kinds:
+            raise Unknown("the convolutions of its scores are not found")
+        return list(zip(sides_behind(joined.input_value(0).get_node()), kinds, strict=True))
+    whole = source(scores, 0, "Concat")
     levels = []
     for i in range(whole.get_input_size()):
         pair = source(source(whole, i, "Reshape"), 0, "Concat")
