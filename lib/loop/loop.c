@@ -223,6 +223,21 @@ struct gtv_timer *gtv_timer_create(struct gtv_loop *loop, void (*fn)(void *arg),
     return t;
 }
 
+static void note_end(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+void gtv_loop_run_until(struct gtv_loop *loop, bool (*done)(void *arg), void *arg, uint64_t limit_ms)
+{
+    bool ended = false;
+    struct gtv_timer *limit = gtv_timer_create(loop, note_end, &ended);
+    gtv_timer_start(limit, limit_ms, 0);
+    while (!ended && !done(arg))
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    gtv_timer_destroy(limit);
+}
+
 void gtv_timer_start(struct gtv_timer *t, uint64_t first_ms, uint64_t repeat_ms)
 {
     // The loop's idea of now may be old when a long callback ran before.

@@ -17,8 +17,10 @@ uv_loop_t *gtv_loop_uv(struct gtv_loop *loop); // for use on the loop's own thre
 
 void gtv_loop_run(struct gtv_loop *loop);   // on the caller's thread, until gtv_loop_stop
 void gtv_loop_start(struct gtv_loop *loop); // on a thread of its own
-void gtv_loop_stop(struct gtv_loop *loop);  // any thread: ends the run after the posts made so far
-void gtv_loop_join(struct gtv_loop *loop);  // waits for a started thread to end
+// On the caller's thread, before gtv_loop_run: turns until done(arg), asked after each turn, or for limit_ms.
+void gtv_loop_run_until(struct gtv_loop *loop, bool (*done)(void *arg), void *arg, uint64_t limit_ms);
+void gtv_loop_stop(struct gtv_loop *loop); // any thread: ends the run after the posts made so far
+void gtv_loop_join(struct gtv_loop *loop); // waits for a started thread to end
 
 // Any thread: runs fn(arg) on the loop's thread, in order of posting. False when 65,536 are waiting or the
 // loop was stopped: fn will not run and arg stays the caller's.

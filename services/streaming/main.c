@@ -26,6 +26,9 @@
 
 // Sockets are closed within 10 s of the signal: the grace and what requests then still take.
 enum { END_MS = 9000 };
+// For so long a start waits for the list of cameras: who asks meanwhile waits in the socket, or is served by
+// the program that is being replaced. Without Redis it serves what it can.
+enum { FIRST_LIST_MS = 2000 };
 
 static bool has(const char *s)
 {
@@ -75,25 +78,32 @@ static bool create_servers(struct gtv_app *app, struct gtv_error *err)
     return true;
 }
 
-// Sockets that were handed over, dealt out to the loops; with fewer of them than loops some are shared.
-static bool adopt_all(struct gtv_app *app, size_t *taken, struct gtv_error *err)
+// Sockets that were handed over.
+struct handed {
+    int fds[GTV_LIFE_SOCKETS_MAX];
+    size_t n;
+};
+
+static void take_sockets(struct gtv_app *app, struct handed *h)
 {
-    int fds[GTV_LIFE_SOCKETS_MAX], fd;
-    size_t n = 0;
-    while (n < GTV_LIFE_SOCKETS_MAX &&
+    int fd;
+    while (h->n < GTV_LIFE_SOCKETS_MAX &&
            (fd = gtv_life_take_socket(app->life, "streaming", (int)app->options.port)) >= 0)
-        fds[n++] = fd;
-    *taken = n;
+        h->fds[h->n++] = fd;
+    gtv_life_close_unused(app->life);
+}
+
+// Dealt out to the loops; with fewer of them than loops some are shared.
+static bool adopt_all(struct gtv_app *app, struct handed *h, struct gtv_error *err)
+{
     bool ok = true;
-    for (size_t i = n; n > 0 && ok && i < app->worker_count; i++) {
-        fd = fcntl(fds[i % n], F_DUPFD_CLOEXEC, 0);
+    for (size_t i = h->n; ok && i < app->worker_count; i++) {
+        int fd = fcntl(h->fds[i % h->n], F_DUPFD_CLOEXEC, 0);
         ok = fd >= 0 && gtv_http_server_adopt(app->workers[i].server, fd, err);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (ok)
-            ok = gtv_http_server_adopt(app->workers[i % app->worker_count].server, fds[i], err);
-        else
-            close(fds[i]);
+    for (size_t i = 0; ok && i < h->n; i++) {
+        ok = gtv_http_server_adopt(app->workers[i % app->worker_count].server, h->fds[i], err);
+        h->fds[i] = -1;
     }
     return ok;
 }
@@ -101,11 +111,6 @@ static bool adopt_all(struct gtv_app *app, size_t *taken, struct gtv_error *err)
 static bool open_port(struct gtv_app *app, struct gtv_error *err)
 {
     int port = (int)app->options.port;
-    if (port && !port_is_free(app->options.host, port)) {
-        gtv_error_set(err, GTV_E_CONFLICT, "STREAMING_PORT", "port %d of %s is in use", port,
-                      app->options.host);
-        return false;
-    }
     for (size_t i = 0; i < app->worker_count; i++) {
         struct gtv_worker *w = &app->workers[i];
         if (!gtv_http_server_listen(w->server, app->options.host, port, app->worker_count > 1, err))
@@ -115,15 +120,30 @@ static bool open_port(struct gtv_app *app, struct gtv_error *err)
     return true;
 }
 
-static bool listen_all(struct gtv_app *app, struct gtv_error *err)
+// Before anything is begun that a program on the same port is already at.
+static bool may_open(struct gtv_app *app, const struct handed *h, struct gtv_error *err)
 {
-    size_t taken;
-    if (!create_servers(app, err) || !adopt_all(app, &taken, err) || (taken == 0 && !open_port(app, err)))
+    int port = (int)app->options.port;
+    if (h->n > 0 || port == 0 || port_is_free(app->options.host, port))
+        return true;
+    gtv_error_set(err, GTV_E_CONFLICT, "STREAMING_PORT", "port %d of %s is in use", port, app->options.host);
+    return false;
+}
+
+static bool listen_all(struct gtv_app *app, struct handed *h, struct gtv_error *err)
+{
+    if (h->n > 0 ? !adopt_all(app, h, err) : !open_port(app, err))
         return false;
-    gtv_life_close_unused(app->life);
     gtv_log_info(&app->log, "listening", "host=%s port=%d workers=%zu handed_over=%zu", app->options.host,
-                 gtv_http_server_port(app->workers[0].server), app->worker_count, taken);
+                 gtv_http_server_port(app->workers[0].server), app->worker_count, h->n);
     return true;
+}
+
+static void close_handed(const struct handed *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->fds[i] >= 0)
+            close(h->fds[i]);
 }
 
 // A loop may fetch what the viewers of another wait for: all turn until the last one has drained.
@@ -300,21 +320,36 @@ static void destroy_all(struct gtv_app *app)
     gtv_metrics_destroy(app->metrics);
 }
 
+static bool cameras_are_read(void *arg)
+{
+    return gtv_cameras_loaded(((const struct gtv_app *)arg)->cameras);
+}
+
+// In this order, so that nobody is served by a program that does not know the cameras yet.
+static bool begin(struct gtv_app *app, struct handed *h, struct gtv_error *err)
+{
+    struct gtv_loop *loop = app->workers[0].loop;
+    if (!create_servers(app, err) || !may_open(app, h, err) ||
+        !(app->control = gtv_control_create(app, loop, err)))
+        return false;
+    (void)signal(SIGPIPE, SIG_IGN);
+    gtv_loop_on_hangup(loop, on_hangup, app);
+    gtv_loop_run_until(loop, cameras_are_read, app, FIRST_LIST_MS);
+    return listen_all(app, h, err);
+}
+
 static int run(struct gtv_app *app)
 {
     struct gtv_error err = {0};
+    struct handed handed = {0};
     create_shared(app);
     create_workers(app);
     assert(app->workers);
     create_life(app);
-    bool ok = listen_all(app, &err);
-    if (ok) {
-        app->control = gtv_control_create(app, app->workers[0].loop, &err);
-        ok = app->control != NULL;
-    }
+    take_sockets(app, &handed);
+    bool ok = begin(app, &handed, &err);
     if (ok) {
         gtv_loop_on_signal(app->workers[0].loop, on_signal, app);
-        gtv_loop_on_hangup(app->workers[0].loop, on_hangup, app);
         for (size_t i = 1; i < app->worker_count; i++)
             gtv_loop_start(app->workers[i].loop);
         gtv_life_ready(app->life);
@@ -324,6 +359,7 @@ static int run(struct gtv_app *app)
         gtv_log_info(&app->log, "stopped", NULL);
     } else {
         gtv_log_error(&app->log, "cannot start", "cause=\"%s\"", err.message);
+        close_handed(&handed);
     }
     destroy_all(app);
     return ok ? 0 : 1;

@@ -51,6 +51,38 @@ static void posts_run_in_order(void **state)
     gtv_loop_destroy(seen.loop);
 }
 
+static bool three_ran(void *arg)
+{
+    return ((const struct seen *)arg)->count == 3;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void turns_until_it_is_done_or_for_so_long(void **state)
+{
+    (void)state;
+    struct seen seen = {.loop = gtv_loop_create("until")};
+    struct item items[4] = {{&seen, 1}, {&seen, 2}, {&seen, 3}, {&seen, 4}};
+    for (int i = 0; i < 3; i++) {
+        assert_true(gtv_loop_post(seen.loop, note, &items[i]));
+    }
+    gtv_loop_run_until(seen.loop, three_ran, &seen, 60000);
+    assert_int_equal(seen.count, 3);
+    int64_t begun = gtv_mono_ms();
+    gtv_loop_run_until(seen.loop, never, NULL, 50);
+    assert_true(gtv_mono_ms() - begun >= 49);
+    // And it runs on as if nothing had been.
+    assert_true(gtv_loop_post(seen.loop, note, &items[3]));
+    gtv_loop_stop(seen.loop);
+    gtv_loop_run(seen.loop);
+    assert_int_equal(seen.count, 4);
+    gtv_loop_destroy(seen.loop);
+}
+
 static void post_again(void *arg)
 {
     struct seen *seen = arg;
@@ -242,6 +274,7 @@ static void hangups_arrive_each_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turns_until_it_is_done_or_for_so_long),
         cmocka_unit_test(posts_run_in_order),
         cmocka_unit_test(a_post_may_post),
         cmocka_unit_test(accepted_posts_run_even_if_the_loop_never_did),
