@@ -33,7 +33,7 @@ void gtv_timer_start(struct gtv_timer *t, uint64_t first_ms, uint64_t repeat_ms)
 void gtv_timer_stop(struct gtv_timer *t);
 void gtv_timer_destroy(struct gtv_timer *t); // NULL is accepted
 
-// SIGINT and SIGTERM call fn once on this loop; SIGPIPE is ignored from here on.
+// SIGINT and SIGTERM call fn once on this loop. (SIGPIPE is ignored from the first loop on.)
 void gtv_loop_on_signal(struct gtv_loop *loop, void (*fn)(void *arg, int signum), void *arg);
 // Each SIGHUP calls fn on this loop, where it would end the program otherwise.
 void gtv_loop_on_hangup(struct gtv_loop *loop, void (*fn)(void *arg), void *arg);

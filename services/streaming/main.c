@@ -332,7 +332,6 @@ static bool begin(struct gtv_app *app, struct handed *h, struct gtv_error *err)
     if (!create_servers(app, err) || !may_open(app, h, err) ||
         !(app->control = gtv_control_create(app, loop, err)))
         return false;
-    (void)signal(SIGPIPE, SIG_IGN);
     gtv_loop_on_hangup(loop, on_hangup, app);
     gtv_loop_run_until(loop, cameras_are_read, app, FIRST_LIST_MS);
     return listen_all(app, h, err);
