@@ -238,6 +238,11 @@ bool gtv_redis_link_up(const struct gtv_redis_link *l)
     return l->phase == UP;
 }
 
+bool gtv_redis_link_away(const struct gtv_redis_link *l)
+{
+    return l->phase != UP && l->reason[0];
+}
+
 const char *gtv_redis_link_reason(const struct gtv_redis_link *l)
 {
     return l->phase == UP ? NULL : l->reason[0] ? l->reason : "connecting";

@@ -29,6 +29,8 @@ struct gtv_redis_link *gtv_redis_link_create(struct gtv_loop *loop, const struct
 // Pending replies are called back with NULL before it returns; on_state is not called any more.
 void gtv_redis_link_destroy(struct gtv_redis_link *l);
 bool gtv_redis_link_up(const struct gtv_redis_link *l);
+// An attempt to connect has failed, or the connection was lost, and it is not up again.
+bool gtv_redis_link_away(const struct gtv_redis_link *l);
 // Why it is away ("NOAUTH ...", "Connection refused"); NULL while it is up. Valid until the loop goes on.
 const char *gtv_redis_link_reason(const struct gtv_redis_link *l);
 // Closes the connection (pending replies: NULL; on_state false) and connects again after the back-off.

@@ -34,6 +34,11 @@ bool gtv_redis_up(const struct gtv_redis *r)
     return gtv_redis_link_up(r->link);
 }
 
+bool gtv_redis_away(const struct gtv_redis *r)
+{
+    return gtv_redis_link_away(r->link);
+}
+
 const char *gtv_redis_reason(const struct gtv_redis *r)
 {
     return gtv_redis_link_reason(r->link);

@@ -16,6 +16,8 @@ struct gtv_redis *gtv_redis_create(struct gtv_loop *loop, const char *url, const
                                    struct gtv_error *err) GTV_WARN_UNUSED;
 void gtv_redis_destroy(struct gtv_redis *r); // pending replies are called back with NULL
 bool gtv_redis_up(const struct gtv_redis *r);
+// An attempt to connect has failed, or the connection was lost, and it is not up again.
+bool gtv_redis_away(const struct gtv_redis *r);
 // Why it is away, in a few words of the server's or the system's; NULL while it is up. Valid until the loop
 // goes on.
 const char *gtv_redis_reason(const struct gtv_redis *r);

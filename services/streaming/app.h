@@ -26,7 +26,7 @@ struct gtv_app {
     struct gtv_about about;
     struct gtv_net_policy policy;
     struct gtv_log log;
-    int64_t started_ms; // monotonic
+    int64_t started_ms; // monotonic: it serves since
     struct gtv_metrics *metrics;
     // Shared by all loops; each guards itself.
     struct gtv_cache *cache;

@@ -320,9 +320,10 @@ static void destroy_all(struct gtv_app *app)
     gtv_metrics_destroy(app->metrics);
 }
 
-static bool cameras_are_read(void *arg)
+static bool cameras_are_read_or_cannot_be(void *arg)
 {
-    return gtv_cameras_loaded(((const struct gtv_app *)arg)->cameras);
+    const struct gtv_app *app = arg;
+    return gtv_cameras_loaded(app->cameras) || gtv_redis_away(app->control->redis);
 }
 
 // In this order, so that nobody is served by a program that does not know the cameras yet.
@@ -333,7 +334,8 @@ static bool begin(struct gtv_app *app, struct handed *h, struct gtv_error *err)
         !(app->control = gtv_control_create(app, loop, err)))
         return false;
     gtv_loop_on_hangup(loop, on_hangup, app);
-    gtv_loop_run_until(loop, cameras_are_read, app, FIRST_LIST_MS);
+    gtv_loop_run_until(loop, cameras_are_read_or_cannot_be, app, FIRST_LIST_MS);
+    app->started_ms = gtv_mono_ms();
     return listen_all(app, h, err);
 }
 

@@ -22,6 +22,7 @@ struct call {
     struct gtv_camera camera;
     struct gtv_cause cause; // zeroed: nobody's request
     bool patch_existing, patching, removing;
+    bool anew;      // it was known, then forgotten, and is being added for the second time
     bool sub, both; // the path under way is that of the smaller stream; it comes after the other
     gtv_media_done_fn fn;
     gtv_media_list_fn list_fn;
@@ -158,7 +159,7 @@ static bool goes_on(struct call *c)
     if (c->sub || !c->both)
         return false;
     c->sub = true;
-    c->patching = false;
+    c->patching = c->anew = false;
     if (c->removing)
         send_removal(c);
     else
@@ -179,6 +180,13 @@ static void config_done(void *arg, const struct gtv_http_response *r, const stru
         bool gone = r->status == 404 && c->patching;
         if (exists && !c->patching && c->patch_existing) {
             c->patching = true;
+            yyjson_doc_free(doc);
+            send_config(c);
+            return;
+        }
+        if (gone && !c->anew) { // it has just started again: the path is added like a new one
+            c->anew = true;
+            c->patching = false;
             yyjson_doc_free(doc);
             send_config(c);
             return;

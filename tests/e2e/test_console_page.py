@@ -93,7 +93,7 @@ def test_the_watch_list_is_kept_on_the_page(tab, spawn, redis_server, tmp_path, 
     tab.click("[data-language=en]")
     tab.click("#watchlist-open")
     rows(2)
-    assert "Plates that are looked for" in tab.inner_text("#watch-title")
+    tab.wait_for_function("() => /Plates that are looked for/.test(document.querySelector('#watch-title').textContent)")
     tab.set_viewport_size({"width": 420, "height": 800})
     show(tab, "watchlist-small")
     assert not tab.faults
@@ -115,6 +115,7 @@ def test_a_camera_may_have_a_smaller_stream(tab, spawn, redis_server, tmp_path, 
     tab.set_default_timeout(60000)
     tab.goto(console.url + "/")
     tab.wait_for_selector(".tile[data-stream=cam_2]")
+    tab.wait_for_selector("[data-stream=cam_1] .tile-sub:visible")
     assert tab.locator(".tile-sub:visible").count() == 1
     facts = tab.locator("[data-stream=cam_1] .tile-sub")
     assert facts.inner_text() == "2 fluxos" and "cam_1_sub" in facts.get_attribute("title")
@@ -139,7 +140,7 @@ def test_a_camera_may_have_a_smaller_stream(tab, spawn, redis_server, tmp_path, 
     assert sent[1] == {"camera_id": 3, "rtsp_url": "rtsp://operador:s3%3Anha@192.0.2.9/grande", "sub_rtsp_url": "rtsp://operador:s3%3Anha@192.0.2.9/pequena",
                        "name": "Portão", "on_demand": False, "ai_enabled": True}
     tab.click("[data-language=en]")
-    assert facts.inner_text() == "2 streams"
+    tab.wait_for_function("() => document.querySelector('[data-stream=cam_1] .tile-sub').innerText === '2 streams'")
     assert not tab.faults
 
 

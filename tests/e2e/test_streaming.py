@@ -29,7 +29,7 @@ class Origin:
     def __init__(self):
         self.asked, self.lock = [], threading.Lock()
         self.delay, self.mode, self.sequence, self.paths = 0, "well", 0, {}
-        self.config, self.refuse_text, self.go_on = {}, None, threading.Event()
+        self.config, self.refuse_text, self.forgetful, self.go_on = {}, None, False, threading.Event()
         self.page_size_seen, self.target = [], 2
         origin = self
 
@@ -149,6 +149,9 @@ class Origin:
             return h.answer(400, json.dumps({"status": "error", "error": self.refuse_text}).encode())
         if verb == "add" and name in self.config:
             return h.answer(400, b'{"status":"error","error":"path already exists"}')
+        if verb == "patch" and self.forgetful:  # it is started again just now
+            self.forgetful = False
+            self.config.clear()
         if verb in ("patch", "delete") and name not in self.config:
             return h.answer(404, b'{"status":"error","error":"path not found"}')
         if verb == "delete":
@@ -454,6 +457,10 @@ def test_what_the_node_is_told(proxy, origin):
     assert origin.count("patch cam_7") == 0
     assert proxy.provision(7, "rtsp://192.0.2.2/b", on_demand=False).status_code == 200
     assert origin.count("patch cam_7") == 1 and origin.config["cam_7"]["source"] == "rtsp://192.0.2.2/b"
+    # A node that forgets it between saying that it has it and being told the change is told all.
+    origin.forgetful = True
+    assert proxy.provision(7, "rtsp://192.0.2.3/c", on_demand=False).status_code == 200
+    assert not origin.forgetful and origin.config["cam_7"]["source"] == "rtsp://192.0.2.3/c"
     for path in ("/cameras", "/cameras/7/info", "/cameras/7/status", "/streams", "/stats", "/metrics"):
         assert SECRET not in proxy.get(path).text, path
     assert SECRET not in proxy.process.log()
