@@ -131,6 +131,14 @@ static bool trim_by(struct gtv_db *db, enum gtv_db_statement what, int64_t limit
     return db->driver->write(db, what, &v, NULL, err);
 }
 
+bool gtv_db_end(struct gtv_db *db, bool ok, struct gtv_error *err)
+{
+    if (ok && db->driver->commit(db, err))
+        return true;
+    db->driver->roll_back(db);
+    return false;
+}
+
 bool gtv_db_trim(struct gtv_db *db, size_t n, struct gtv_error *err)
 {
     const struct gtv_db_limits limits = {.rows = __atomic_load_n(&db->limits.rows, __ATOMIC_RELAXED),

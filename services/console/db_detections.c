@@ -116,10 +116,8 @@ static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, si
     stand->leads = lead != GTV_DB_FOLLOWS;
     if (lead != GTV_DB_LEADS && !gtv_db_last_event(db, stand->event, err))
         return false;
-    if (lead == GTV_DB_FOLLOWS) {
-        db->driver->roll_back(db);
+    if (lead == GTV_DB_FOLLOWS)
         return true;
-    }
     for (size_t i = 0; i < n; i++)
         if (!gtv_db_event_done(rows[i].event, stand->event) &&
             !gtv_db_put_detection(db, GTV_DB_INSERT, &rows[i], err))
@@ -130,7 +128,7 @@ static bool store_all(struct gtv_db *db, const struct gtv_db_detection *rows, si
         if (!db->driver->write(db, GTV_DB_SET_EVENT, &v, NULL, err))
             return false;
     }
-    return gtv_db_trim(db, n, err) && db->driver->commit(db, err);
+    return gtv_db_trim(db, n, err);
 }
 
 bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t n, const char *last_event,
@@ -139,12 +137,7 @@ bool gtv_db_store(struct gtv_db *db, const struct gtv_db_detection *rows, size_t
     struct gtv_db_stand nobody = {0};
     stand = stand ? stand : &nobody;
     *stand = (struct gtv_db_stand){0};
-    if (!db->driver->begin(db, err))
-        return false;
-    if (store_all(db, rows, n, last_event, stand, err))
-        return true;
-    db->driver->roll_back(db);
-    return false;
+    return db->driver->begin(db, err) && gtv_db_end(db, store_all(db, rows, n, last_event, stand, err), err);
 }
 
 // ---- Finding ----

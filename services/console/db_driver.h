@@ -95,6 +95,9 @@ bool gtv_db_column(struct gtv_db *db, int at, char *out, size_t cap);
 void gtv_db_column_box(struct gtv_db *db, int at, struct gtv_detected *d, int *width, int *height);
 // A plate's confidence, whether it is uncertain, and its votes, from column `at` on.
 void gtv_db_column_reading(struct gtv_db *db, int at, struct gtv_db_plate *p);
+// Ends what driver->begin began: commits it, or rolls it back where ok is false or the database refuses.
+// Whether it is stored.
+bool gtv_db_end(struct gtv_db *db, bool ok, struct gtv_error *err) GTV_WARN_UNUSED;
 // Deletes what is too much or too old, now and then; inside the transaction that stored n rows.
 bool gtv_db_trim(struct gtv_db *db, size_t n, struct gtv_error *err) GTV_WARN_UNUSED;
 // Writes a detection by one of the statements that do.

@@ -84,18 +84,13 @@ static bool store_all(struct gtv_db *db, const struct gtv_db_happening *rows, si
         if (is_new && detection_of(&rows[i], &how, &d) && !gtv_db_put_detection(db, how, &d, err))
             return false;
     }
-    return gtv_db_trim(db, n, err) && db->driver->commit(db, err);
+    return gtv_db_trim(db, n, err);
 }
 
 bool gtv_db_store_happenings(struct gtv_db *db, const struct gtv_db_happening *rows, size_t n,
                              struct gtv_error *err)
 {
-    if (!db->driver->begin(db, err))
-        return false;
-    if (store_all(db, rows, n, err))
-        return true;
-    db->driver->roll_back(db);
-    return false;
+    return db->driver->begin(db, err) && gtv_db_end(db, store_all(db, rows, n, err), err);
 }
 
 // ---- Finding ----

@@ -143,10 +143,7 @@ static bool copy_batch(const struct import *m, const struct table *t, sqlite3_st
         return false;
     bool ok = copy_rows(m, t, rows, last, read, put, err);
     sqlite3_reset(rows);
-    if (ok && m->to->driver->commit(m->to, err))
-        return true;
-    m->to->driver->roll_back(m->to);
-    return false;
+    return gtv_db_end(m->to, ok, err);
 }
 
 static void tell(struct import *m, const struct table *t, int64_t done, int64_t all)
@@ -194,13 +191,10 @@ static bool copy_last_event(const struct import *m, struct gtv_error *err)
         !m->to->driver->begin(m->to, err))
         return false;
     gtv_db_give_text(&v, 1, from);
-    if (gtv_db_last_event(m->to, to, err) &&
-        (!from[0] || gtv_db_event_done(from, to) ||
-         m->to->driver->write(m->to, GTV_DB_SET_EVENT, &v, NULL, err)) &&
-        m->to->driver->commit(m->to, err))
-        return true;
-    m->to->driver->roll_back(m->to);
-    return false;
+    bool ok =
+        gtv_db_last_event(m->to, to, err) && (!from[0] || gtv_db_event_done(from, to) ||
+                                              m->to->driver->write(m->to, GTV_DB_SET_EVENT, &v, NULL, err));
+    return gtv_db_end(m->to, ok, err);
 }
 
 bool gtv_db_import_sqlite(struct gtv_db *to, const char *path, struct gtv_db_imported *out,
